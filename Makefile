@@ -1,0 +1,89 @@
+# Everything a person does here. Tools are installed by version into ./bin.
+
+GO      ?= go
+BIN     := $(CURDIR)/bin
+# Time for each fuzz target of `make fuzz`.
+FUZZTIME ?= 20s
+# What `make demo`, `make bench` and `make soak` pass on, such as ARGS='-rounds 5'.
+ARGS    ?=
+
+BUF         := github.com/bufbuild/buf/cmd/buf@v1.50.0
+GEN_GO      := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
+GEN_CONNECT := connectrpc.com/connect/cmd/protoc-gen-connect-go@v1.21.1
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+GENERATORS := $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-connect-go
+
+# Modules of their own, so that heavy test dependencies stay out of ours.
+NESTED := $(patsubst %/go.mod,%,$(wildcard */*/go.mod))
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build ./bin/edri and ./bin/edri-server, static
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/ ./cmd/edri ./cmd/edri-server
+
+.PHONY: test
+test: ## Run all tests (under 10 minutes on two cores)
+	$(GO) test -timeout 9m ./...
+	@set -e; for m in $(NESTED); do echo "cd $$m && $(GO) test ./..."; (cd $$m && $(GO) test -timeout 5m ./...); done
+
+.PHONY: race
+race: ## Run all tests with the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -timeout 40m ./...
+
+.PHONY: lint
+lint: $(BIN)/staticcheck $(GENERATORS) ## gofmt, go vet, staticcheck, and whether generated code is up to date
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	  if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(BIN)/staticcheck ./...
+	@set -e; fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	  $(BIN)/buf generate -o "$$fresh"; \
+	  for f in $$(cd "$$fresh" && find . -name '*.go'); do \
+	    diff -u "$$f" "$$fresh/$$f" || { echo "generated code is out of date: run make generate"; exit 1; }; \
+	  done
+	@echo "lint: ok"
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (default 20s)
+	@set -e; for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "fuzz $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: build ## Measure appends and scans on three local nodes beside the disk's own limit
+	$(GO) run ./integration/bench -bin $(BIN) $(ARGS)
+
+.PHONY: demo
+demo: build ## Import, kill, restart and count on three local nodes
+	$(GO) run ./integration/demo -bin $(BIN) -events examples/events.ndjson $(ARGS)
+
+.PHONY: soak
+soak: ## Run the long campaigns (an hour or more)
+	EDRI_SOAK=1 $(GO) test -count=1 -timeout 3h -v ./integration/... $(ARGS)
+	EDRI_SOAK=1 $(GO) test -count=1 -timeout 3h ./store/... ./log/... ./consensus/... ./client/... $(ARGS)
+
+.PHONY: generate
+generate: $(GENERATORS) ## Generate code from api/edriv1/*.proto
+	$(BIN)/buf generate
+
+# Tools are built again when their version above changes.
+$(BIN)/buf: Makefile
+	GOBIN=$(BIN) $(GO) install $(BUF)
+	@touch $@
+$(BIN)/protoc-gen-go: Makefile
+	GOBIN=$(BIN) $(GO) install $(GEN_GO)
+	@touch $@
+$(BIN)/protoc-gen-connect-go: Makefile
+	GOBIN=$(BIN) $(GO) install $(GEN_CONNECT)
+	@touch $@
+$(BIN)/staticcheck: Makefile
+	GOBIN=$(BIN) $(GO) install $(STATICCHECK)
+	@touch $@
