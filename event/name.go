@@ -1,0 +1,71 @@
+package event
+
+import (
+	"fmt"
+	"unicode/utf8"
+)
+
+// CheckName returns an *Error unless name is a name: 1 to 255 bytes of UTF-8 without
+// control characters (and without the code points that Unicode keeps out of text).
+// What says in the message whose name it is, as in "stream".
+func CheckName[T ~string | ~[]byte](what string, name T) error {
+	if err := checkName(what, name); err != nil {
+		return err
+	}
+	return nil
+}
+
+func checkName[T ~string | ~[]byte](what string, name T) *Error {
+	switch {
+	case len(name) == 0:
+		return Errorf(CodeInvalid, "%s: is missing", what)
+	case len(name) > MaxNameBytes:
+		e := Errorf(CodeInvalid, "%s %s: is longer than %d bytes", what, quote(name), MaxNameBytes)
+		e.Size, e.Max = int64(len(name)), MaxNameBytes
+		return e
+	}
+	return checkText(what, name)
+}
+
+// checkText holds s to the rules for a CloudEvents string: UTF-8, no C0 or C1 control
+// characters, no noncharacters.
+func checkText[T ~string | ~[]byte](what string, s T) *Error {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c-0x20 >= 0x7f-0x20 {
+			return checkRunes(what, s)
+		}
+	}
+	return nil
+}
+
+func checkRunes[T ~string | ~[]byte](what string, s T) *Error {
+	for i, r := range string(s) {
+		switch {
+		case r == utf8.RuneError && !utf8.ValidString(string(s)):
+			return Errorf(CodeInvalid, "%s %s: is not UTF-8", what, quote(s))
+		case isBanned(r):
+			return Errorf(CodeInvalid, "%s %s: has the character %s at byte %d, which is not allowed",
+				what, quote(s), fmt.Sprintf("%U", r), i)
+		}
+	}
+	return nil
+}
+
+// isBanned reports whether CloudEvents keeps r out of strings.
+func isBanned(r rune) bool {
+	return r < 0x20 || r >= 0x7f && r <= 0x9f || // C0, DEL, C1
+		r >= 0xfdd0 && r <= 0xfdef || r&0xfffe == 0xfffe // noncharacters
+}
+
+// isAttributeName reports whether name is made of lower-case letters and digits.
+func isAttributeName[T ~string | ~[]byte](name T) bool {
+	if len(name) == 0 || len(name) > MaxNameBytes {
+		return false
+	}
+	for i := 0; i < len(name); i++ {
+		if c := name[i]; c-'a' > 'z'-'a' && c-'0' > '9'-'0' {
+			return false
+		}
+	}
+	return true
+}
