@@ -38,6 +38,7 @@ var layers = map[string][]string{
 	"server": {"event", "internal/...", "store", "log", "consensus", "consensus/raftlog",
 		"consensus/transport", "api", "api/edriv1/...", "client", "bench"},
 	"cmd/...":         {"event", "server", "client", "bench"},
+	"examples/...":    {},
 	"integration/...": {"event", "client", "server", "bench", "integration/..."},
 }
 
