@@ -1,0 +1,303 @@
+package consensus
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/store"
+)
+
+// Apply executes the commits of one committed entry, in order, and returns an
+// outcome for each. An entry at or below the applied index was executed before
+// and has no outcomes. The entry is kept, for its events' bytes, until they are
+// flushed; the caller must not change it.
+//
+// An error is the node's end: it wraps ErrUndecodable, store.ErrCorrupt, or is
+// one of storage. The core then refuses everything, and what was not published
+// is lost, to be applied again from the log.
+func (c *Core) Apply(index, term uint64, entry []byte) ([]Outcome, error) {
+	if c.err != nil || index <= c.meta.Index {
+		return nil, c.err
+	}
+	outcomes, err := c.applyEntry(entry)
+	if err != nil {
+		c.err = fmt.Errorf("apply entry %d: %w", index, err)
+		return nil, c.err
+	}
+	c.advance(index, term)
+	return outcomes, nil
+}
+
+// ApplyConfiguration records the configuration of the Raft cluster, in Raft's own
+// bytes, and that the entry at index was applied.
+func (c *Core) ApplyConfiguration(index, term uint64, configuration []byte) error {
+	if c.err != nil || index <= c.meta.Index {
+		return c.err
+	}
+	c.tx.Put(c.tables.meta, configurationKey, append(be8(index), configuration...))
+	c.advance(index, term)
+	return nil
+}
+
+func (c *Core) advance(index, term uint64) {
+	c.meta.Index, c.meta.Term = index, term
+	c.changed = true
+}
+
+func (c *Core) applyEntry(b []byte) ([]Outcome, error) {
+	e, err := DecodeEntry(b)
+	if err != nil {
+		return nil, err
+	}
+	c.now = e.Now
+	c.meta.Stamp = max(c.meta.Stamp, e.Stamp)
+	c.entryEpoch = e.Epoch
+	c.entryFirst = c.meta.Mark.Last + 1
+	c.fingerprints = c.fingerprints[:0]
+	outcomes := make([]Outcome, 0, e.Len())
+	c.results = make([]byte, 0, 64*e.Len())
+	for range e.Len() {
+		b, _ := e.next()
+		o, err := c.applyCommit(b)
+		if err != nil {
+			return nil, fmt.Errorf("commit %d: %w", len(outcomes), err)
+		}
+		outcomes = append(outcomes, o)
+	}
+	return outcomes, c.keepFingerprints()
+}
+
+// applyCommit decodes a commit, and executes it unless its epoch or its session
+// say otherwise.
+func (c *Core) applyCommit(b []byte) (Outcome, error) {
+	m := &c.commit
+	if err := c.decodeSealed(m, b); err != nil {
+		return Outcome{}, fmt.Errorf("%w: %w", ErrUndecodable, err)
+	}
+	if err := c.checkEpoch(m); err != nil {
+		return c.refuse(m, err), nil
+	}
+	if m.session == 0 {
+		result, err := c.execute(m, nil)
+		return Outcome{Waiter: m.waiter, Result: result}, err
+	}
+	s := c.sessions.byID[m.session]
+	if s == nil {
+		return c.refuse(m, event.Errorf(event.CodeSessionExpired, "session %d is not open", m.session)), nil
+	}
+	s.used = c.meta.Stamp
+	s.acknowledge(m.acked)
+	c.sessions.touch(s)
+	if m.first != s.last+1 {
+		return c.outOfTurn(m, s), nil
+	}
+	result, err := c.execute(m, s)
+	if err != nil {
+		return Outcome{}, err
+	}
+	s.last = m.sequence
+	s.keep(m.first, m.sequence, result)
+	return Outcome{Waiter: m.waiter, Session: m.session, Sequence: m.sequence, Result: result}, nil
+}
+
+// decodeSealed decodes a commit of an entry. What CheckCommit would refuse and
+// what lacks its seal was never sent by a node of this version.
+func (c *Core) decodeSealed(m *commit, b []byte) error {
+	if _, err := m.decode(b, math.MaxInt); err != nil {
+		return err
+	}
+	if len(m.fingerprints) != m.appends*fingerprintBytes {
+		return fmt.Errorf("%d bytes of fingerprints for %d appends", len(m.fingerprints), m.appends)
+	}
+	if m.session != 0 && (m.first == 0 || m.first > m.sequence || m.sequence == math.MaxUint64) {
+		return fmt.Errorf("sequences %d to %d", m.first, m.sequence)
+	}
+	for _, o := range m.ops {
+		if o.solo() && (len(m.ops) > 1 || m.each) {
+			return fmt.Errorf("operation %d is not alone in its commit", o.number)
+		}
+	}
+	return nil
+}
+
+// checkEpoch refuses what belongs to another lineage. The command with which a
+// leader begins is what brings the epoch, and so is not held to it.
+func (c *Core) checkEpoch(m *commit) *event.Error {
+	if len(m.ops) == 1 && m.ops[0].number == opLead {
+		return nil
+	}
+	if c.entryEpoch != c.meta.Epoch {
+		return event.Errorf(event.CodeEpochChanged, "the entry is of epoch %s, the cluster is of %s", c.entryEpoch, c.meta.Epoch)
+	}
+	if len(m.epoch) > 0 && string(m.epoch) != string(c.meta.Epoch[:]) {
+		return event.Errorf(event.CodeEpochChanged, "the commit is of epoch %x, the cluster is of %s", m.epoch, c.meta.Epoch)
+	}
+	return nil
+}
+
+// outOfTurn answers a commit that does not begin where its session ended. It is
+// not executed and consumes nothing.
+func (c *Core) outOfTurn(m *commit, s *session) Outcome {
+	switch {
+	case m.first > s.last:
+		return c.refuse(m, event.Errorf(event.CodeUnavailable, "sequence %d of session %d came before %d, which is expected next", m.first, s.id, s.last+1))
+	case m.sequence > s.last:
+		return c.refuse(m, event.Errorf(event.CodeInvalid, "sequences %d to %d of session %d overlap those executed, up to %d", m.first, m.sequence, s.id, s.last))
+	}
+	r, ok := s.covering(m.sequence)
+	switch {
+	case !ok:
+		return c.refuse(m, event.Errorf(event.CodeOutcomeUnknown, "sequence %d of session %d was executed; its result is no longer kept", m.sequence, s.id))
+	case r.first != m.first || r.sequence != m.sequence:
+		return c.refuse(m, event.Errorf(event.CodeInvalid, "sequences %d to %d of session %d were executed as part of %d to %d", m.first, m.sequence, s.id, r.first, r.sequence))
+	}
+	start := len(c.results)
+	c.results = append(c.results, r.bytes...)
+	return Outcome{Waiter: m.waiter, Session: m.session, Sequence: m.sequence, Result: c.resultSince(start)}
+}
+
+// refuse makes the outcome of a commit that was not executed.
+func (c *Core) refuse(m *commit, err *event.Error) Outcome {
+	start := len(c.results)
+	c.results = c.appendResult(c.results, m.session, m.sequence, c.meta.Mark.Last, nil, err)
+	return Outcome{Waiter: m.waiter, Session: m.session, Sequence: m.sequence, Result: c.resultSince(start)}
+}
+
+// resultSince returns what was appended to c.results. The outcomes of an entry
+// share that memory; nothing is ever written to the same place twice.
+func (c *Core) resultSince(start int) []byte {
+	return c.results[start:len(c.results):len(c.results)]
+}
+
+// execute runs the operations of a commit in its turn and returns its result.
+func (c *Core) execute(m *commit, s *session) ([]byte, error) {
+	c.opResults = c.opResults[:0]
+	incarnation := c.meta.Incarnation
+	var violations []event.Violation
+	appends := 0
+	for i, o := range m.ops {
+		var r opResult
+		var err error
+		if o.number == opAppend {
+			f := event.ParseFingerprint(m.fingerprints[appends*fingerprintBytes:])
+			appends++
+			r, err = c.applyAppend(o.body, &f)
+		} else {
+			r, err = c.applyOp(o, s)
+		}
+		if err != nil {
+			var failed *event.Error
+			if !errors.As(err, &failed) {
+				return nil, fmt.Errorf("operation %d: %w", i, err)
+			}
+			if m.each {
+				r = opResult{kind: resultError, err: failed}
+			} else {
+				violations = append(violations, event.Violation{Op: i, Err: failed})
+			}
+		}
+		c.opResults = append(c.opResults, r)
+	}
+	failed := failure(violations, len(m.ops))
+	if failed == nil {
+		c.merge()
+	} else {
+		c.discard()
+		c.meta.Incarnation = incarnation
+	}
+	start := len(c.results)
+	c.results = c.appendResult(c.results, m.session, m.sequence, c.meta.Mark.Last, c.opResults, failed)
+	return c.resultSince(start), nil
+}
+
+// applyOp executes an operation that is no append.
+func (c *Core) applyOp(o op, s *session) (opResult, error) {
+	switch {
+	case o.number > opMachineLast:
+		return opResult{}, c.applyInternal(o)
+	case o.number >= opMachineFirst:
+		return c.applyMachine(o)
+	case o.number == opOpenSession:
+		return c.openSession()
+	case o.number == opOpenProducer:
+		return c.openProducer(o.body)
+	case o.number == opCloseSession:
+		return c.closeSession(s)
+	}
+	return opResult{}, fmt.Errorf("%w: unknown operation %d", ErrUndecodable, o.number)
+}
+
+// applyMachine executes an operation of a state machine in a layer of its own
+// over the commit's, so that a failure leaves nothing behind.
+func (c *Core) applyMachine(o op) (opResult, error) {
+	machine := c.mux.find(o.number)
+	if machine == nil {
+		return opResult{}, fmt.Errorf("%w: unknown operation %d", ErrUndecodable, o.number)
+	}
+	if c.overlay == nil {
+		c.overlay = c.tx.Scratch()
+	}
+	incarnation := c.meta.Incarnation
+	tx := Tx{core: c, tx: c.overlay.Scratch(), table: c.tables.machines[machine.Name()]}
+	raw, err := machine.Apply(&tx, o.number, o.body)
+	if err != nil {
+		tx.tx.Discard()
+		c.meta.Incarnation = incarnation
+		return opResult{}, fmt.Errorf("%s: %w", machine.Name(), err)
+	}
+	tx.tx.Merge()
+	return opResult{kind: resultRaw, raw: raw}, nil
+}
+
+func (c *Core) nextIncarnation() uint64 {
+	c.meta.Incarnation++
+	return c.meta.Incarnation
+}
+
+func (c *Core) openSession() (opResult, error) {
+	if c.sessions.count >= MaxSessions {
+		err := event.Errorf(event.CodeQuotaExceeded, "%d sessions are open, the most there may be", c.sessions.count)
+		err.Size, err.Max = int64(c.sessions.count), MaxSessions
+		return opResult{}, err
+	}
+	s := &session{id: c.nextIncarnation(), used: c.meta.Stamp}
+	c.sessions.add(s)
+	c.sessions.touch(s)
+	return opResult{kind: resultSessionOpened, session: s.id}, nil
+}
+
+func (c *Core) openProducer(body []byte) (opResult, error) {
+	name, err := decodeProducer(body)
+	if err != nil {
+		return opResult{}, fmt.Errorf("%w: open_producer: %w", ErrUndecodable, err)
+	}
+	row, err := c.tx.Get(c.tables.producers, name)
+	if err != nil {
+		return opResult{}, fmt.Errorf("read producer %q: %w", name, err)
+	}
+	if row == nil {
+		s := &session{id: c.nextIncarnation(), producer: string(name), used: c.meta.Stamp}
+		c.sessions.add(s)
+		c.sessions.touch(s)
+		c.tx.Put(c.tables.producers, []byte(s.producer), be8(s.id))
+		return opResult{kind: resultProducerOpened, session: s.id}, nil
+	}
+	if len(row) != 8 || c.sessions.byID[be64(row)] == nil {
+		return opResult{}, fmt.Errorf("%w: producer %q has no session", store.ErrCorrupt, name)
+	}
+	s := c.sessions.byID[be64(row)]
+	return opResult{kind: resultProducerOpened, session: s.id, last: s.last}, nil
+}
+
+func (c *Core) closeSession(s *session) (opResult, error) {
+	if s == nil {
+		return opResult{}, fmt.Errorf("%w: close_session without a session", ErrUndecodable)
+	}
+	if s.producer != "" {
+		return opResult{}, event.Errorf(event.CodeInvalid, "session %d belongs to a producer and does not close", s.id)
+	}
+	c.sessions.remove(s)
+	return opResult{}, nil
+}

@@ -1,0 +1,224 @@
+package consensus
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/fault"
+	"github.com/edri-io/edri/log"
+	"github.com/edri-io/edri/store"
+)
+
+// Names within the directory of a core.
+const (
+	StateFile  = "state.db"
+	JournalDir = "journal"
+)
+
+// DefaultSegmentBytes is when a segment of the journal is full.
+const DefaultSegmentBytes = 256 << 20
+
+const (
+	tableMeta         = "meta"
+	tableStreams      = "streams"
+	tableSessions     = "sessions"
+	tableProducers    = "producers"
+	tableFingerprints = "fingerprints"
+	tableMembers      = "members"
+	tableSettings     = "settings"
+)
+
+var coreTables = []string{
+	tableMeta, tableStreams, tableSessions, tableProducers,
+	tableFingerprints, tableMembers, tableSettings,
+}
+
+// CoreConfig configures a core. The zero value is usable.
+type CoreConfig struct {
+	// SegmentBytes is how many bytes of records fill a segment of the journal,
+	// by default DefaultSegmentBytes. It must be the same on every node, for
+	// ever: the boundaries of segments follow from it.
+	SegmentBytes int64
+	// MaxOpen is how many sealed segments are kept open, see log.Config.
+	MaxOpen int
+	// InitialMmap is the state file's, see store.Config.
+	InitialMmap int64
+	// Machines execute the operations 16-99; nil for none.
+	Machines *Mux
+	// Seam injects faults into file operations; nil for none.
+	Seam fault.Seam
+	// Logger receives what a person may want to know; nil for nothing.
+	Logger *slog.Logger
+}
+
+// Core is the deterministic state that the committed entries make: see the
+// package's documentation. One goroutine at a time may call Apply,
+// ApplyConfiguration, Publish, Freeze and Close; all else is safe for any.
+type Core struct {
+	db           *store.DB
+	journal      *log.Journal
+	mux          *Mux
+	segmentBytes int64
+	tables       tables
+
+	// What entries change, beside the rows in tx.
+	tx       *store.Tx
+	meta     Meta // Floor is current only in rows
+	window   window
+	sessions sessions
+	heads    heads
+	batch    []log.Record // since the last Publish
+	changed  bool         // since the last Publish
+	err      error        // why the core works no more
+
+	// Of the entry in execution.
+	now          int64
+	entryEpoch   event.Epoch
+	entryFirst   event.Position
+	fingerprints []byte
+	results      []byte // memory of the outcomes' results
+
+	// Of the commit in execution, memory that is used again.
+	commit    commit
+	staged    staged
+	overlay   *store.Tx // nil until a state machine's operation needs it
+	opResults []opResult
+	scratch   []byte
+
+	publishing sync.Mutex // held while the parts of a view change, or are taken
+	published  atomic.Pointer[Meta]
+	durable    atomic.Uint64
+}
+
+type tables struct {
+	meta, streams, sessions, producers, fingerprints, members, settings store.Table
+
+	machines map[string]store.Table
+}
+
+// OpenCore opens or creates the core in a directory, which must exist. What the
+// journal holds above the state's position is cut off; the entries after
+// AppliedIndex are to be applied again.
+//
+// Errors wrap store.ErrCorrupt where the state or the journal are damaged or do
+// not fit together.
+func OpenCore(dir string, cfg CoreConfig) (*Core, error) {
+	if cfg.SegmentBytes == 0 {
+		cfg.SegmentBytes = DefaultSegmentBytes
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := checkOrphans(dir); err != nil {
+		return nil, err
+	}
+	names := append([]string(nil), coreTables...)
+	if cfg.Machines != nil {
+		for _, machine := range cfg.Machines.machines {
+			names = append(names, machine.Name())
+		}
+	}
+	db, err := store.Open(filepath.Join(dir, StateFile), store.Config{
+		Seam: cfg.Seam, InitialMmap: cfg.InitialMmap, Tables: names, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	c := &Core{db: db, mux: cfg.Machines, segmentBytes: cfg.SegmentBytes}
+	c.tables = tablesOf(db, cfg.Machines)
+	c.tx = db.Begin()
+	if err := c.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("load state: %w", err), db.Close())
+	}
+	c.journal, err = log.Open(filepath.Join(dir, JournalDir), c.meta.Mark, log.Config{
+		SegmentBytes: cfg.SegmentBytes, MaxOpen: cfg.MaxOpen, Seam: cfg.Seam, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open journal: %w", err), db.Close())
+	}
+	return c, nil
+}
+
+// checkOrphans refuses a journal whose state is gone: with a new state, opening
+// would cut all of it off.
+func checkOrphans(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, StateFile)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	entries, err := os.ReadDir(filepath.Join(dir, JournalDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read journal's directory: %w", err)
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%w: %s has a journal but no %s", store.ErrCorrupt, dir, StateFile)
+	}
+	return nil
+}
+
+func tablesOf(db *store.DB, mux *Mux) tables {
+	t := tables{
+		meta: db.Table(tableMeta), streams: db.Table(tableStreams),
+		sessions: db.Table(tableSessions), producers: db.Table(tableProducers),
+		fingerprints: db.Table(tableFingerprints), members: db.Table(tableMembers),
+		settings: db.Table(tableSettings), machines: map[string]store.Table{},
+	}
+	if mux != nil {
+		for _, machine := range mux.machines {
+			t.machines[machine.Name()] = db.Table(machine.Name())
+		}
+	}
+	return t
+}
+
+// Publish makes all that was applied since the last Publish visible to views, at
+// once. It is called after each batch of the Raft log.
+func (c *Core) Publish() {
+	if c.err != nil || !c.changed {
+		return
+	}
+	c.changed = false
+	c.writeRows()
+	meta := c.meta
+	c.publishing.Lock()
+	c.db.Publish()
+	if len(c.batch) > 0 {
+		c.journal.Append(c.batch, c.meta.Mark)
+	}
+	c.published.Store(&meta)
+	c.publishing.Unlock()
+	c.batch = nil
+}
+
+// writeRows writes the rows of what entries changed in memory.
+func (c *Core) writeRows() {
+	c.heads.write(c.tx, c.tables.streams)
+	for _, s := range c.sessions.dirty {
+		s.dirty = false
+		if s.closed {
+			c.tx.Delete(c.tables.sessions, be8(s.id))
+		} else {
+			c.tx.Put(c.tables.sessions, be8(s.id), s.appendRow(nil))
+		}
+	}
+	clear(c.sessions.dirty)
+	c.sessions.dirty = c.sessions.dirty[:0]
+	c.meta.Floor = c.window.floor
+	c.tx.Put(c.tables.meta, metaKey, c.meta.append(nil))
+}
+
+// Close waits for views and closes the files. It does not flush: what is not
+// durable is applied again from the log.
+func (c *Core) Close() error {
+	c.err = errors.New("the core is closed")
+	return errors.Join(c.journal.Close(), c.db.Close())
+}
+
+func be64(b []byte) uint64 { return binary.BigEndian.Uint64(b) }

@@ -1,0 +1,50 @@
+package consensus
+
+import (
+	"fmt"
+
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/store"
+)
+
+// Flush is what was published up to one index, on its way to disk.
+type Flush struct {
+	core   *Core
+	frozen *store.Frozen
+	upTo   event.Position
+	index  uint64
+}
+
+// Freeze takes all that was published so far as the next flush, nil if all of it
+// is on disk. There is one flush at a time: Run must have returned without an
+// error before the next Freeze. The goroutine of Apply calls it.
+func (c *Core) Freeze() *Flush {
+	meta := c.published.Load()
+	frozen := c.db.Freeze()
+	if frozen == nil {
+		return nil
+	}
+	return &Flush{core: c, frozen: frozen, upTo: meta.Mark.Last, index: meta.Index}
+}
+
+// Run makes the flush durable: the journal first, so that the state never speaks
+// of events that a crash took. Any goroutine may call it, once. After an error
+// the node must stop.
+func (f *Flush) Run() error {
+	if err := f.core.journal.Flush(f.upTo); err != nil {
+		return fmt.Errorf("flush journal up to %d: %w", f.upTo, err)
+	}
+	if err := f.core.db.Flush(f.frozen); err != nil {
+		return fmt.Errorf("flush state at index %d: %w", f.index, err)
+	}
+	f.core.durable.Store(f.index)
+	return nil
+}
+
+// DurableIndex returns the index of the last entry whose effects are on disk.
+func (c *Core) DurableIndex() uint64 { return c.durable.Load() }
+
+// DirtyBytes returns about how much a flush would write.
+func (c *Core) DirtyBytes() int64 {
+	return int64(c.db.DirtyBytes()) + c.journal.DirtyBytes()
+}

@@ -1,0 +1,153 @@
+package consensus
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/edri-io/edri/event"
+)
+
+// The cluster's own operations are written by the leader as commits without a
+// session, each alone in its commit. Their messages, in protobuf's encoding:
+//
+//	100 lead             1 server id, 2 epoch   a new leader's first command; the
+//	                                            first ever gives the cluster its epoch
+//	101 advertise        1 server id, 2 API URL
+//	102 expire_sessions  1 packed: id, stamp of last use, id, stamp, …
+//	103 setting          1 name, 2 value
+type internalOp struct {
+	text  []byte // field 1
+	bytes []byte // field 2 where length-delimited
+	value uint64 // field 2 where varint
+}
+
+// SettingWindow names the setting W, the number of events within which
+// (source, id) is unique: 1 to MaxWindow.
+const SettingWindow = "dedup_window"
+
+// LeadCommit returns the command with which a leader begins its term. The epoch
+// counts where the cluster has none yet.
+func LeadCommit(serverID string, epoch event.Epoch, waiter uint64) []byte {
+	body := appendBytesField(nil, 1, []byte(serverID))
+	body = appendBytesField(body, 2, epoch[:])
+	return internalCommit(opLead, body, waiter)
+}
+
+// AdvertiseCommit returns the commit of a member's API URL.
+func AdvertiseCommit(serverID, apiURL string, waiter uint64) []byte {
+	body := appendBytesField(nil, 1, []byte(serverID))
+	body = appendBytesField(body, 2, []byte(apiURL))
+	return internalCommit(opAdvertise, body, waiter)
+}
+
+// IdleSession is a session as the leader saw it when it found it idle.
+type IdleSession struct {
+	ID   uint64
+	Used int64 // stamp of its last use, in nanoseconds since 1970
+}
+
+// ExpireSessionsCommit returns the commit that ends sessions. Apply ends those
+// that were not used since; producers never.
+func ExpireSessionsCommit(idle []IdleSession, waiter uint64) []byte {
+	var list []byte
+	for _, s := range idle {
+		list = protowire.AppendVarint(list, s.ID)
+		list = protowire.AppendVarint(list, uint64(s.Used))
+	}
+	return internalCommit(opExpireSessions, appendBytesField(nil, 1, list), waiter)
+}
+
+// SettingCommit returns the commit of a replicated setting. An unknown name or a
+// value out of range fails with invalid.
+func SettingCommit(name string, value uint64, waiter uint64) []byte {
+	body := appendBytesField(nil, 1, []byte(name))
+	body = appendVarintField(body, 2, value)
+	return internalCommit(opSetting, body, waiter)
+}
+
+func internalCommit(number protowire.Number, body []byte, waiter uint64) []byte {
+	o := protowire.AppendTag(nil, number, protowire.BytesType)
+	o = protowire.AppendBytes(o, body)
+	return SealCommit(nil, appendBytesField(nil, fieldOps, o), CommitInfo{}, waiter)
+}
+
+func decodeInternal(b []byte) (internalOp, error) {
+	var o internalOp
+	f := fields{rest: b}
+	for f.next() && f.single() {
+		switch {
+		case f.number == 1 && !f.varint:
+			o.text = f.bytes
+		case f.number == 2 && f.varint:
+			o.value = f.value
+		case f.number == 2:
+			o.bytes = f.bytes
+		default:
+			f.unknown()
+		}
+	}
+	return o, f.err
+}
+
+// applyInternal executes one of the cluster's own operations. An error that is
+// no *event.Error stops the node.
+func (c *Core) applyInternal(o op) error {
+	in, err := decodeInternal(o.body)
+	if err != nil {
+		return fmt.Errorf("%w: operation %d: %w", ErrUndecodable, o.number, err)
+	}
+	switch o.number {
+	case opLead:
+		return c.lead(in)
+	case opAdvertise:
+		c.tx.Put(c.tables.members, in.text, in.bytes)
+		return nil
+	case opExpireSessions:
+		return c.expireSessions(in.text)
+	case opSetting:
+		return c.set(string(in.text), in.value)
+	}
+	return fmt.Errorf("%w: unknown operation %d", ErrUndecodable, o.number)
+}
+
+func (c *Core) lead(in internalOp) error {
+	if len(in.bytes) != len(event.Epoch{}) {
+		return fmt.Errorf("%w: lead with an epoch of %d bytes", ErrUndecodable, len(in.bytes))
+	}
+	if c.meta.Epoch.IsZero() {
+		c.meta.Epoch = event.Epoch(in.bytes)
+	}
+	c.meta.Leader = string(in.text)
+	return nil
+}
+
+func (c *Core) expireSessions(list []byte) error {
+	for len(list) > 0 {
+		id, n := protowire.ConsumeVarint(list)
+		if n < 0 {
+			return fmt.Errorf("%w: expire_sessions", ErrUndecodable)
+		}
+		used, m := protowire.ConsumeVarint(list[n:])
+		if m < 0 {
+			return fmt.Errorf("%w: expire_sessions", ErrUndecodable)
+		}
+		list = list[n+m:]
+		if s := c.sessions.byID[id]; s != nil && s.producer == "" && s.used == int64(used) {
+			c.sessions.remove(s)
+		}
+	}
+	return nil
+}
+
+func (c *Core) set(name string, value uint64) error {
+	if name != SettingWindow {
+		return event.Errorf(event.CodeInvalid, "unknown setting %q", name)
+	}
+	if value < 1 || value > MaxWindow {
+		return event.Errorf(event.CodeInvalid, "%s is %d, must be 1 to %d", name, value, MaxWindow)
+	}
+	c.tx.Put(c.tables.settings, []byte(name), be8(value))
+	c.window.setSize(value)
+	return nil
+}

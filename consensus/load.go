@@ -1,0 +1,98 @@
+package consensus
+
+import (
+	"fmt"
+
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/store"
+)
+
+// load reads the state into memory. What cannot be decoded is corruption: the
+// rows' checksums hold, so another program wrote them or an older bug.
+func (c *Core) load() error {
+	c.heads.byName = map[string]*head{}
+	c.sessions.byID = map[uint64]*session{}
+	for _, step := range []func() error{c.loadMeta, c.loadSessions, c.loadWindow} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	meta := c.meta
+	c.published.Store(&meta)
+	c.durable.Store(meta.Index)
+	return nil
+}
+
+func (c *Core) loadMeta() error {
+	row, err := c.tx.Get(c.tables.meta, metaKey)
+	if err != nil {
+		return fmt.Errorf("read meta: %w", err)
+	}
+	if row == nil { // a new state
+		c.meta = Meta{Floor: 1, Trimmed: 1}
+		return nil
+	}
+	if c.meta, err = decodeMeta(row); err != nil {
+		return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+	}
+	return nil
+}
+
+func (c *Core) loadSessions() error {
+	it := c.tx.Scan(c.tables.sessions, nil, nil, false)
+	defer it.Close()
+	for it.Next() {
+		if len(it.Key()) != 8 {
+			return fmt.Errorf("%w: a session's key has %d bytes", store.ErrCorrupt, len(it.Key()))
+		}
+		s, err := decodeSession(be64(it.Key()), it.Value())
+		if err != nil {
+			return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+		}
+		c.sessions.add(s)
+	}
+	if err := it.Err(); err != nil {
+		return fmt.Errorf("read sessions: %w", err)
+	}
+	return nil
+}
+
+// loadWindow fills the window from the fingerprints, which must be there for all
+// of its positions.
+func (c *Core) loadWindow() error {
+	size := uint64(DefaultWindow)
+	row, err := c.tx.Get(c.tables.settings, []byte(SettingWindow))
+	if err != nil {
+		return fmt.Errorf("read setting: %w", err)
+	}
+	if row != nil {
+		if len(row) != 8 || be64(row) < 1 || be64(row) > MaxWindow {
+			return fmt.Errorf("%w: setting %s: %x", store.ErrCorrupt, SettingWindow, row)
+		}
+		size = be64(row)
+	}
+	c.window.reset(size, c.meta.Floor)
+	next, last := c.meta.Trimmed, uint64(c.meta.Mark.Last)
+	it := c.tx.Scan(c.tables.fingerprints, nil, nil, false)
+	defer it.Close()
+	for it.Next() {
+		key, value := it.Key(), it.Value()
+		if len(key) != 8 || be64(key) != next || len(value) == 0 || len(value)%fingerprintBytes != 0 {
+			return fmt.Errorf("%w: fingerprints at key %x, want %d", store.ErrCorrupt, key, next)
+		}
+		for ; len(value) > 0; value = value[fingerprintBytes:] {
+			if next >= c.meta.Floor {
+				f := event.ParseFingerprint(value)
+				c.window.add(&f)
+			}
+			next++
+		}
+	}
+	if err := it.Err(); err != nil {
+		return fmt.Errorf("read fingerprints: %w", err)
+	}
+	if next != last+1 {
+		return fmt.Errorf("%w: fingerprints end at %d, the journal at %d", store.ErrCorrupt, next-1, last)
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package consensus
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/store"
+)
+
+// StateMachine executes some operations of commits, in the transaction of the
+// whole commit and with rows of its own.
+type StateMachine interface {
+	// Name names the machine and its table in the state: lower-case letters,
+	// not one of the core's own tables. It never changes.
+	Name() string
+	// Ops returns the first and the last number of its operations, which are
+	// fields of edri.v1.Op within 16-99.
+	Ops() (first, last uint32)
+	// Check validates an operation where it enters the cluster. It is called by
+	// any goroutine and sees no state. Its errors are *event.Error.
+	Check(op uint32, body []byte) error
+	// Apply executes an operation and returns the bytes of its edri.v1.OpResult,
+	// without `error`. It is as pure as apply itself: it decides from its
+	// arguments alone. An *event.Error fails the operation, whose changes are
+	// dropped; any other error stops the node. It must not keep tx or body.
+	Apply(tx *Tx, op uint32, body []byte) ([]byte, error)
+}
+
+// Mux finds the state machine of an operation. It never changes once made.
+type Mux struct {
+	machines []StateMachine // by their operations
+}
+
+// NewMux returns a mux of machines whose names and operations must not overlap.
+func NewMux(machines ...StateMachine) (*Mux, error) {
+	m := &Mux{machines: slices.Clone(machines)}
+	slices.SortStableFunc(m.machines, func(a, b StateMachine) int {
+		first, _ := a.Ops()
+		other, _ := b.Ops()
+		return int(first) - int(other)
+	})
+	names := map[string]bool{}
+	for _, name := range coreTables {
+		names[name] = true
+	}
+	free := uint32(opMachineFirst)
+	for _, machine := range m.machines {
+		name := machine.Name()
+		first, last := machine.Ops()
+		if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz") != "" || names[name] {
+			return nil, fmt.Errorf("state machine %q: name is taken or not lower-case letters", name)
+		}
+		if first < free || last < first || last > opMachineLast {
+			return nil, fmt.Errorf("state machine %q: operations %d-%d are taken or not within %d-%d", name, first, last, opMachineFirst, opMachineLast)
+		}
+		names[name] = true
+		free = last + 1
+	}
+	return m, nil
+}
+
+// find returns the machine that executes an operation, nil if there is none.
+func (m *Mux) find(number uint32) StateMachine {
+	if m == nil {
+		return nil
+	}
+	for _, machine := range m.machines {
+		if first, last := machine.Ops(); first <= number && number <= last {
+			return machine
+		}
+	}
+	return nil
+}
+
+// Tx is what an operation of a state machine sees and changes: the machine's own
+// table, with the changes of the operations before it in the same commit.
+type Tx struct {
+	core  *Core
+	tx    *store.Tx
+	table store.Table
+}
+
+// Now is the time of the entry, by which timers are set, in nanoseconds since 1970.
+func (t *Tx) Now() int64 { return t.core.now }
+
+// Stamp is the entry's place in time, never less than that of an earlier entry.
+func (t *Tx) Stamp() int64 { return t.core.meta.Stamp }
+
+// Position is that of the last event, with those of this commit so far.
+func (t *Tx) Position() event.Position { return t.core.lastPosition() }
+
+// Incarnation returns a number that no session, subscription, schedule or run
+// had before.
+func (t *Tx) Incarnation() uint64 { return t.core.nextIncarnation() }
+
+// Get returns the value of a key, nil if it is absent. It is valid until the
+// next change.
+func (t *Tx) Get(key []byte) ([]byte, error) { return t.tx.Get(t.table, key) }
+
+// Put sets the value of a key.
+func (t *Tx) Put(key, value []byte) { t.tx.Put(t.table, key, value) }
+
+// Delete removes a key.
+func (t *Tx) Delete(key []byte) { t.tx.Delete(t.table, key) }
+
+// Scan iterates over the keys in [lo, hi) in ascending or descending order; a
+// nil bound is none.
+func (t *Tx) Scan(lo, hi []byte, reverse bool) *store.Iterator {
+	return t.tx.Scan(t.table, lo, hi, reverse)
+}
