@@ -544,7 +544,14 @@ type CommitResult struct {
 	// One per operation, in order; empty when error is set.
 	Results []*OpResult `protobuf:"bytes,4,rep,name=results,proto3" json:"results,omitempty"`
 	// Why nothing of the commit took effect.
-	Error         *Error `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	Error *Error `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	// Only with an error, only in a CommitStream: this is no result. The node
+	// refused the commit or lost sight of it, and did not see it consume its
+	// sequence. What follows it is refused too, until its sequence is sent again:
+	// the same commit after not_leader, unavailable, overloaded and
+	// outcome_unknown (then it may have been executed, and the answer will be its
+	// result); after any other code an empty commit.
+	Open          bool `protobuf:"varint,6,opt,name=open,proto3" json:"open,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -612,6 +619,13 @@ func (x *CommitResult) GetError() *Error {
 		return x.Error
 	}
 	return nil
+}
+
+func (x *CommitResult) GetOpen() bool {
+	if x != nil {
+		return x.Open
+	}
+	return false
 }
 
 type OpResult struct {
@@ -1176,7 +1190,8 @@ type ReadRequest struct {
 	Reverse bool  `protobuf:"varint,11,opt,name=reverse,proto3" json:"reverse,omitempty"`
 	// 0: all.
 	Limit uint64 `protobuf:"varint,12,opt,name=limit,proto3" json:"limit,omitempty"`
-	// Where an earlier read of the same filter ended.
+	// Where an earlier read of the same filter and direction ended; goes on after
+	// it. Positions, times and limit may differ from that read's.
 	Cursor      string      `protobuf:"bytes,13,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	Consistency Consistency `protobuf:"varint,14,opt,name=consistency,proto3,enum=edri.v1.Consistency" json:"consistency,omitempty"`
 	// The read waits until the node has applied this position.
@@ -1323,8 +1338,9 @@ func (x *ReadRequest) GetMinPosition() uint64 {
 type ReadResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Events []*RecordedEvent       `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
-	// Resumes after the last event that was looked at. In a tail also sent
-	// without events, to move on past what does not match.
+	// Resumes after the last event that was looked at, which may lie beyond the
+	// last that matched. In a tail also sent without events, to move on past what
+	// does not match.
 	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2015,13 +2031,14 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\vOpenSession\"\"\n" +
 	"\fOpenProducer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\x0e\n" +
-	"\fCloseSession\"\xb3\x01\n" +
+	"\fCloseSession\"\xc7\x01\n" +
 	"\fCommitResult\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\x1a\n" +
 	"\bposition\x18\x03 \x01(\x04R\bposition\x12+\n" +
 	"\aresults\x18\x04 \x03(\v2\x11.edri.v1.OpResultR\aresults\x12$\n" +
-	"\x05error\x18\x05 \x01(\v2\x0e.edri.v1.ErrorR\x05error\"\xf2\x01\n" +
+	"\x05error\x18\x05 \x01(\v2\x0e.edri.v1.ErrorR\x05error\x12\x12\n" +
+	"\x04open\x18\x06 \x01(\bR\x04open\"\xf2\x01\n" +
 	"\bOpResult\x12/\n" +
 	"\bappended\x18\x01 \x01(\v2\x11.edri.v1.AppendedH\x00R\bappended\x12?\n" +
 	"\x0esession_opened\x18\x02 \x01(\v2\x16.edri.v1.SessionOpenedH\x00R\rsessionOpened\x12B\n" +

@@ -57,15 +57,27 @@ const (
 
 // EventsClient is a client for the edri.v1.Events service.
 type EventsClient interface {
-	// Commit executes one commit, all of it or nothing.
+	// Commit executes one commit, all of it or nothing. A failure is the call's
+	// error, with an Error as its detail.
+	//
+	// Without a session the caller may conclude from an error: outcome_unknown,
+	// deadline_exceeded, or no answer at all: the commit took effect, did not, or
+	// will yet. To repeat it is safe while its events' (source, id) are within the
+	// deduplication window: the answer then says duplicate. Any other code: it had
+	// no effect and never will.
 	Commit(context.Context, *connect.Request[edriv1.Commit]) (*connect.Response[edriv1.CommitResult], error)
 	// CommitStream executes the commits of sessions, pipelined: each commit must
-	// carry a session and a sequence, and its result comes back with both.
+	// carry a session and a sequence, and its result comes back with both, in a
+	// frame with all others that are ready. The node stops reading while too much
+	// is in flight. When the stream ends without a result, the commit's outcome is
+	// open: send it again under the same sequence, on any stream to any node.
 	CommitStream(context.Context) *connect.BidiStreamForClient[edriv1.CommitFrame, edriv1.CommitResultFrame]
-	// Read streams the recorded events that match, then ends.
+	// Read streams the recorded events that match and that the node had applied
+	// when the read began, then ends. Where a limit ends it, the last cursor goes on.
 	Read(context.Context, *connect.Request[edriv1.ReadRequest]) (*connect.ServerStreamForClient[edriv1.ReadResponse], error)
 	// Tail streams the recorded events that match, and goes on with those that
-	// are appended from then on until the caller ends it.
+	// are appended from then on until the caller ends it, or the limit, or `to`.
+	// Not in reverse.
 	Tail(context.Context, *connect.Request[edriv1.ReadRequest]) (*connect.ServerStreamForClient[edriv1.ReadResponse], error)
 	// Get returns one recorded event by its position.
 	Get(context.Context, *connect.Request[edriv1.GetRequest]) (*connect.Response[edriv1.RecordedEvent], error)
@@ -165,15 +177,27 @@ func (c *eventsClient) ListStreams(ctx context.Context, req *connect.Request[edr
 
 // EventsHandler is an implementation of the edri.v1.Events service.
 type EventsHandler interface {
-	// Commit executes one commit, all of it or nothing.
+	// Commit executes one commit, all of it or nothing. A failure is the call's
+	// error, with an Error as its detail.
+	//
+	// Without a session the caller may conclude from an error: outcome_unknown,
+	// deadline_exceeded, or no answer at all: the commit took effect, did not, or
+	// will yet. To repeat it is safe while its events' (source, id) are within the
+	// deduplication window: the answer then says duplicate. Any other code: it had
+	// no effect and never will.
 	Commit(context.Context, *connect.Request[edriv1.Commit]) (*connect.Response[edriv1.CommitResult], error)
 	// CommitStream executes the commits of sessions, pipelined: each commit must
-	// carry a session and a sequence, and its result comes back with both.
+	// carry a session and a sequence, and its result comes back with both, in a
+	// frame with all others that are ready. The node stops reading while too much
+	// is in flight. When the stream ends without a result, the commit's outcome is
+	// open: send it again under the same sequence, on any stream to any node.
 	CommitStream(context.Context, *connect.BidiStream[edriv1.CommitFrame, edriv1.CommitResultFrame]) error
-	// Read streams the recorded events that match, then ends.
+	// Read streams the recorded events that match and that the node had applied
+	// when the read began, then ends. Where a limit ends it, the last cursor goes on.
 	Read(context.Context, *connect.Request[edriv1.ReadRequest], *connect.ServerStream[edriv1.ReadResponse]) error
 	// Tail streams the recorded events that match, and goes on with those that
-	// are appended from then on until the caller ends it.
+	// are appended from then on until the caller ends it, or the limit, or `to`.
+	// Not in reverse.
 	Tail(context.Context, *connect.Request[edriv1.ReadRequest], *connect.ServerStream[edriv1.ReadResponse]) error
 	// Get returns one recorded event by its position.
 	Get(context.Context, *connect.Request[edriv1.GetRequest]) (*connect.Response[edriv1.RecordedEvent], error)

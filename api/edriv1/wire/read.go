@@ -1,0 +1,85 @@
+package wire
+
+import "google.golang.org/protobuf/encoding/protowire"
+
+const (
+	responseEvents protowire.Number = 1
+	responseCursor protowire.Number = 2
+
+	recordedPosition protowire.Number = 1
+	recordedRevision protowire.Number = 2
+	recordedStream   protowire.Number = 3
+	recordedStamp    protowire.Number = 4
+	recordedEvent    protowire.Number = 5
+)
+
+// Recorded is an edri.v1.RecordedEvent with its event as encoded bytes.
+type Recorded struct {
+	Position, Revision uint64
+	Stream             []byte
+	Stamp              int64 // nanoseconds since 1970
+	Event              []byte
+}
+
+// AppendRecorded appends the RecordedEvent.
+func AppendRecorded(dst []byte, r *Recorded) []byte {
+	dst = appendVarint(dst, recordedPosition, r.Position)
+	dst = appendVarint(dst, recordedRevision, r.Revision)
+	if len(r.Stream) > 0 {
+		dst = AppendMessage(dst, recordedStream, r.Stream)
+	}
+	dst = appendVarint(dst, recordedStamp, uint64(r.Stamp))
+	return AppendMessage(dst, recordedEvent, r.Event)
+}
+
+// AppendResponseEvent appends the RecordedEvent to the ReadResponse in dst.
+func AppendResponseEvent(dst []byte, r *Recorded) []byte {
+	size := sizeVarint(recordedPosition, r.Position) + sizeVarint(recordedRevision, r.Revision) +
+		sizeVarint(recordedStamp, uint64(r.Stamp)) + sizeBytes(recordedEvent, len(r.Event))
+	if len(r.Stream) > 0 {
+		size += sizeBytes(recordedStream, len(r.Stream))
+	}
+	dst = protowire.AppendTag(dst, responseEvents, protowire.BytesType)
+	dst = protowire.AppendVarint(dst, uint64(size))
+	return AppendRecorded(dst, r)
+}
+
+// AppendResponseCursor appends the cursor to the ReadResponse in dst.
+func AppendResponseCursor(dst []byte, cursor string) []byte {
+	dst = protowire.AppendTag(dst, responseCursor, protowire.BytesType)
+	return protowire.AppendString(dst, cursor)
+}
+
+// Decode fills r from an encoded RecordedEvent; Stream and Event alias b.
+func (r *Recorded) Decode(b []byte) error {
+	*r = Recorded{}
+	f := Walk(b)
+	for f.Next() {
+		if v, ok := f.Varint(recordedPosition); ok {
+			r.Position = v
+		} else if v, ok := f.Varint(recordedRevision); ok {
+			r.Revision = v
+		} else if m, ok := f.Bytes(recordedStream); ok {
+			r.Stream = m
+		} else if v, ok := f.Varint(recordedStamp); ok {
+			r.Stamp = int64(v)
+		} else if m, ok := f.Bytes(recordedEvent); ok {
+			r.Event = m
+		}
+	}
+	return f.Err()
+}
+
+// SplitResponse returns the encoded RecordedEvents of an encoded ReadResponse,
+// appended to dst, and its cursor.
+func SplitResponse(dst [][]byte, b []byte) (events [][]byte, cursor string, err error) {
+	f := Walk(b)
+	for f.Next() {
+		if m, ok := f.Bytes(responseEvents); ok {
+			dst = append(dst, m)
+		} else if m, ok := f.Bytes(responseCursor); ok {
+			cursor = string(m)
+		}
+	}
+	return dst, cursor, f.Err()
+}

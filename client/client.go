@@ -1,0 +1,91 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/edri-io/edri/event"
+)
+
+// Client talks to one cluster. Close it.
+type Client struct {
+	cfg     Config
+	servers *servers
+	pool    pool
+
+	ctx    context.Context // the client's own lifetime
+	cancel context.CancelCauseFunc
+	lanes  sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+}
+
+// New returns a client. It connects when it is first used.
+func New(cfg Config) (*Client, error) {
+	cfg, err := cfg.normalised()
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{cfg: cfg, servers: newServers(cfg.HTTPClient, cfg.Servers)}
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.pool.client = c
+	return c, nil
+}
+
+// Close ends all calls and releases the connections. A commit that is under way
+// ends as outcome_unknown. Closing twice is fine.
+func (c *Client) Close() error {
+	c.pool.close()
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.cancel(ErrClosed)
+	c.lanes.Wait()
+	c.cfg.HTTPClient.CloseIdleConnections()
+	return nil
+}
+
+// start runs the lane until the client is closed.
+func (c *Client) start(l *lane) {
+	c.lanes.Add(1)
+	go func() {
+		defer c.lanes.Done()
+		l.run()
+	}()
+}
+
+// Append adds one event to a stream; stream "" is the event's subject, else its
+// source. It is safe to retry by itself and does so until ctx ends.
+func (c *Client) Append(ctx context.Context, stream string, expected event.Expected, e event.Event) (Appended, error) {
+	result, err := c.Commit(ctx, AppendOp(stream, expected, e))
+	if err != nil {
+		return Appended{}, err
+	}
+	return result.Results[0].Appended, nil
+}
+
+// Commit executes the operations, all of them or none. Of several operations
+// that fail the error is check_failed, with every violation.
+func (c *Client) Commit(ctx context.Context, ops ...Op) (Result, error) {
+	encoded, err := joinOps(ops)
+	if err != nil {
+		return Result{}, err
+	}
+	result, err := c.pool.do(ctx, newCall(encoded, len(ops)))
+	if err == nil && len(result.Results) != len(ops) {
+		return Result{}, event.Errorf(event.CodeInternal,
+			"server answered %d of %d operations", len(result.Results), len(ops))
+	}
+	return result, err
+}
+
+// streamEnd is why a stream that was to stay open has ended.
+func streamEnd(err error) *event.Error {
+	if errors.Is(err, io.EOF) {
+		return event.Errorf(event.CodeUnavailable, "server closed the stream")
+	}
+	return fromRPC(err)
+}

@@ -1,0 +1,47 @@
+// Package client is the Go SDK of edri: append events, commit several operations
+// as one, read the history, follow it.
+//
+//	c, err := client.New(client.Config{})
+//	if err != nil { ... }
+//	defer c.Close()
+//	done, err := c.Append(ctx, "orders/42", event.ExpectAny, event.Event{
+//		ID: "1", Source: "/shop", Type: "shop.order.placed", Data: []byte(`{"total":7}`),
+//		DataContentType: "application/json",
+//	})
+//
+// # What an error says
+//
+// Every error that a call returns carries a code of package event
+// ([event.CodeOf]). Of a write, outcome_unknown says that it took effect, did
+// not, or will yet; any other code says that it had no effect and never will.
+// The client never turns the one into the other: it retries by itself all that
+// can be retried without risk, and it asks again where the answer is lost.
+//
+// # How writes travel
+//
+// Calls from any number of goroutines share lanes. A lane is a session of the
+// cluster and one open CommitStream: its sender puts all that is pending into
+// one frame, each commit with the session's next sequence; results come back by
+// sequence. At most 256 commits of a lane are unanswered, since the cluster
+// keeps that many results of a session; where more callers wait, another lane is
+// opened, up to 16.
+//
+//	Append ─┐                       ┌─ sender ──── frames ───▶ leader
+//	Append ─┼─▶ queue of the lane ──┤                            │
+//	Commit ─┘   (order = sequence)  └─ receiver ◀── results ─────┘
+//
+// When a stream breaks, or the server says that it is not the leader or cannot,
+// the lane finds the leader and sends what is unanswered again, in order, under
+// the same sequences: what had been executed gives its kept result, the rest is
+// executed then. Two things remain that the cluster cannot answer, and they are
+// outcome_unknown: the caller's context ends while its commit is under way, and
+// the session expires (or the cluster is restored from a backup) with commits
+// that were sent more than once.
+//
+// A [Producer] is a lane of its own with a named session that never expires.
+//
+// # Concurrency
+//
+// Client and Producer may be used from many goroutines, a Reader from one at a
+// time. Lock order: pool.mu, then lane.mu, then servers.mu.
+package client

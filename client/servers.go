@@ -1,0 +1,161 @@
+package client
+
+import (
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/edri-io/edri/api/edriv1"
+	"github.com/edri-io/edri/api/edriv1/edriv1connect"
+	"github.com/edri-io/edri/api/edriv1/wire"
+)
+
+// Frames of the procedures that the client calls.
+type (
+	commitFrame       = wire.Frame[edriv1.Commit]
+	commitResultFrame = wire.Frame[edriv1.CommitResult]
+	commitsFrame      = wire.Frame[edriv1.CommitFrame]
+	resultsFrame      = wire.Frame[edriv1.CommitResultFrame]
+	responseFrame     = wire.Frame[edriv1.ReadResponse]
+	recordedFrame     = wire.Frame[edriv1.RecordedEvent]
+)
+
+// maxResponse bounds one message from a server; the largest are reads, of a batch
+// or a single event of 1 MiB with its attributes.
+const maxResponse = 16 << 20
+
+// server is one node's procedures.
+type server struct {
+	url          string
+	commit       *connect.Client[commitFrame, commitResultFrame]
+	commitStream *connect.Client[commitsFrame, resultsFrame]
+	read         *connect.Client[edriv1.ReadRequest, responseFrame]
+	tail         *connect.Client[edriv1.ReadRequest, responseFrame]
+	get          *connect.Client[edriv1.GetRequest, recordedFrame]
+	listStreams  *connect.Client[edriv1.ListStreamsRequest, edriv1.ListStreamsResponse]
+	status       *connect.Client[edriv1.StatusRequest, edriv1.StatusResponse]
+}
+
+func newServer(h connect.HTTPClient, url string) *server {
+	options := connect.WithClientOptions(
+		connect.WithCodec(wire.Binary{}),
+		connect.WithReadMaxBytes(maxResponse),
+		// To compress costs more than it saves between the machines of one site.
+		connect.WithAcceptCompression("gzip", nil, nil),
+	)
+	return &server{
+		url:          url,
+		commit:       connect.NewClient[commitFrame, commitResultFrame](h, url+edriv1connect.EventsCommitProcedure, options),
+		commitStream: connect.NewClient[commitsFrame, resultsFrame](h, url+edriv1connect.EventsCommitStreamProcedure, options),
+		read:         connect.NewClient[edriv1.ReadRequest, responseFrame](h, url+edriv1connect.EventsReadProcedure, options),
+		tail:         connect.NewClient[edriv1.ReadRequest, responseFrame](h, url+edriv1connect.EventsTailProcedure, options),
+		get:          connect.NewClient[edriv1.GetRequest, recordedFrame](h, url+edriv1connect.EventsGetProcedure, options),
+		listStreams: connect.NewClient[edriv1.ListStreamsRequest, edriv1.ListStreamsResponse](
+			h, url+edriv1connect.EventsListStreamsProcedure, options),
+		status: connect.NewClient[edriv1.StatusRequest, edriv1.StatusResponse](
+			h, url+edriv1connect.ClusterStatusProcedure, options),
+	}
+}
+
+// shunTime is how long a leader that could not be reached is not tried on
+// another server's word: until the others notice, they still name it.
+const shunTime = 1 * time.Second
+
+// servers knows the configured nodes and those that they named as leader.
+type servers struct {
+	http       *http.Client
+	configured []string
+
+	mu     sync.Mutex
+	known  map[string]*server
+	next   int    // index in configured to ask next
+	leader string // the last that was said to lead; "" when not known
+	failed map[string]time.Time
+}
+
+func newServers(h *http.Client, configured []string) *servers {
+	return &servers{
+		http:       h,
+		configured: configured,
+		known:      make(map[string]*server),
+		failed:     make(map[string]time.Time),
+	}
+}
+
+// at returns the server of a URL.
+func (s *servers) at(url string) *server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.atLocked(url)
+}
+
+func (s *servers) atLocked(url string) *server {
+	n, ok := s.known[url]
+	if !ok {
+		n = newServer(s.http, url)
+		s.known[url] = n
+	}
+	return n
+}
+
+// any returns the server to read from: the first configured until it fails.
+func (s *servers) any() *server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.atLocked(s.configured[s.next%len(s.configured)])
+}
+
+// towardsLeader returns the server to ask who leads: the leader as last known,
+// else one of the configured.
+func (s *servers) towardsLeader() *server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.leader != "" {
+		return s.atLocked(s.leader)
+	}
+	return s.atLocked(s.configured[s.next%len(s.configured)])
+}
+
+// named records who is said to lead and returns its server; nil where url is
+// empty or did not answer a moment ago.
+func (s *servers) named(url string) *server {
+	if url == "" {
+		return nil
+	}
+	base, err := normaliseServer(url)
+	if err != nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at, ok := s.failed[base]; ok && time.Since(at) < shunTime {
+		return nil
+	}
+	s.leader = base
+	return s.atLocked(base)
+}
+
+// failedAt records that a server did not answer, so that others are asked.
+func (s *servers) failedAt(n *server) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed[n.url] = time.Now()
+	if s.leader == n.url {
+		s.leader = ""
+	}
+	if s.configured[s.next%len(s.configured)] == n.url {
+		s.next = (s.next + 1) % len(s.configured)
+	}
+	// Leaders come and go; what is neither configured nor recent is forgotten.
+	for url, at := range s.failed {
+		if time.Since(at) > shunTime {
+			delete(s.failed, url)
+			if !slices.Contains(s.configured, url) && url != s.leader {
+				delete(s.known, url)
+			}
+		}
+	}
+}

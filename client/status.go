@@ -1,0 +1,100 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/edri-io/edri/api/edriv1"
+	"github.com/edri-io/edri/event"
+)
+
+// Status is what one node says about itself and the cluster.
+type Status struct {
+	// Server is the URL that was asked.
+	Server  string
+	NodeID  string
+	Version string
+	Epoch   event.Epoch
+	// Role is leader, follower, candidate or starting.
+	Role string
+	Term uint64
+	// LeaderID and LeaderURL are empty when no leader is known.
+	LeaderID, LeaderURL string
+
+	CommitIndex, AppliedIndex, DurableIndex uint64
+	// FirstPosition and LastPosition bound the history that the node has applied.
+	FirstPosition, LastPosition event.Position
+	// LastStamp is when the last event was committed; zero without one.
+	LastStamp time.Time
+
+	Members []Member
+	// Ready: a leader is known and the node has caught up; else Reason says why
+	// not.
+	Ready  bool
+	Reason string
+}
+
+// Member is a server of the cluster.
+type Member struct {
+	ServerID    string
+	RaftAddress string
+	APIURL      string
+	Voter       bool
+	Leader      bool
+}
+
+// Status asks the first server that answers.
+func (c *Client) Status(ctx context.Context) (status Status, err error) {
+	err = c.ask(ctx, func(ctx context.Context, n *server) error {
+		status, err = c.statusOf(ctx, n)
+		return err
+	})
+	return status, err
+}
+
+// StatusOf asks one server by its URL, once.
+func (c *Client) StatusOf(ctx context.Context, url string) (Status, error) {
+	base, err := normaliseServer(url)
+	if err != nil {
+		return Status{}, event.Errorf(event.CodeInvalid, "%v", err)
+	}
+	status, err := c.statusOf(ctx, newServer(c.cfg.HTTPClient, base))
+	if err != nil && ctx.Err() != nil {
+		return Status{}, ended(ctx, fromRPC(err))
+	}
+	if err != nil {
+		return Status{}, fromRPC(err)
+	}
+	return status, nil
+}
+
+// Servers returns the configured servers' URLs.
+func (c *Client) Servers() []string { return append([]string(nil), c.cfg.Servers...) }
+
+func (c *Client) statusOf(ctx context.Context, n *server) (Status, error) {
+	response, err := n.status.CallUnary(ctx, connect.NewRequest(&edriv1.StatusRequest{}))
+	if err != nil {
+		return Status{}, err
+	}
+	m := response.Msg
+	status := Status{
+		Server: n.url, NodeID: m.NodeId, Version: m.Version, Role: m.Role, Term: m.Term,
+		LeaderID: m.LeaderId, LeaderURL: m.LeaderUrl,
+		CommitIndex: m.CommitIndex, AppliedIndex: m.AppliedIndex, DurableIndex: m.DurableIndex,
+		FirstPosition: event.Position(m.FirstPosition), LastPosition: event.Position(m.LastPosition),
+		Ready: m.Ready, Reason: m.Reason,
+	}
+	copy(status.Epoch[:], m.Epoch)
+	if m.LastStamp != 0 {
+		status.LastStamp = time.Unix(0, m.LastStamp).UTC()
+	}
+	for _, member := range m.Members {
+		status.Members = append(status.Members, Member{
+			ServerID: member.ServerId, RaftAddress: member.RaftAddress, APIURL: member.ApiUrl,
+			Voter: member.Voter, Leader: member.Leader,
+		})
+	}
+	return status, nil
+}
