@@ -1,0 +1,130 @@
+package consensus
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/fault"
+)
+
+// Peer is a member of the fixed set with which a cluster begins.
+type Peer struct {
+	Name    string // node name
+	Address string // host:port where the others dial its raft port
+}
+
+// Config configures a Node. The zero value of a field is its default where one
+// is named.
+type Config struct {
+	Name  string // node name, unique in the cluster; required
+	Dir   string // data directory, made if absent; required
+	Peers []Peer // the whole fixed set, this node included; required
+
+	RaftListen    string // host:port of the raft port; required
+	RaftAdvertise string // where the others dial it; default RaftListen
+	APIURL        string // committed for clients to find this node; empty: none
+
+	Limits event.Limits // default event.DefaultLimits
+
+	FlushInterval    time.Duration // of state and journal; default 100 ms
+	SegmentBytes     int64         // of the journal; default 256 MiB; the same on all nodes
+	Window           uint64        // deduplication window of a new cluster, events; default 1,000,000
+	SessionTTL       time.Duration // after which an idle session ends; default 1 h
+	SnapshotLogBytes int64         // raft log between truncations; default 64 MiB
+	TrailingLogBytes int64         // raft log kept for followers that were away; default 128 MiB
+
+	// Raft's timeouts; default 500, 500 and 250 ms, with which a killed leader
+	// is replaced in about one second.
+	HeartbeatTimeout, ElectionTimeout, LeaseTimeout time.Duration
+
+	Machines *Mux // besides the core's own operations; nil for none
+
+	// Fatal ends the process with an exit code; it is called at most once and
+	// must not return in production. The node does nothing any more afterwards.
+	Fatal func(code int, err error)
+
+	Logger     *slog.Logger // default: discards
+	RaftLogger hclog.Logger // Raft's own; default: discards
+	Seam       fault.Seam   // for tests
+
+	// Network replaces the raft port, for simulations; nil in production.
+	Network func(self raft.ServerID, serve Server) (Network, error)
+}
+
+// Exit codes of the process after Fatal.
+const (
+	ExitError       = 1
+	ExitStorage     = 10
+	ExitCorruption  = 11
+	ExitUndecodable = 12
+	ExitStall       = 13
+)
+
+func (c Config) normalise() (Config, error) {
+	if err := event.CheckName("node name", c.Name); err != nil {
+		return c, err
+	}
+	c.RaftAdvertise = cmp.Or(c.RaftAdvertise, c.RaftListen)
+	c.Limits = cmp.Or(c.Limits, event.DefaultLimits)
+	c.FlushInterval = cmp.Or(c.FlushInterval, flushInterval)
+	c.SessionTTL = cmp.Or(c.SessionTTL, time.Hour)
+	c.SnapshotLogBytes = cmp.Or(c.SnapshotLogBytes, snapshotLogBytes)
+	c.TrailingLogBytes = cmp.Or(c.TrailingLogBytes, trailingLogBytes)
+	c.HeartbeatTimeout = cmp.Or(c.HeartbeatTimeout, 500*time.Millisecond)
+	c.ElectionTimeout = cmp.Or(c.ElectionTimeout, 500*time.Millisecond)
+	c.LeaseTimeout = cmp.Or(c.LeaseTimeout, 250*time.Millisecond)
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	if c.RaftLogger == nil {
+		c.RaftLogger = hclog.NewNullLogger()
+	}
+	if c.Fatal == nil {
+		return c, fmt.Errorf("consensus: Config.Fatal is required")
+	}
+	c.Peers = slices.SortedFunc(slices.Values(c.Peers), func(a, b Peer) int { return cmp.Compare(a.Name, b.Name) })
+	return c, c.checkPeers()
+}
+
+func (c Config) checkPeers() error {
+	self := false
+	for i, p := range c.Peers {
+		if i > 0 && c.Peers[i-1].Name == p.Name {
+			return fmt.Errorf("peers: %q stands there twice", p.Name)
+		}
+		if p.Address == "" {
+			return fmt.Errorf("peers: %q has no address", p.Name)
+		}
+		self = self || p.Name == c.Name
+	}
+	if !self {
+		return fmt.Errorf("peers: node %q itself is missing", c.Name)
+	}
+	return nil
+}
+
+// raftConfig returns Raft's own settings.
+func (c Config) raftConfig(id raft.ServerID) *raft.Config {
+	r := raft.DefaultConfig()
+	r.LocalID = id
+	r.HeartbeatTimeout = c.HeartbeatTimeout
+	r.ElectionTimeout = c.ElectionTimeout
+	r.LeaderLeaseTimeout = c.LeaseTimeout
+	// An idle follower learns of a commit only with the next message; the
+	// default of 50 ms is what its readers would wait.
+	r.CommitTimeout = 2 * time.Millisecond
+	r.MaxAppendEntries = 8
+	r.BatchApplyCh = true
+	// compactLoop decides by bytes; Raft's own trigger counts entries.
+	r.SnapshotThreshold = 1 << 62
+	r.SnapshotInterval = 24 * time.Hour
+	r.TrailingLogs = 1 << 20
+	r.NoSnapshotRestoreOnStart = true
+	r.NoLegacyTelemetry = true
+	return r
+}

@@ -1,0 +1,172 @@
+package consensus
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/store"
+)
+
+// durablePin holds the state as it is on disk, without what is still in memory.
+type durablePin struct {
+	pin           *store.Pin
+	meta          Meta
+	configIndex   uint64
+	configuration []byte
+}
+
+// pinDurable pins the state file as of its last flush.
+func (c *Core) pinDurable() (*durablePin, error) {
+	pin, err := c.db.Pin()
+	if err != nil {
+		return nil, fmt.Errorf("pin state: %w", err)
+	}
+	p := &durablePin{pin: pin}
+	if err := p.read(c); err != nil {
+		p.close()
+		return nil, fmt.Errorf("read pinned state: %w", err)
+	}
+	return p, nil
+}
+
+func (p *durablePin) read(c *Core) error {
+	row, err := p.pin.Get(c.tables.meta, metaKey)
+	if err != nil || row == nil {
+		return err
+	}
+	if p.meta, err = decodeMeta(row); err != nil {
+		return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+	}
+	if row, err = p.pin.Get(c.tables.meta, configurationKey); err != nil {
+		return err
+	}
+	p.configIndex, p.configuration, err = decodeConfiguration(row)
+	return err
+}
+
+func (p *durablePin) close() { p.pin.Close() }
+
+// snapshotMeta is what Raft wants to know of a snapshot.
+func (p *durablePin) snapshotMeta() raft.SnapshotMeta {
+	m := raft.SnapshotMeta{
+		Version:            raft.SnapshotVersionMax,
+		ID:                 fmt.Sprintf("state-%d", p.meta.Index),
+		Index:              p.meta.Index,
+		Term:               p.meta.Term,
+		ConfigurationIndex: p.configIndex,
+	}
+	if p.configuration != nil {
+		m.Configuration = raft.DecodeConfiguration(p.configuration)
+	}
+	return m
+}
+
+// export makes a snapshot for another node: a copy of the state and then of the
+// segments that its position needs. The state and the active segment are copied
+// to the staging directory first, so that no transaction is open while bytes
+// travel. The journal's copy may go beyond the state; opening cuts that off.
+func (n *Node) export() (*raft.SnapshotMeta, io.ReadCloser, error) {
+	dir, err := os.MkdirTemp(n.gens.staging(), "export-")
+	if err != nil {
+		return nil, nil, fmt.Errorf("create staging directory: %w", err)
+	}
+	e := &snapshotExport{dir: dir, release: n.log.Hold()}
+	if err := e.copy(n.core.Load()); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("export snapshot: %w", err), e.Close())
+	}
+	return &e.meta, e, nil
+}
+
+// snapshotExport reads a snapshot stream from staged files. While it is open the
+// raft log keeps what the receiver will need next.
+type snapshotExport struct {
+	dir     string
+	meta    raft.SnapshotMeta
+	files   []*os.File
+	stream  io.Reader
+	release func()
+}
+
+func (e *snapshotExport) copy(core *Core) error {
+	pin, err := core.pinDurable()
+	if err != nil {
+		return err
+	}
+	defer pin.close()
+	e.meta = pin.snapshotMeta()
+	m := manifest{Index: pin.meta.Index, Term: pin.meta.Term}
+	if err := e.add(&m, stateFile, pin.pin.WriteTo); err != nil {
+		return err
+	}
+	for _, s := range core.journal.Segments() {
+		if s.First > pin.meta.Mark.Last {
+			break
+		}
+		name := fmt.Sprintf("%s/%020d.seg", journalDir, uint64(s.First))
+		if err := e.add(&m, name, copySegment(core, s.First)); err != nil {
+			return err
+		}
+	}
+	return e.assemble(m)
+}
+
+func copySegment(core *Core, first event.Position) func(io.Writer) (int64, error) {
+	return func(w io.Writer) (int64, error) { return core.journal.CopySegment(first, w) }
+}
+
+// add stages one file and enters it into the manifest.
+func (e *snapshotExport) add(m *manifest, name string, write func(io.Writer) (int64, error)) error {
+	file, err := os.OpenFile(filepath.Join(e.dir, fmt.Sprintf("%d", len(e.files))), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("create staged file: %w", err)
+	}
+	e.files = append(e.files, file)
+	digest := sha256.New()
+	size, err := write(io.MultiWriter(file, digest))
+	if err != nil {
+		return fmt.Errorf("copy %s: %w", name, err)
+	}
+	m.Files = append(m.Files, manifestFile{Name: name, Size: size, SHA256: hex.EncodeToString(digest.Sum(nil))})
+	return nil
+}
+
+// assemble joins the manifest and the files.
+func (e *snapshotExport) assemble(m manifest) error {
+	head, err := m.encode()
+	if err != nil {
+		return err
+	}
+	readers := []io.Reader{bytes.NewReader(head)}
+	e.meta.Size = int64(len(head))
+	for i, f := range e.files {
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return fmt.Errorf("rewind staged file: %w", err)
+		}
+		readers = append(readers, f)
+		e.meta.Size += m.Files[i].Size
+	}
+	e.stream = io.MultiReader(readers...)
+	return nil
+}
+
+// Read implements io.Reader.
+func (e *snapshotExport) Read(p []byte) (int, error) { return e.stream.Read(p) }
+
+// Close implements io.Closer: it removes the staged files.
+func (e *snapshotExport) Close() error {
+	var errs []error
+	for _, f := range e.files {
+		errs = append(errs, f.Close())
+	}
+	e.release()
+	return errors.Join(append(errs, os.RemoveAll(e.dir))...)
+}

@@ -1,0 +1,303 @@
+package consensus
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/edri-io/edri/consensus/transport"
+	"github.com/edri-io/edri/event"
+)
+
+// What a node asks of the leader.
+const (
+	kindCommits   byte = 1 // payload: commits, each with its length; reply: refusals
+	kindReadIndex byte = 2 // payload: none; reply: uvarint index, or an error
+)
+
+// Replies begin with one of these.
+const (
+	replyOK    byte = 0
+	replyError byte = 1 // the rest is an edri.v1.Error
+)
+
+// forwarder sends commits to the leader on behalf of this node. The leader
+// answers once each was handed to its Raft or refused; the outcomes themselves
+// come from this node's own apply, so that they survive the leader's death.
+type forwarder struct {
+	node *Node
+}
+
+// send forwards the commits, in order with those sent before.
+func (f forwarder) send(items []queued) *event.Error {
+	r := f.node.raft.Load()
+	if r == nil {
+		return event.Errorf(event.CodeUnavailable, "the node is starting")
+	}
+	_, leader := r.LeaderWithID()
+	switch leader {
+	case "":
+		return event.Errorf(event.CodeUnavailable, "no leader is known")
+	case f.node.serverID:
+		return event.Errorf(event.CodeUnavailable, "the new leader is not ready yet")
+	}
+	f.node.peers.Go(leader, kindCommits, appendCommits(nil, items), func(reply []byte, err error) {
+		f.settle(items, reply, err)
+	})
+	return nil
+}
+
+// settle passes on what the leader said. A connection that broke after the
+// request was sent says nothing: the commits may be in the log.
+func (f forwarder) settle(items []queued, reply []byte, err error) {
+	if err != nil {
+		if errors.Is(err, transport.ErrNotSent) {
+			refuseAll(items, event.Errorf(event.CodeUnavailable, "the leader cannot be reached: %v", err))
+		}
+		return
+	}
+	refusals, err := parseRefusals(reply, len(items))
+	if err != nil {
+		f.node.logger.Error("leader's answer to forwarded commits cannot be read", "error", err)
+		return
+	}
+	for _, r := range refusals {
+		items[r.index].from.refused(items[r.index].index, f.node.nameLeader(r.err))
+	}
+}
+
+func refuseAll(items []queued, err *event.Error) {
+	for _, q := range items {
+		q.from.refused(q.index, err)
+	}
+}
+
+// serve answers another node's request; reply may be called from any goroutine.
+func (n *Node) serve(kind byte, payload []byte, reply func([]byte)) {
+	switch kind {
+	case kindCommits:
+		n.serveCommits(payload, reply)
+	case kindReadIndex:
+		n.tasks.Add(1)
+		go func() {
+			defer n.tasks.Done()
+			ctx, cancel := context.WithTimeout(n.lifetime, answerPatience)
+			defer cancel()
+			index, err := n.localReadIndex(ctx)
+			if err != nil {
+				reply(errorReply(asEventError(err)))
+				return
+			}
+			reply(binary.AppendUvarint([]byte{replyOK}, index))
+		}()
+	default:
+		reply(errorReply(event.Errorf(event.CodeInvalid, "unknown request kind %d", kind)))
+	}
+}
+
+func (n *Node) serveCommits(payload []byte, reply func([]byte)) {
+	commits, err := parseCommits(payload)
+	if err != nil {
+		reply(errorReply(event.Errorf(event.CodeInvalid, "%v", err)))
+		return
+	}
+	frame := &forwarded{left: len(commits), reply: reply}
+	items := make([]queued, len(commits))
+	for i, c := range commits {
+		items[i] = queued{commit: c, from: frame, index: i}
+	}
+	if len(items) == 0 {
+		reply([]byte{replyOK})
+		return
+	}
+	refusal := n.admit()
+	if refusal == nil {
+		refusal = n.proposer.enqueue(items)
+	}
+	if refusal != nil {
+		refuseAll(items, refusal)
+	}
+}
+
+// forwarded is a frame of commits that another node sent. It is answered when
+// each of them is settled.
+type forwarded struct {
+	mu       sync.Mutex
+	left     int
+	refusals []refusal
+	reply    func([]byte)
+}
+
+type refusal struct {
+	index int
+	err   *event.Error
+}
+
+var _ origin = (*forwarded)(nil)
+
+func (f *forwarded) settled(int) { f.count(nil) }
+
+func (f *forwarded) refused(i int, err *event.Error) { f.count(&refusal{i, err}) }
+
+func (f *forwarded) count(r *refusal) {
+	f.mu.Lock()
+	if r != nil {
+		f.refusals = append(f.refusals, *r)
+	}
+	f.left--
+	last := f.left == 0
+	f.mu.Unlock()
+	if last {
+		f.reply(appendRefusals([]byte{replyOK}, f.refusals))
+	}
+}
+
+// leaderReadIndex returns an index that covers all that was acknowledged before
+// the call, from whichever node leads.
+func (n *Node) leaderReadIndex(ctx context.Context) (uint64, error) {
+	r := n.raft.Load()
+	if r == nil {
+		return 0, event.Errorf(event.CodeUnavailable, "the node is starting")
+	}
+	_, leader := r.LeaderWithID()
+	switch leader {
+	case "":
+		return 0, event.Errorf(event.CodeUnavailable, "no leader is known")
+	case n.serverID:
+		return n.localReadIndex(ctx)
+	}
+	type outcome struct {
+		reply []byte
+		err   error
+	}
+	done := make(chan outcome, 1)
+	n.peers.Go(leader, kindReadIndex, nil, func(reply []byte, err error) { done <- outcome{reply, err} })
+	select {
+	case got := <-done:
+		if got.err != nil {
+			return 0, event.Errorf(event.CodeUnavailable, "ask the leader for a read index: %v", got.err)
+		}
+		return parseIndexReply(got.reply)
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// establishPoll is how often a read asks a leader again that is not ready yet.
+const establishPoll = 5 * time.Millisecond
+
+// localReadIndex answers as the leader; it waits while this node leads but has
+// not yet applied a command of its term.
+func (n *Node) localReadIndex(ctx context.Context) (uint64, error) {
+	for {
+		index, err := n.reads.get(ctx)
+		r := n.raft.Load()
+		if err == nil || r == nil || r.State() != raft.Leader || n.leads() || event.CodeOf(err) != event.CodeUnavailable {
+			return index, err
+		}
+		select {
+		case <-time.After(establishPoll):
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+func appendCommits(dst []byte, items []queued) []byte {
+	size := 0
+	for _, q := range items {
+		size += binary.MaxVarintLen32 + len(q.commit)
+	}
+	if dst == nil {
+		dst = make([]byte, 0, size)
+	}
+	for _, q := range items {
+		dst = AppendCommit(dst, q.commit)
+	}
+	return dst
+}
+
+func parseCommits(b []byte) ([][]byte, error) {
+	e := Entry{rest: b}
+	var commits [][]byte
+	for len(e.rest) > 0 {
+		c, ok := e.next()
+		if !ok {
+			return nil, fmt.Errorf("forwarded commit %d is cut off", len(commits))
+		}
+		commits = append(commits, c)
+	}
+	return commits, nil
+}
+
+func errorReply(err *event.Error) []byte { return event.AppendError([]byte{replyError}, err) }
+
+func appendRefusals(dst []byte, refusals []refusal) []byte {
+	for _, r := range refusals {
+		dst = binary.AppendUvarint(dst, uint64(r.index))
+		dst = AppendCommit(dst, event.AppendError(nil, r.err))
+	}
+	return dst
+}
+
+var errBadReply = errors.New("malformed reply")
+
+// parseRefusals reads a reply about n commits.
+func parseRefusals(b []byte, n int) ([]refusal, error) {
+	if len(b) == 0 {
+		return nil, errBadReply
+	}
+	if b[0] == replyError {
+		whole, err := event.DecodeError(b[1:])
+		if err != nil {
+			return nil, fmt.Errorf("decode error: %w", err)
+		}
+		refusals := make([]refusal, n)
+		for i := range refusals {
+			refusals[i] = refusal{i, whole}
+		}
+		return refusals, nil
+	}
+	var refusals []refusal
+	e := Entry{rest: b[1:]}
+	for len(e.rest) > 0 {
+		index, size := binary.Uvarint(e.rest)
+		if size <= 0 || index >= uint64(n) {
+			return nil, errBadReply
+		}
+		e.rest = e.rest[size:]
+		body, ok := e.next()
+		if !ok {
+			return nil, errBadReply
+		}
+		refused, err := event.DecodeError(body)
+		if err != nil {
+			return nil, fmt.Errorf("decode error: %w", err)
+		}
+		refusals = append(refusals, refusal{int(index), refused})
+	}
+	return refusals, nil
+}
+
+func parseIndexReply(b []byte) (uint64, error) {
+	if len(b) > 0 && b[0] == replyError {
+		refused, err := event.DecodeError(b[1:])
+		if err != nil {
+			return 0, fmt.Errorf("decode error: %w", err)
+		}
+		return 0, refused
+	}
+	if len(b) == 0 {
+		return 0, errBadReply
+	}
+	index, size := binary.Uvarint(b[1:])
+	if size <= 0 {
+		return 0, errBadReply
+	}
+	return index, nil
+}

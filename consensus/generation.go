@@ -1,0 +1,144 @@
+package consensus
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/edri-io/edri/internal/fault"
+	"github.com/edri-io/edri/store"
+)
+
+// The state and the journal live together in a generation, a directory named
+// data-NNNNNN, and the file CURRENT names the one in force:
+//
+//	DIR/CURRENT              "data-000002\n"
+//	DIR/data-000002/         state.db, journal/, origin.json if it was installed
+//	DIR/staging/             what is being received or sent; emptied at each start
+//
+// A snapshot is installed by staging the next generation completely and then
+// renaming one file over CURRENT, so that a crash leaves either the old state or
+// the new one.
+const (
+	currentFile      = "CURRENT"
+	stagingDir       = "staging"
+	generationPrefix = "data-"
+)
+
+type generations struct {
+	dir  string
+	seam fault.Seam
+}
+
+// current returns the directory of the generation in force, made anew in an
+// empty data directory, and removes what an interrupted install left behind.
+func (g generations) current() (string, error) {
+	name, err := os.ReadFile(g.currentPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := g.refuseOrphans(); err != nil {
+			return "", err
+		}
+		return g.begin()
+	}
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", currentFile, err)
+	}
+	n, err := parseGeneration(strings.TrimSuffix(string(name), "\n"))
+	if err != nil {
+		return "", fmt.Errorf("%w: %s: %v", store.ErrCorrupt, g.currentPath(), err)
+	}
+	if _, err := os.Stat(g.path(n)); err != nil {
+		return "", fmt.Errorf("%w: %s names %s: %v", store.ErrCorrupt, currentFile, g.path(n), err)
+	}
+	return g.path(n), g.clean(g.path(n))
+}
+
+// refuseOrphans finds a generation whose CURRENT is gone: a damaged directory,
+// not an empty one.
+func (g generations) refuseOrphans() error {
+	found, err := filepath.Glob(filepath.Join(g.dir, generationPrefix+"*", "state.db"))
+	if err != nil {
+		return fmt.Errorf("list generations: %w", err)
+	}
+	if len(found) > 0 {
+		return fmt.Errorf("%w: %s is missing beside %s", store.ErrCorrupt, g.currentPath(), found[0])
+	}
+	return nil
+}
+
+// next returns the directory of the generation after the one of this name, empty.
+func (g generations) next(current string) (string, error) {
+	n, err := parseGeneration(current)
+	if err != nil {
+		return "", err
+	}
+	path := g.path(n + 1)
+	if err := os.RemoveAll(path); err != nil {
+		return "", fmt.Errorf("remove %s: %w", path, err)
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return "", fmt.Errorf("create %s: %w", path, err)
+	}
+	return path, nil
+}
+
+// begin makes the first generation of an empty data directory.
+func (g generations) begin() (string, error) {
+	path := g.path(1)
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return "", fmt.Errorf("create %s: %w", path, err)
+	}
+	if err := g.switchTo(path); err != nil {
+		return "", err
+	}
+	return path, g.clean(path)
+}
+
+// switchTo puts a complete generation in force, by one rename.
+func (g generations) switchTo(path string) error {
+	if err := store.SyncDir(g.seam, g.dir); err != nil {
+		return err
+	}
+	return store.WriteFileAtomic(g.seam, g.currentPath(), []byte(filepath.Base(path)+"\n"))
+}
+
+// clean removes every other generation and the staging directory's content.
+func (g generations) clean(keep string) error {
+	all, err := filepath.Glob(filepath.Join(g.dir, generationPrefix+"*"))
+	if err != nil {
+		return fmt.Errorf("list generations: %w", err)
+	}
+	for _, path := range append(all, g.staging()) {
+		if path == keep {
+			continue
+		}
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("remove %s: %w", path, err)
+		}
+	}
+	if err := os.MkdirAll(g.staging(), 0o700); err != nil {
+		return fmt.Errorf("create %s: %w", g.staging(), err)
+	}
+	return nil
+}
+
+func (g generations) currentPath() string { return filepath.Join(g.dir, currentFile) }
+
+func (g generations) staging() string { return filepath.Join(g.dir, stagingDir) }
+
+func (g generations) path(n uint64) string {
+	return filepath.Join(g.dir, fmt.Sprintf("%s%06d", generationPrefix, n))
+}
+
+func parseGeneration(name string) (uint64, error) {
+	digits, ok := strings.CutPrefix(name, generationPrefix)
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if !ok || err != nil || n == 0 {
+		return 0, fmt.Errorf("%q is not the name of a generation", name)
+	}
+	return n, nil
+}

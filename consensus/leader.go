@@ -1,0 +1,147 @@
+package consensus
+
+import (
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/edri-io/edri/event"
+)
+
+const (
+	// How often a node compares what the cluster knows of it with what is true,
+	// and how often the leader looks for idle sessions.
+	advertiseInterval = time.Second
+	sessionInterval   = 10 * time.Second
+	// After a refusal by the raft loop.
+	establishPause = 10 * time.Millisecond
+)
+
+// leads reports whether this node leads and has applied a command of its term.
+func (n *Node) leads() bool {
+	r := n.raft.Load()
+	return r != nil && r.State() == raft.Leader && n.progress.lastTerm() == r.CurrentTerm()
+}
+
+// watchLeadership opens the proposer when this node has become leader and closes
+// it when it is no longer.
+func (n *Node) watchLeadership(r *raft.Raft) {
+	defer n.tasks.Done()
+	for {
+		select {
+		case leading := <-r.LeaderCh():
+			n.proposer.setOpen(false)
+			n.logger.Info("leadership changed", "leading", leading, "term", r.CurrentTerm())
+			if leading {
+				n.establish(r)
+			}
+		case <-n.closing:
+			return
+		}
+	}
+}
+
+// establish proposes the leader's own command. Only when it is applied is all
+// that earlier leaders committed applied too, so only then may this one propose
+// for others and serve linearizable reads. (Raft's own no-op never reaches the
+// state machine, and raft.AppliedIndex counts what is queued for it.)
+func (n *Node) establish(r *raft.Raft) {
+	for r.State() == raft.Leader {
+		commit := LeadCommit(string(n.serverID), n.proposedEpoch, 0)
+		err := r.Apply(EncodeEntry(n.stamp(), [][]byte{commit}), enqueueTimeout).Error()
+		if err == nil {
+			n.proposer.setOpen(true)
+			return
+		}
+		if refusalOf(err) == nil {
+			return // leadership was lost, or the node stops
+		}
+		select {
+		case <-time.After(establishPause):
+		case <-n.closing:
+			return
+		}
+	}
+}
+
+// stamp returns the header of the next entry. Nodes agree on time by what the
+// leader writes here; the stamp never goes back, whatever the clock does.
+func (n *Node) stamp() EntryHeader {
+	meta := n.core.Load().Meta()
+	now := time.Now().UnixNano()
+	for {
+		last := n.lastStamp.Load()
+		stamp := max(last, meta.Stamp, now)
+		if n.lastStamp.CompareAndSwap(last, stamp) {
+			return EntryHeader{Feature: FeatureLevel, Epoch: meta.Epoch, Now: now, Stamp: stamp}
+		}
+	}
+}
+
+// keepHouse does what is due from time to time: it tells the cluster this node's
+// addresses, and on the leader ends idle sessions.
+func (n *Node) keepHouse() {
+	defer n.tasks.Done()
+	addresses := time.NewTicker(advertiseInterval)
+	defer addresses.Stop()
+	sessions := time.NewTicker(sessionInterval)
+	defer sessions.Stop()
+	for {
+		select {
+		case <-addresses.C:
+			n.waiters.expire(time.Now())
+			n.advertise()
+		case <-sessions.C:
+			n.expireSessions()
+		case <-n.closing:
+			return
+		}
+	}
+}
+
+// advertise commits this node's API address when the cluster knows another.
+func (n *Node) advertise() {
+	if r := n.raft.Load(); r == nil || n.cfg.APIURL == "" {
+		return
+	}
+	if leader, _ := n.Leader(); leader == "" {
+		return
+	}
+	if urls, err := n.memberURLs(); err != nil || urls[string(n.serverID)] == n.cfg.APIURL {
+		return
+	}
+	n.submitInternal(func(waiter uint64) []byte {
+		return AdvertiseCommit(string(n.serverID), n.cfg.APIURL, waiter)
+	}, n.logRefusal("advertise the API address"))
+}
+
+// expireSessions ends the sessions that nobody has used for the TTL. Apply
+// looks again: one that was used in the meantime stays.
+func (n *Node) expireSessions() {
+	if !n.leads() {
+		return
+	}
+	view := n.View()
+	idle, err := view.IdleSessions(time.Now().Add(-n.cfg.SessionTTL).UnixNano(), maxExpirePerCommit)
+	view.Close()
+	if err != nil {
+		n.fail(err)
+		return
+	}
+	if len(idle) == 0 {
+		return
+	}
+	n.submitInternal(func(waiter uint64) []byte {
+		return ExpireSessionsCommit(idle, waiter)
+	}, n.logRefusal("expire sessions"))
+}
+
+const maxExpirePerCommit = 1000
+
+func (n *Node) logRefusal(what string) func([]byte, *event.Error) {
+	return func(_ []byte, err *event.Error) {
+		if err != nil {
+			n.logger.Debug("internal commit was not executed", "what", what, "error", err)
+		}
+	}
+}

@@ -1,0 +1,36 @@
+package consensus
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// Server answers another node's request. reply is called once, from any
+// goroutine.
+type Server func(kind byte, payload []byte, reply func([]byte))
+
+// Network is what a node needs of the way to its peers. In production it is the
+// raft port (package transport); simulations bring their own.
+type Network interface {
+	// Transport is Raft's.
+	Transport() raft.Transport
+
+	// Begin, Acked and Changed number what Raft sends; see readIndexes.
+	Begin() uint64
+	Acked(id raft.ServerID) uint64
+	Changed() <-chan struct{}
+	// LastAck is when this voter last answered anything.
+	LastAck(id raft.ServerID) time.Time
+
+	// Go sends a request to a peer, in order with those sent to it before. done
+	// is called once, with transport.ErrNotSent if the request certainly did not
+	// leave this node.
+	Go(peer raft.ServerID, kind byte, payload []byte, done func(reply []byte, err error))
+
+	// Introduce asks the node at an address who it is.
+	Introduce(ctx context.Context, address string) (Introduction, error)
+
+	Close() error
+}

@@ -1,0 +1,250 @@
+package consensus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hashicorp/raft"
+
+	"github.com/edri-io/edri/consensus/raftlog"
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/log"
+	"github.com/edri-io/edri/store"
+)
+
+// Node is one member of the cluster: the deterministic Core, the Raft that feeds
+// it and what leads to both.
+//
+// Locks are taken in the order flushing, applying, replacing.
+type Node struct {
+	cfg      Config
+	logger   *slog.Logger
+	serverID raft.ServerID
+	gens     generations
+	lock     *store.DirLock
+
+	core     atomic.Pointer[Core] // another after a snapshot was installed
+	progress *progress
+	waiters  *waiters
+	log      *raftlog.Log
+	peers    Network
+	raft     atomic.Pointer[raft.Raft] // nil until the node has found its cluster
+
+	forwarder forwarder
+	proposer  *proposer    // set before raft
+	reads     *readIndexes // set before raft
+
+	flushing  sync.Mutex   // held during a flush, and while the core is replaced
+	applying  sync.Mutex   // held while Raft's entries change the core
+	replacing sync.RWMutex // held while a view is taken, and while the core is replaced
+	flushNow  chan struct{}
+
+	install       *installed // a received snapshot that Restore puts in force
+	compacted     atomic.Uint64
+	lastStamp     atomic.Int64
+	proposedEpoch event.Epoch
+
+	introductions map[string]Introduction // of the start goroutine
+	waiting       atomic.Pointer[string]  // for what, before Raft runs
+
+	lifetime context.Context // ends with the node
+	end      context.CancelFunc
+	closing  <-chan struct{}
+	tasks    sync.WaitGroup
+	started  chan struct{} // closed when Raft runs, or never will
+	failstop failstop
+	closed   sync.Once
+}
+
+// Open opens the data directory and starts to look for the cluster. It returns
+// before there is one; see Ready.
+func Open(cfg Config) (*Node, error) {
+	cfg, err := cfg.normalise()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, logger: cfg.Logger, gens: generations{cfg.Dir, cfg.Seam}, flushNow: make(chan struct{}, 1), started: make(chan struct{})}
+	n.setWaiting("the data directory is being opened")
+	n.lifetime, n.end = context.WithCancel(context.Background()) // the node's own life, ended by Close
+	n.closing = n.lifetime.Done()
+	if err := n.open(); err != nil {
+		n.end()
+		return nil, errors.Join(err, n.release())
+	}
+	n.tasks.Add(4)
+	go n.flushLoop()
+	go n.compactLoop()
+	go n.keepHouse()
+	go n.start()
+	return n, nil
+}
+
+func (n *Node) open() error {
+	if err := os.MkdirAll(n.cfg.Dir, 0o700); err != nil {
+		return fmt.Errorf("create data directory: %w", err)
+	}
+	lock, err := store.LockDir(n.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	n.lock = lock
+	id, err := loadIdentity(n.cfg.Seam, n.cfg.Dir, n.cfg.Name)
+	if err != nil {
+		return err
+	}
+	n.serverID = id.ServerID()
+	// The first leader of all gives the cluster its epoch, here prepared.
+	epoch, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("make an epoch: %w", err)
+	}
+	n.proposedEpoch = event.Epoch(epoch)
+	generation, err := n.gens.current()
+	if err != nil {
+		return err
+	}
+	core, err := OpenCore(generation, n.coreConfig())
+	if err != nil {
+		return fmt.Errorf("open state: %w", err)
+	}
+	n.core.Store(core)
+	index, term := core.AppliedIndex()
+	n.progress = newProgress(index, term)
+	n.waiters = newWaiters()
+	if n.log, err = n.openLog(generation, index); err != nil {
+		return err
+	}
+	n.compacted.Store(index)
+	if n.peers, err = n.connect(); err != nil {
+		return err
+	}
+	n.forwarder = forwarder{n}
+	return nil
+}
+
+// Close hands leadership over, writes what was applied and releases all. It is
+// safe to call twice. The context bounds the handover.
+func (n *Node) Close(ctx context.Context) error {
+	var err error
+	n.closed.Do(func() { err = n.close(ctx) })
+	return err
+}
+
+func (n *Node) close(ctx context.Context) error {
+	n.handOver(ctx)
+	n.end()
+	<-n.started
+	if r := n.raft.Load(); r != nil {
+		if err := r.Shutdown().Error(); err != nil {
+			n.logger.Warn("raft did not shut down", "error", err)
+		}
+	}
+	if n.proposer != nil {
+		n.proposer.close()
+	}
+	n.waiters.close()
+	n.tasks.Wait()
+	var err error
+	if !n.hasFailed() {
+		err = n.flush()
+	}
+	return errors.Join(err, n.release())
+}
+
+// handOver moves leadership to another voter, so that a planned stop costs no
+// election timeout. Raft waits for one election timeout at most.
+func (n *Node) handOver(ctx context.Context) {
+	r := n.raft.Load()
+	if r == nil || r.State() != raft.Leader || len(r.GetConfiguration().Configuration().Servers) < 2 {
+		return
+	}
+	done := make(chan error, 1)
+	go func() { done <- r.LeadershipTransfer().Error() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			n.logger.Warn("leadership was not handed over", "error", err)
+		}
+	case <-ctx.Done():
+		n.logger.Warn("leadership was not handed over in time")
+	}
+}
+
+// release closes what open opened, in reverse order.
+func (n *Node) release() error {
+	var errs []error
+	if n.peers != nil {
+		errs = append(errs, n.peers.Close())
+	}
+	if n.log != nil {
+		errs = append(errs, n.log.Close())
+	}
+	if core := n.core.Load(); core != nil {
+		errs = append(errs, core.Close())
+	}
+	if n.lock != nil {
+		errs = append(errs, n.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Await returns once this node may answer a read: it has applied position min,
+// and, for a linearizable read, all that was acknowledged before the call.
+func (n *Node) Await(ctx context.Context, linearizable bool, min event.Position) error {
+	if linearizable {
+		index, err := n.leaderReadIndex(ctx)
+		if err != nil {
+			return n.readError(err)
+		}
+		if err := n.progress.wait(ctx, index); err != nil {
+			return n.readError(err)
+		}
+	}
+	for {
+		changed := n.progress.watch()
+		if n.core.Load().Meta().Mark.Last >= min {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-n.closing:
+			return event.Errorf(event.CodeUnavailable, "the node is stopping")
+		case <-ctx.Done():
+			return n.readError(ctx.Err())
+		}
+	}
+}
+
+func (n *Node) readError(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return event.Errorf(event.CodeDeadlineExceeded, "the node has not applied what the read asks for in time")
+	}
+	var refused *event.Error
+	if errors.As(err, &refused) {
+		return n.nameLeader(refused)
+	}
+	return err
+}
+
+// ServerID returns the node's id in Raft's configuration.
+func (n *Node) ServerID() string { return string(n.serverID) }
+
+// Epoch returns the lineage of the cluster; zero until its first leader.
+func (n *Node) Epoch() event.Epoch { return n.core.Load().Epoch() }
+
+func (n *Node) coreConfig() CoreConfig {
+	return CoreConfig{
+		Machines:     n.cfg.Machines,
+		Window:       n.cfg.Window,
+		SegmentBytes: n.cfg.SegmentBytes,
+		Seam:         n.cfg.Seam,
+		Logger:       n.cfg.Logger,
+	}
+}

@@ -1,0 +1,159 @@
+package consensus
+
+import (
+	"context"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/edri-io/edri/event"
+)
+
+// Status is what a node knows of itself and its cluster.
+type Status struct {
+	ServerID      string
+	Role          string // leader, follower, candidate, starting or stopped
+	Term          uint64
+	LeaderID      string // empty: none known
+	LeaderURL     string // API
+	Epoch         event.Epoch
+	CommitIndex   uint64
+	AppliedIndex  uint64
+	DurableIndex  uint64
+	FirstPosition event.Position
+	LastPosition  event.Position
+	LastStamp     int64 // nanoseconds since 1970
+	Members       []MemberStatus
+	NotReady      string // why the node should get no requests; empty: it should
+}
+
+// MemberStatus is one member of the cluster.
+type MemberStatus struct {
+	ServerID    string
+	RaftAddress string
+	APIURL      string // empty until the member has committed it
+	Voter       bool
+	Leader      bool
+}
+
+// Status returns the node's status.
+func (n *Node) Status() (Status, error) {
+	core := n.core.Load()
+	meta := core.Meta()
+	s := Status{
+		ServerID:      string(n.serverID),
+		Role:          "starting",
+		Epoch:         meta.Epoch,
+		DurableIndex:  core.DurableIndex(),
+		FirstPosition: meta.Mark.First,
+		LastPosition:  meta.Mark.Last,
+		LastStamp:     meta.Stamp,
+	}
+	s.AppliedIndex, _ = n.progress.get()
+	if err := n.Ready(); err != nil {
+		s.NotReady = err.Error()
+	}
+	r := n.raft.Load()
+	if r == nil {
+		return s, nil
+	}
+	s.Role, s.Term, s.CommitIndex = roleOf(r.State()), r.CurrentTerm(), r.CommitIndex()
+	s.LeaderID, s.LeaderURL = n.Leader()
+	urls, err := n.memberURLs()
+	if err != nil {
+		return Status{}, err
+	}
+	for _, server := range r.GetConfiguration().Configuration().Servers {
+		s.Members = append(s.Members, MemberStatus{
+			ServerID:    string(server.ID),
+			RaftAddress: string(server.Address),
+			APIURL:      urls[string(server.ID)],
+			Voter:       server.Suffrage == raft.Voter,
+			Leader:      string(server.ID) == s.LeaderID,
+		})
+	}
+	return s, nil
+}
+
+func roleOf(state raft.RaftState) string {
+	switch state {
+	case raft.Leader:
+		return "leader"
+	case raft.Candidate:
+		return "candidate"
+	case raft.Follower:
+		return "follower"
+	}
+	return "stopped"
+}
+
+// maxReadyLag is how many entries a ready node may be behind what it knows to be
+// committed; under load a few always are on their way.
+const maxReadyLag = 4096
+
+// Ready returns why this node should get no requests, nil if it should: it knows
+// the leader, and has applied a command of the leader's term, which means
+// everything up to the moment the leader began.
+func (n *Node) Ready() error {
+	r := n.raft.Load()
+	if r == nil {
+		return event.Errorf(event.CodeUnavailable, "%s", *n.waiting.Load())
+	}
+	if _, leader := r.LeaderWithID(); leader == "" {
+		return event.Errorf(event.CodeUnavailable, "no leader is known")
+	}
+	applied, term := n.progress.get()
+	if current := r.CurrentTerm(); term != current {
+		return event.Errorf(event.CodeUnavailable, "catching up: applied term %d of %d", term, current)
+	}
+	if commit := r.CommitIndex(); commit > applied+maxReadyLag {
+		return event.Errorf(event.CodeUnavailable, "catching up: applied %d of %d entries", applied, commit)
+	}
+	return nil
+}
+
+// setWaiting says for what the node waits before Raft runs.
+func (n *Node) setWaiting(why string) { n.waiting.Store(&why) }
+
+func (n *Node) memberURLs() (map[string]string, error) {
+	v := n.View()
+	defer v.Close()
+	members, err := v.Members()
+	if err != nil {
+		return nil, err
+	}
+	urls := make(map[string]string, len(members))
+	for _, m := range members {
+		urls[m.ServerID] = m.APIURL
+	}
+	return urls, nil
+}
+
+// View pins the state and the journal as of one moment. It must be short-lived:
+// no network I/O while it is open.
+func (n *Node) View() *View {
+	n.replacing.RLock()
+	defer n.replacing.RUnlock()
+	return n.core.Load().View()
+}
+
+// Leader returns the leader's server id and API URL, empty when unknown.
+func (n *Node) Leader() (serverID, apiURL string) {
+	r := n.raft.Load()
+	if r == nil {
+		return "", ""
+	}
+	_, id := r.LeaderWithID()
+	if id == "" {
+		return "", ""
+	}
+	urls, err := n.memberURLs()
+	if err != nil {
+		n.logger.Error("members cannot be read", "error", err)
+	}
+	return string(id), urls[string(id)]
+}
+
+// WaitBeyond returns once this node has applied a position after the given one.
+func (n *Node) WaitBeyond(ctx context.Context, position event.Position) error {
+	return n.Await(ctx, false, position+1)
+}
