@@ -1,0 +1,3 @@
+// Package workload writes to and reads from a cluster while it is disturbed, and
+// tells a ledger.Ledger all that it did.
+package workload
