@@ -1,22 +1,24 @@
 package event
 
-import (
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // CheckEncoded checks the bytes of an event that a client sent, completely and without
 // allocating: all of ScanHeader, every attribute's own rules, the limits, and that no
 // attribute is one that the server sets. maxData is the most bytes of data.
 func CheckEncoded(b []byte, maxData int) (Header, error) {
 	h := Header{}
-	c := checker{}
-	if err := h.scan(b, &c); err != nil {
-		return Header{}, err
-	}
-	if err := c.header(&h, maxData); err != nil {
+	if err := h.check(b, maxData); err != nil {
 		return Header{}, err
 	}
 	return h, nil
+}
+
+func (h *Header) check(b []byte, maxData int) *Error {
+	c := checker{}
+	if err := h.scan(b, &c); err != nil {
+		return err
+	}
+	return c.header(h, maxData)
 }
 
 // checker holds the attributes to their rules while an event is scanned.
@@ -32,7 +34,7 @@ func (c *checker) attribute(a *attribute, encoded int) *Error {
 		return TooLarge("attributes in bytes", int64(c.size), MaxAttributesBytes)
 	}
 	if !isAttributeName(a.name) {
-		return Errorf(CodeInvalid, "attribute %s: a name consists of lower-case letters and digits, at most %d", quote(a.name), MaxNameBytes)
+		return badAttributeName(a.name)
 	}
 	switch string(a.name) {
 	case attrID, attrSource, attrType, attrSpecVersion, "data":
@@ -58,11 +60,11 @@ func (c *checker) attribute(a *attribute, encoded int) *Error {
 func (a *attribute) checkValue() *Error {
 	switch a.kind {
 	case ValueString:
-		return checkText(string(a.name), a.raw)
+		return checkText(a.name, a.raw)
 	case ValueURI:
-		return checkURI(string(a.name), a.raw)
+		return checkURI(a.name, a.raw)
 	case ValueURIReference:
-		return checkURIReference(string(a.name), a.raw)
+		return checkURIReference(a.name, a.raw)
 	}
 	return nil
 }
@@ -71,7 +73,7 @@ func (a *attribute) checkNameValue() *Error {
 	if a.kind != ValueString {
 		return Errorf(CodeInvalid, "%s: is of type %s, want string", a.name, a.kind)
 	}
-	return checkName(string(a.name), a.raw)
+	return checkName(a.name, a.raw)
 }
 
 func (a *attribute) checkKind() *Error {
@@ -102,6 +104,10 @@ func (c *checker) header(h *Header, maxData int) *Error {
 		return err
 	}
 	return checkName(attrType, h.Type)
+}
+
+func badAttributeName[T text](name T) *Error {
+	return Errorf(CodeInvalid, "attribute %s: a name consists of 1 to %d lower-case letters and digits", quote(name), MaxNameBytes)
 }
 
 func tooMuchData(size, limit int) *Error {

@@ -147,7 +147,7 @@ func CodeOf(err error) Code {
 const maxQuoted = 64
 
 // quote returns s in Go's quoting, cut to maxQuoted bytes.
-func quote[T ~string | ~[]byte](s T) string {
+func quote[T text](s T) string {
 	if len(s) <= maxQuoted {
 		return strconv.Quote(string(s))
 	}

@@ -82,7 +82,7 @@ func isCoreName(name string) bool {
 }
 
 // isServerName reports whether the server sets the attribute.
-func isServerName[T ~string | ~[]byte](name T) bool {
+func isServerName[T text](name T) bool {
 	switch string(name) {
 	case AttrStream, AttrPosition, AttrRevision, AttrStamp:
 		return true
@@ -93,19 +93,23 @@ func isServerName[T ~string | ~[]byte](name T) bool {
 // Validate returns an *Error, invalid or too_large, unless a server with the default
 // limits would accept the event. It is CheckEncoded on what AppendEvent writes.
 func (e *Event) Validate() error {
+	if err := e.validate(); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (e *Event) validate() *Error {
 	for name := range e.Extensions {
 		if isCoreName(name) {
 			return Errorf(CodeInvalid, "extension %s: the name is reserved", quote(name))
 		}
 	}
-	// A copy of the data would buy nothing: its bytes are free, and whether it is
-	// written as text is AppendEvent's own choice.
+	// The data has no rule but its size, so it need not be encoded.
 	if len(e.Data) > MaxDataBytes {
 		return tooMuchData(len(e.Data), MaxDataBytes)
 	}
 	var space [512]byte
-	if _, err := CheckEncoded(appendAttributes(space[:0], e), MaxDataBytes); err != nil {
-		return err
-	}
-	return nil
+	var h Header
+	return h.check(appendAttributes(space[:0], e), MaxDataBytes)
 }

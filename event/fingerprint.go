@@ -100,11 +100,12 @@ func (h *Header) digestUnsorted(d *digest) {
 
 // digest collects what is hashed. What fits its buffer is hashed in one call.
 type digest struct {
-	n     int
-	long  bool // bytes went to h
-	h     hash.Hash
-	buf   [1024]byte
-	value []byte // scratch
+	n    int
+	long bool // bytes went to h
+	h    hash.Hash
+	buf  [1024]byte
+	// value is where canonical strings are made.
+	value [64]byte
 }
 
 var digests = sync.Pool{New: func() any { return &digest{h: sha256.New()} }}
@@ -166,13 +167,7 @@ func (d *digest) attribute(a *attribute) {
 		return
 	}
 	d.sized(a.name)
-	switch a.kind {
-	case ValueString, ValueURI, ValueURIReference:
-		d.sized(a.raw)
-	default:
-		d.value = a.appendCanonical(d.value[:0])
-		d.sized(d.value)
-	}
+	d.sized(a.canonical(d.value[:0]))
 }
 
 // compact writes JSON text without the white space between its tokens.
@@ -182,29 +177,7 @@ func (d *digest) compact(p []byte) {
 		d.write(p)
 		return
 	}
-	start := 0
-	for i := 0; i < len(p); i++ {
-		switch p[i] {
-		case '"':
-			i = endOfString(p, i)
-		case ' ', '\n', '\t', '\r':
-			d.write(p[start:i])
-			start = i + 1
-		}
+	for run := range compactRuns(p) {
+		d.write(run)
 	}
-	d.write(p[start:])
-}
-
-// endOfString returns the index of the quote that ends the JSON string beginning at
-// p[i], or the last index where none does.
-func endOfString(p []byte, i int) int {
-	for i++; i < len(p); i++ {
-		switch p[i] {
-		case '\\':
-			i++
-		case '"':
-			return i
-		}
-	}
-	return len(p) - 1
 }

@@ -16,7 +16,7 @@ func checkMediaType(s []byte) *Error {
 }
 
 // essence returns the media type without its parameters.
-func essence[T ~string | ~[]byte](s T) T {
+func essence[T text](s T) T {
 	end := 0
 	for i := 0; i < len(s) && s[i] != ';'; i++ {
 		if s[i] != ' ' {
@@ -38,25 +38,25 @@ func isToken(s []byte) bool {
 
 // isJSONType reports whether data of this content type is JSON. No content type means
 // JSON, as in the CloudEvents JSON format.
-func isJSONType[T ~string | ~[]byte](contentType T) bool {
+func isJSONType[T text](contentType T) bool {
 	s := essence(contentType)
 	return len(s) == 0 || hasSuffixFold(s, "/json") || hasSuffixFold(s, "+json")
 }
 
 // isTextType reports whether data of this content type is text, to be shown as such:
 // JSON, XML, and everything under text/.
-func isTextType[T ~string | ~[]byte](contentType T) bool {
+func isTextType[T text](contentType T) bool {
 	s := essence(contentType)
 	return isJSONType(s) || hasSuffixFold(s, "/xml") || hasSuffixFold(s, "+xml") ||
 		len(s) >= 5 && equalFold(s[:5], "text/")
 }
 
-func hasSuffixFold[T ~string | ~[]byte](s T, suffix string) bool {
+func hasSuffixFold[T text](s T, suffix string) bool {
 	return len(s) >= len(suffix) && equalFold(s[len(s)-len(suffix):], suffix)
 }
 
 // equalFold compares s with a lower-case ASCII text of its length.
-func equalFold[T ~string | ~[]byte](s T, lower string) bool {
+func equalFold[T text](s T, lower string) bool {
 	for i := range len(lower) {
 		c := s[i]
 		if c >= 'A' && c <= 'Z' {

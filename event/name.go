@@ -5,6 +5,9 @@ import (
 	"unicode/utf8"
 )
 
+// text is what names and values come as: bytes where they alias an encoded event.
+type text interface{ ~string | ~[]byte }
+
 // CheckName returns an *Error unless name is a name: 1 to 255 bytes of UTF-8 without
 // control characters (and without the code points that Unicode keeps out of text).
 // What says in the message whose name it is, as in "stream".
@@ -15,7 +18,7 @@ func CheckName[T ~string | ~[]byte](what string, name T) error {
 	return nil
 }
 
-func checkName[T ~string | ~[]byte](what string, name T) *Error {
+func checkName[W, T text](what W, name T) *Error {
 	switch {
 	case len(name) == 0:
 		return Errorf(CodeInvalid, "%s: is missing", what)
@@ -29,7 +32,7 @@ func checkName[T ~string | ~[]byte](what string, name T) *Error {
 
 // checkText holds s to the rules for a CloudEvents string: UTF-8, no C0 or C1 control
 // characters, no noncharacters.
-func checkText[T ~string | ~[]byte](what string, s T) *Error {
+func checkText[W, T text](what W, s T) *Error {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c-0x20 >= 0x7f-0x20 {
 			return checkRunes(what, s)
@@ -38,7 +41,7 @@ func checkText[T ~string | ~[]byte](what string, s T) *Error {
 	return nil
 }
 
-func checkRunes[T ~string | ~[]byte](what string, s T) *Error {
+func checkRunes[W, T text](what W, s T) *Error {
 	for i, r := range string(s) {
 		switch {
 		case r == utf8.RuneError && !utf8.ValidString(string(s)):
@@ -58,7 +61,7 @@ func isBanned(r rune) bool {
 }
 
 // isAttributeName reports whether name is made of lower-case letters and digits.
-func isAttributeName[T ~string | ~[]byte](name T) bool {
+func isAttributeName[T text](name T) bool {
 	if len(name) == 0 || len(name) > MaxNameBytes {
 		return false
 	}

@@ -36,7 +36,7 @@ func makeCharClass() (class [256]uint8) {
 }
 
 // checkURI checks an absolute URI: a URI reference with a scheme.
-func checkURI(what string, s []byte) *Error {
+func checkURI[W text](what W, s []byte) *Error {
 	if err := checkURIReference(what, s); err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func checkURI(what string, s []byte) *Error {
 
 // checkURIReference checks an absolute or relative URI (RFC 3986), in which characters
 // beyond ASCII are also allowed. Whatever passes, net/url accepts.
-func checkURIReference(what string, s []byte) *Error {
+func checkURIReference[W text](what W, s []byte) *Error {
 	ascii := true
 	marks := 0
 	for i, c := range s {

@@ -114,6 +114,16 @@ func (v Value) appendCanonical(dst []byte) []byte {
 	return a.appendCanonical(dst)
 }
 
+// canonical returns the attribute's value as the canonical string, in scratch where it
+// does not stand in the event's bytes.
+func (a *attribute) canonical(scratch []byte) []byte {
+	switch a.kind {
+	case ValueString, ValueURI, ValueURIReference:
+		return a.raw
+	}
+	return a.appendCanonical(scratch)
+}
+
 // appendCanonical appends the attribute's value as the canonical string.
 func (a *attribute) appendCanonical(dst []byte) []byte {
 	switch a.kind {
