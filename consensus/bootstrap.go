@@ -28,8 +28,8 @@ type Introduction struct {
 	Members  []string `json:"members,omitempty"` // server ids of the configuration
 }
 
-// introduce answers a peer that asks who this node is.
-func (n *Node) introduce() (Introduction, error) {
+// Introduce answers a peer that asks who this node is.
+func (n *Node) Introduce() (Introduction, error) {
 	empty, err := n.isEmpty()
 	if err != nil {
 		return Introduction{}, err

@@ -55,7 +55,7 @@ type Config struct {
 	Seam       fault.Seam   // for tests
 
 	// Network replaces the raft port, for simulations; nil in production.
-	Network func(self raft.ServerID, serve Server) (Network, error)
+	Network func(*Node) (Network, error)
 }
 
 // Exit codes of the process after Fatal.

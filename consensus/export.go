@@ -79,11 +79,18 @@ func (n *Node) export() (*raft.SnapshotMeta, io.ReadCloser, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("create staging directory: %w", err)
 	}
-	e := &snapshotExport{dir: dir, release: n.log.Hold()}
+	e := &snapshotExport{dir: dir, release: n.holdLog()}
 	if err := e.copy(n.core.Load()); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("export snapshot: %w", err), e.Close())
 	}
 	return &e.meta, e, nil
+}
+
+// holdLog keeps the raft log from being truncated until it is released: the
+// receiver of a snapshot needs the entries after it.
+func (n *Node) holdLog() (release func()) {
+	n.exports.Add(1)
+	return func() { n.exports.Add(-1) }
 }
 
 // snapshotExport reads a snapshot stream from staged files. While it is open the

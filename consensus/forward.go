@@ -77,8 +77,8 @@ func refuseAll(items []queued, err *event.Error) {
 	}
 }
 
-// serve answers another node's request; reply may be called from any goroutine.
-func (n *Node) serve(kind byte, payload []byte, reply func([]byte)) {
+// Serve answers another node's request; reply may be called from any goroutine.
+func (n *Node) Serve(kind byte, payload []byte, reply func([]byte)) {
 	switch kind {
 	case kindCommits:
 		n.serveCommits(payload, reply)

@@ -7,10 +7,6 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// Server answers another node's request. reply is called once, from any
-// goroutine.
-type Server func(kind byte, payload []byte, reply func([]byte))
-
 // Network is what a node needs of the way to its peers. In production it is the
 // raft port (package transport); simulations bring their own.
 type Network interface {

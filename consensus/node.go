@@ -46,8 +46,9 @@ type Node struct {
 	replacing sync.RWMutex // held while a view is taken, and while the core is replaced
 	flushNow  chan struct{}
 
-	install       *installed // a received snapshot that Restore puts in force
-	compacted     atomic.Uint64
+	install       *installed    // a received snapshot that Restore puts in force
+	exports       atomic.Int32  // snapshots on their way to others
+	compacted     atomic.Uint64 // index of the last truncation of the raft log
 	lastStamp     atomic.Int64
 	proposedEpoch event.Epoch
 

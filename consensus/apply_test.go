@@ -1,0 +1,224 @@
+package consensus_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/edri-io/edri/api/edriv1"
+	"github.com/edri-io/edri/consensus"
+	"github.com/edri-io/edri/event"
+)
+
+func TestCommitsTakeEffectWhollyOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	type step struct {
+		commit *edriv1.Commit
+		want   string
+	}
+	for name, steps := range map[string][]step{
+		"an empty commit succeeds": {
+			{alone(), "0:"},
+			{alone(add("a", "1")), "1: 1@1"},
+			{alone(), "1:"},
+			{each(alone()), "1:"},
+		},
+		"revisions count in their stream, positions over all": {
+			{alone(add("a", "1"), add("b", "2"), add("a", "3")), "3: 1@1 2@1 3@2"},
+			{alone(add("b", "4")), "4: 4@2"},
+		},
+		"expected": {
+			{alone(exists(add("a", "1"))), "error revision_conflict a expected -2 actual 0"},
+			{alone(at(1, add("a", "1"))), "error revision_conflict a expected 1 actual 0"},
+			{alone(at(0, add("a", "1"))), "1: 1@1"},
+			{alone(at(0, add("a", "2"))), "error revision_conflict a expected 0 actual 1"},
+			{alone(exists(add("a", "2"))), "2: 2@2"},
+			{alone(at(2, add("a", "3"))), "3: 3@3"},
+		},
+		"later operations see the earlier ones": {
+			{alone(at(0, add("a", "1")), at(1, add("a", "2")), exists(add("a", "3"))), "3: 1@1 2@2 3@3"},
+		},
+		"one violation undoes all and all are told": {
+			{alone(add("a", "1")), "1: 1@1"},
+			{alone(add("b", "2"), at(5, add("a", "3")), at(1, add("b", "4")), at(9, add("c", "5"))),
+				"error check_failed; 1 revision_conflict a expected 5 actual 1; 3 revision_conflict c expected 9 actual 0"},
+			{alone(at(0, add("b", "2"))), "2: 2@1"},
+		},
+		"a failing operation is as if absent for those after it": {
+			{alone(at(1, add("a", "1")), at(1, add("a", "2"))),
+				"error check_failed; 0 revision_conflict a expected 1 actual 0; 1 revision_conflict a expected 1 actual 0"},
+			{each(alone(at(1, add("a", "1")), at(0, add("a", "2")), at(1, add("a", "1")))),
+				"2: (revision_conflict a expected 1 actual 0) 1@1 2@2"},
+		},
+		"each operation on its own": {
+			{each(alone(add("a", "1"), at(7, add("a", "2")), add("a", "3"), addContent("a", "1", "other"))),
+				"2: 1@1 (revision_conflict a expected 7 actual 1) 2@2 (id_conflict at 1)"},
+			{each(alone(at(7, add("a", "4")))), "2: (revision_conflict a expected 7 actual 2)"},
+		},
+		"a duplicate tells the first position": {
+			{alone(add("a", "1")), "1: 1@1"},
+			{alone(add("a", "1")), "1: dup 1"},
+			{alone(add("elsewhere", "1")), "1: dup 1"},
+			{alone(add("a", "2"), add("a", "1"), add("a", "2"), add("a", "3")), "3: 2@2 dup 1 dup 2 3@3"},
+		},
+		"a duplicate is a success where expected fails": {
+			{alone(at(0, add("a", "1"))), "1: 1@1"},
+			{alone(at(0, add("a", "1"))), "1: dup 1"},
+			{alone(at(0, add("a", "1")), at(1, add("a", "2"))), "2: dup 1 2@2"},
+		},
+		"the same id with other content is a conflict": {
+			{alone(add("a", "1")), "1: 1@1"},
+			{alone(addContent("a", "1", "other")), "error id_conflict at 1"},
+			{alone(at(7, addContent("a", "1", "other"))), "error id_conflict at 1"},
+			{alone(add("a", "2"), addContent("a", "2", "other")), "error check_failed; 1 id_conflict at 2"},
+			{alone(add("a", "2")), "2: 2@2"},
+		},
+		"without a stream the event's own names it": {
+			{alone(add("", "1")), "1: 1@1"},
+			{alone(at(1, add("tests", "2"))), "2: 2@2"},
+		},
+		"a commit of another epoch": {
+			{&edriv1.Commit{Epoch: make([]byte, 16), Ops: []*edriv1.Op{add("a", "1")}}, "error epoch_changed"},
+			{&edriv1.Commit{Epoch: epoch[:], Ops: []*edriv1.Op{add("a", "1")}}, "1: 1@1"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// The same in an entry for each commit and in one entry for all.
+			apart, together := newHarness(t), newHarness(t)
+			var commits []*edriv1.Commit
+			for i, s := range steps {
+				if got := brief(apart.one(s.commit)); got != s.want {
+					t.Errorf("step %d: got %q, want %q", i, got, s.want)
+				}
+				commits = append(commits, s.commit)
+			}
+			for i, r := range together.apply(commits...) {
+				if got := brief(r); got != steps[i].want {
+					t.Errorf("step %d in one entry: got %q, want %q", i, got, steps[i].want)
+				}
+			}
+		})
+	}
+}
+
+func TestDuplicatesInLongCommit(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	var ops []*edriv1.Op
+	for i := range 500 {
+		ops = append(ops, add("a", fmt.Sprint(i%100)))
+	}
+	r := h.one(alone(ops...))
+	for i, o := range r.Results {
+		a := o.GetAppended()
+		if want := uint64(i%100 + 1); a.GetPosition() != want || a.GetDuplicate() != (i >= 100) {
+			t.Fatalf("operation %d: %v, want position %d", i, a, want)
+		}
+	}
+	if got := brief(h.one(alone(add("a", "0")))); got != "100: dup 1" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestEntryOfAnotherEpochChangesNothing(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	session := h.openSession()
+	commit := h.seal(in(session, 1, add("a", "1")))
+	header := consensus.EntryHeader{Feature: 1, Epoch: event.Epoch{9}, Now: 50, Stamp: 50}
+	h.log = append(h.log, consensus.EncodeEntry(header, [][]byte{commit}))
+	outcomes, err := h.core.Apply(uint64(len(h.log)), 1, h.log[len(h.log)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := brief(h.decode(outcomes[0].Result)); got != "error epoch_changed" {
+		t.Errorf("got %q", got)
+	}
+	h.stamp = 60
+	if got := brief(h.one(in(session, 1, add("a", "1")))); got != "1: 1@1" {
+		t.Errorf("after it: got %q", got)
+	}
+}
+
+func TestFirstLeaderGivesTheEpoch(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.raw(consensus.LeadCommit("n2", event.Epoch{5}, 0))
+	if got := h.core.Meta(); got.Epoch != epoch || got.Leader != "n2" {
+		t.Errorf("epoch %s, leader %q; want the first leader's epoch and n2", got.Epoch, got.Leader)
+	}
+}
+
+func TestStampNeverDecreases(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.stamp = 1000
+	h.one(alone(add("a", "1")))
+	h.stamp = 10
+	h.one(alone(add("a", "2")))
+	v := h.core.View()
+	defer v.Close()
+	for p, want := range map[event.Position]int64{1: 1001, 2: 1001} {
+		r, err := v.Journal().Get(p)
+		if err != nil || r.Stamp != want {
+			t.Errorf("event %d: stamp %d, error %v; want %d", p, r.Stamp, err, want)
+		}
+	}
+}
+
+func TestEntriesUpToTheAppliedOneAreSkipped(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.one(alone(add("a", "1")))
+	last := uint64(len(h.log))
+	for _, index := range []uint64{last, last - 1} {
+		outcomes, err := h.core.Apply(index, 1, h.log[last-1])
+		if outcomes != nil || err != nil {
+			t.Errorf("entry %d again: outcomes %v, error %v", index, outcomes, err)
+		}
+	}
+	h.core.Publish()
+	if got := h.core.Meta(); got.Mark.Last != 1 || got.Index != last {
+		t.Errorf("meta is %+v", got)
+	}
+}
+
+func TestUndecodableEntryStopsTheCore(t *testing.T) {
+	t.Parallel()
+	good := func(h *harness) []byte { return h.seal(alone(add("a", "1"))) }
+	for name, entry := range map[string]func(h *harness) []byte{
+		"empty":            func(*harness) []byte { return nil },
+		"unknown version":  func(*harness) []byte { return append([]byte{2}, make([]byte, 40)...) },
+		"torn commit":      func(h *harness) []byte { b := entryOf(good(h)); return b[:len(b)-1] },
+		"trailing bytes":   func(h *harness) []byte { return append(entryOf(good(h)), 0) },
+		"feature level":    func(h *harness) []byte { b := entryOf(good(h)); b[4] = 99; return b },
+		"not a commit":     func(*harness) []byte { return entryOf([]byte{0xff}) },
+		"unknown field":    func(*harness) []byte { return entryOf([]byte{0x40, 1}) },
+		"unsealed commit":  func(h *harness) []byte { b := good(h); return entryOf(b[:len(b)-28]) },
+		"unknown op":       func(*harness) []byte { return entryOf([]byte{0x3a, 3, 0x82, 1, 0}) },
+		"unknown internal": func(*harness) []byte { return entryOf([]byte{0x3a, 3, 0xc2, 0x3e, 0}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			h.one(alone(add("a", "0")))
+			before := consensus.Dump(t, h.core)
+			next := uint64(len(h.log)) + 1
+			if _, err := h.core.Apply(next, 1, entry(h)); !errors.Is(err, consensus.ErrUndecodable) {
+				t.Fatalf("got error %v", err)
+			}
+			if _, err := h.core.Apply(next+1, 1, entryOf(good(h))); !errors.Is(err, consensus.ErrUndecodable) {
+				t.Errorf("the next entry: got error %v", err)
+			}
+			h.core.Publish()
+			if after := consensus.Dump(t, h.core); after != before {
+				t.Errorf("state changed from\n%s\nto\n%s", before, after)
+			}
+		})
+	}
+}
+
+func entryOf(commits ...[]byte) []byte {
+	return consensus.EncodeEntry(consensus.EntryHeader{Feature: 1, Epoch: epoch, Now: 99, Stamp: 99}, commits)
+}

@@ -1,0 +1,91 @@
+package consensus
+
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/edri-io/edri/consensus/raftlog"
+	"github.com/edri-io/edri/store"
+)
+
+const raftDir = "raft"
+
+// openLog opens the raft log and holds it against the state.
+func (n *Node) openLog(generation string, applied uint64) (*raftlog.Log, error) {
+	l, err := raftlog.Open(filepath.Join(n.cfg.Dir, raftDir), raftlog.Config{
+		Fatal:   n.failWith,
+		Leading: n.replaceable,
+		Seam:    n.cfg.Seam,
+		Logger:  n.logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open raft log: %w", err)
+	}
+	if err := n.joinLog(l, generation, applied); err != nil {
+		_ = l.Close() // the first error tells
+		return nil, err
+	}
+	return l, nil
+}
+
+// joinLog checks that log and state belong together:
+//
+//	log   first ───────────────────────── last
+//	state            applied ▲
+//
+// Entries are written before they are committed and applied, so the log ends at
+// or after the state, and begins at most one after it. The exception is a state
+// that came from another node: until the leader sends what follows, the log may
+// end before it. Raft would then append with a gap, so such a log is emptied.
+func (n *Node) joinLog(l *raftlog.Log, generation string, applied uint64) error {
+	first, err := l.FirstIndex()
+	if err != nil {
+		return fmt.Errorf("read raft log: %w", err)
+	}
+	last, err := l.LastIndex()
+	if err != nil {
+		return fmt.Errorf("read raft log: %w", err)
+	}
+	origin, err := readOrigin(generation)
+	if err != nil {
+		return err
+	}
+	if applied > max(last, origin.Index) {
+		return fmt.Errorf("%w: the state has applied entry %d, the raft log ends at %d", store.ErrCorrupt, applied, last)
+	}
+	if last > 0 && last < applied {
+		n.logger.Info("emptying the raft log, which ends before the installed state", "last", last, "applied", applied)
+		if err := l.DeleteRange(first, last); err != nil {
+			return fmt.Errorf("empty raft log: %w", err)
+		}
+		return nil
+	}
+	if last > 0 && first > applied+1 {
+		return fmt.Errorf("%w: the state has applied entry %d, the raft log begins at %d", store.ErrCorrupt, applied, first)
+	}
+	return nil
+}
+
+// replaceable reports whether this node leads and a quorum has answered it
+// lately: another could lead in its place. Raft keeps a leader in office whose
+// disk stalls, since its heartbeats do not pass the disk.
+func (n *Node) replaceable() bool {
+	r := n.raft.Load()
+	if r == nil || r.State() != raft.Leader {
+		return false
+	}
+	voters, reached := 0, 0
+	for _, s := range r.GetConfiguration().Configuration().Servers {
+		if s.Suffrage != raft.Voter {
+			continue
+		}
+		voters++
+		if s.ID == n.serverID || time.Since(n.peers.LastAck(s.ID)) < 2*n.cfg.HeartbeatTimeout {
+			reached++
+		}
+	}
+	return voters > 1 && reached > voters/2
+}

@@ -1,0 +1,101 @@
+package consensus
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/edri-io/edri/consensus/transport"
+)
+
+// port is the Network of production: the raft port.
+type port struct {
+	*transport.Port
+}
+
+var _ Network = port{}
+
+// connect opens the node's way to its peers.
+func (n *Node) connect() (Network, error) {
+	if n.cfg.Network != nil {
+		return n.cfg.Network(n)
+	}
+	p, err := transport.Open(transport.Config{
+		Listen:     n.cfg.RaftListen,
+		Advertise:  n.cfg.RaftAdvertise,
+		Resolve:    n.resolve,
+		Hello:      n.hello,
+		Serve:      n.Serve,
+		State:      n.raftState,
+		Staging:    n.gens.staging(),
+		RaftLogger: n.cfg.RaftLogger,
+		Logger:     n.logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return port{p}, nil
+}
+
+// resolve finds a peer's raft address by the name in its id, so that what the
+// configuration of this node says holds and not what Raft's log remembers.
+func (n *Node) resolve(id raft.ServerID) string {
+	for _, p := range n.cfg.Peers {
+		if p.Name == nodeName(id) {
+			return p.Address
+		}
+	}
+	return ""
+}
+
+func (n *Node) hello() ([]byte, error) {
+	in, err := n.Introduce()
+	if err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(in)
+	if err != nil {
+		return nil, fmt.Errorf("encode introduction: %w", err)
+	}
+	return b, nil
+}
+
+// raftState is what this node currently is to Raft.
+func (n *Node) raftState() (raft.RaftState, uint64) {
+	r := n.raft.Load()
+	if r == nil {
+		return raft.Shutdown, 0
+	}
+	return r.State(), r.CurrentTerm()
+}
+
+// Transport implements Network.
+func (p port) Transport() raft.Transport { return p.Raft() }
+
+// Begin implements Network.
+func (p port) Begin() uint64 { return p.Rounds().Begin() }
+
+// Acked implements Network.
+func (p port) Acked(id raft.ServerID) uint64 { return p.Rounds().Acked(id) }
+
+// Changed implements Network.
+func (p port) Changed() <-chan struct{} { return p.Rounds().Changed() }
+
+// LastAck implements Network.
+func (p port) LastAck(id raft.ServerID) time.Time { return p.Rounds().LastAck(id) }
+
+// Introduce implements Network.
+func (p port) Introduce(ctx context.Context, address string) (Introduction, error) {
+	b, err := p.Hello(ctx, address)
+	if err != nil {
+		return Introduction{}, err
+	}
+	var in Introduction
+	if err := json.Unmarshal(b, &in); err != nil {
+		return Introduction{}, fmt.Errorf("decode introduction: %w", err)
+	}
+	return in, nil
+}

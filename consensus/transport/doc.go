@@ -1,0 +1,31 @@
+// Package transport is the way between nodes: one TCP port, the raft port, that
+// carries Raft's own calls, the introductions of nodes that look for their
+// cluster, and what a follower forwards to the leader.
+//
+//	connection   first 8 bytes            then
+//	raft         "edri" 1 'r' 0 0         hashicorp/raft's network transport
+//	hello        "edri" 1 'h' 0 0         one line of JSON comes back
+//	forward      "edri" 1 'f' 0 0         frames, see frame.go
+//
+// A connection that begins otherwise is closed before any decoder sees a byte.
+// Config.Wrap is where TLS goes, for the same reason.
+//
+// # What raft 1.7.3 gets wrong, and where it is corrected
+//
+//   - Heartbeats are handled on the transport's goroutines, where they change
+//     term and state beside the main loop (raft issue 695): heartbeat.go answers
+//     them itself where nothing can change, and hands the rest to the main loop.
+//   - InstallSnapshot is read from the network on the main loop, which then
+//     neither votes nor applies: spool.go reads it first.
+//   - VerifyLeader counts answers to heartbeats that were sent before it was
+//     asked: rounds.go numbers what is sent.
+//   - Pipelined replication can wedge a follower in silence: it is off, by
+//     MaxRPCsInFlight 1.
+//   - A wrapper that forgets an optional interface loses its feature in silence
+//     (pre-vote, Close): raft.go asserts them all.
+//
+// # Concurrency
+//
+// Every type is safe for concurrent use. Port owns all goroutines, and Close
+// waits for them.
+package transport

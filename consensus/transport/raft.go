@@ -1,0 +1,156 @@
+package transport
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/hashicorp/raft"
+)
+
+var errBusy = errors.New("raft's main loop is busy")
+
+// rpcQueue bounds the calls that wait for Raft's main loop.
+const rpcQueue = 64
+
+// Inner is the transport that is wrapped: raft.NetworkTransport in production,
+// raft.InmemTransport in simulations.
+type Inner interface {
+	raft.Transport
+	raft.WithPreVote
+}
+
+// Raft is Raft's transport with the corrections of this package.
+type Raft struct {
+	Inner
+	rounds *Rounds
+	state  State
+	spool  *spool
+	queue  chan raft.RPC
+	stop   chan struct{}
+	once   sync.Once
+	done   sync.WaitGroup
+}
+
+// Raft looks for these by type assertion.
+var (
+	_ raft.Transport   = (*Raft)(nil)
+	_ raft.WithPreVote = (*Raft)(nil)
+	_ raft.WithClose   = (*Raft)(nil)
+)
+
+// WrapRaft wraps an inner transport, whose Consumer it reads from now on.
+// Received snapshots are spooled to a file in stagingDir.
+func WrapRaft(inner Inner, rounds *Rounds, state State, stagingDir string) *Raft {
+	t := &Raft{
+		Inner:  inner,
+		rounds: rounds,
+		state:  state,
+		spool:  newSpool(stagingDir),
+		queue:  make(chan raft.RPC, rpcQueue),
+		stop:   make(chan struct{}),
+	}
+	t.done.Add(1)
+	go t.pump()
+	return t
+}
+
+// Consumer implements raft.Transport.
+func (t *Raft) Consumer() <-chan raft.RPC { return t.queue }
+
+// pump moves calls to Raft's queue; a snapshot is spooled on its way, beside the
+// others.
+func (t *Raft) pump() {
+	defer t.done.Done()
+	for {
+		select {
+		case rpc := <-t.Inner.Consumer():
+			if req, ok := rpc.Command.(*raft.InstallSnapshotRequest); ok {
+				t.done.Add(1)
+				go func() {
+					defer t.done.Done()
+					t.receive(rpc, req)
+				}()
+				continue
+			}
+			if !t.enqueue(rpc) {
+				rpc.Respond(nil, raft.ErrTransportShutdown)
+				return
+			}
+		case <-t.stop:
+			return
+		}
+	}
+}
+
+func (t *Raft) enqueue(rpc raft.RPC) bool {
+	select {
+	case t.queue <- rpc:
+		return true
+	case <-t.stop:
+		return false
+	}
+}
+
+// receive spools a snapshot and then passes the call on, with the file in place
+// of the connection. The inner transport reads nothing from the connection until
+// the call is answered.
+func (t *Raft) receive(rpc raft.RPC, req *raft.InstallSnapshotRequest) {
+	file, err := t.spool.take(rpc.Reader, req.Size, t.stop)
+	if err != nil {
+		// The rest of the stream stays unread, so the connection is of no more
+		// use; its sender closes it after every snapshot.
+		rpc.Respond(&raft.InstallSnapshotResponse{}, err)
+		return
+	}
+	defer t.spool.release(file)
+	answer := make(chan raft.RPCResponse, 1)
+	if !t.enqueue(raft.RPC{Command: rpc.Command, Reader: file, RespChan: answer}) {
+		rpc.Respond(nil, raft.ErrTransportShutdown)
+		return
+	}
+	select {
+	case got := <-answer:
+		rpc.Respond(got.Response, got.Error)
+	case <-t.stop:
+		rpc.Respond(nil, raft.ErrTransportShutdown)
+	}
+}
+
+// SetHeartbeatHandler implements raft.Transport. Raft's own handler is not used.
+func (t *Raft) SetHeartbeatHandler(cb func(raft.RPC)) {
+	if cb == nil {
+		t.Inner.SetHeartbeatHandler(nil)
+		return
+	}
+	t.Inner.SetHeartbeatHandler(heartbeats{state: t.state, queue: t.queue}.handle)
+}
+
+// AppendEntries implements raft.Transport: both heartbeats and replication pass
+// here.
+func (t *Raft) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	round := t.rounds.sending()
+	if err := t.Inner.AppendEntries(id, target, args, resp); err != nil {
+		return err
+	}
+	t.rounds.answered(id, round, args, resp)
+	return nil
+}
+
+// AppendEntriesPipeline implements raft.Transport: there is none, see the
+// package documentation.
+func (t *Raft) AppendEntriesPipeline(raft.ServerID, raft.ServerAddress) (raft.AppendPipeline, error) {
+	return nil, raft.ErrPipelineReplicationNotSupported
+}
+
+// Close implements raft.WithClose.
+func (t *Raft) Close() error {
+	var err error
+	t.once.Do(func() {
+		close(t.stop)
+		if c, ok := t.Inner.(raft.WithClose); ok {
+			err = c.Close()
+		}
+		t.done.Wait()
+	})
+	return err
+}

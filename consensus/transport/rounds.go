@@ -1,0 +1,85 @@
+package transport
+
+import (
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// Rounds tells which of the messages that Raft sends were sent after a certain
+// moment and have been answered.
+//
+// Every AppendEntries, heartbeat or replication, takes the number of the current
+// round before it is sent. When it is answered in the term that it was sent in,
+// its receiver still held that term after the round began. A refusal because of
+// a log mismatch counts: it too acknowledges the term.
+type Rounds struct {
+	mu      sync.Mutex
+	current uint64
+	acks    map[raft.ServerID]ack
+	changed chan struct{}
+}
+
+type ack struct {
+	round uint64
+	at    time.Time
+}
+
+// NewRounds returns Rounds in which nothing was sent.
+func NewRounds() *Rounds {
+	return &Rounds{acks: map[raft.ServerID]ack{}, changed: make(chan struct{})}
+}
+
+// Begin starts a round: what is sent from now on belongs to it or a later one.
+func (r *Rounds) Begin() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.current++
+	return r.current
+}
+
+// Acked returns the newest round of which this server answered a message, 0 for
+// none.
+func (r *Rounds) Acked(id raft.ServerID) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.acks[id].round
+}
+
+// LastAck returns when this server last answered a message, zero for never.
+func (r *Rounds) LastAck(id raft.ServerID) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.acks[id].at
+}
+
+// Changed returns a channel that is closed at the next answer that belongs to a
+// newer round than its sender's last. Take it before looking at Acked.
+func (r *Rounds) Changed() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.changed
+}
+
+// sending returns the round that a message about to be sent belongs to.
+func (r *Rounds) sending() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.current
+}
+
+// answered records an answer to a message of this round.
+func (r *Rounds) answered(id raft.ServerID, round uint64, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) {
+	if resp.Term != req.Term {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := r.acks[id]
+	r.acks[id] = ack{max(round, last.round), time.Now()}
+	if round > last.round {
+		close(r.changed)
+		r.changed = make(chan struct{})
+	}
+}
