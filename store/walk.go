@@ -80,11 +80,11 @@ func (f *boltFile) walk(ctx context.Context, deep bool, row RowFunc) error {
 		}
 	}
 	buckets := make(map[string]pageID)
-	if err := w.tree(f.meta.root, &tree{root: true, buckets: buckets}); err != nil {
+	if err := w.tree(f.meta.root, &bucketWalk{root: true, buckets: buckets}); err != nil {
 		return err
 	}
 	for name, root := range buckets {
-		if err := w.tree(root, &tree{bucket: name}); err != nil {
+		if err := w.tree(root, &bucketWalk{bucket: name}); err != nil {
 			return err
 		}
 	}
@@ -141,8 +141,8 @@ func (w *walker) freelist() error {
 	return nil
 }
 
-// tree is the walk of one bucket.
-type tree struct {
+// bucketWalk is the walk through one bucket.
+type bucketWalk struct {
 	bucket  string
 	root    bool              // the bucket of buckets
 	buckets map[string]pageID // filled if root: roots of those that are not inline
@@ -151,7 +151,7 @@ type tree struct {
 
 // tree visits the tree below page root. All leaves of a bbolt tree have the
 // same depth; the leftmost one tells it.
-func (w *walker) tree(root pageID, t *tree) error {
+func (w *walker) tree(root pageID, t *bucketWalk) error {
 	for id := root; ; t.depth++ {
 		p, err := w.readPart(id, w.bufs[0])
 		if err != nil {
@@ -176,7 +176,7 @@ func (w *walker) tree(root pageID, t *tree) error {
 
 // node visits the page id at a depth. Its keys must be in [lo, hi); nil is
 // unbounded.
-func (w *walker) node(t *tree, id pageID, depth int, lo, hi []byte) error {
+func (w *walker) node(t *bucketWalk, id pageID, depth int, lo, hi []byte) error {
 	if err := w.ctx.Err(); err != nil {
 		return err
 	}
@@ -220,7 +220,7 @@ func (w *walker) node(t *tree, id pageID, depth int, lo, hi []byte) error {
 }
 
 // leaf visits the rows of a leaf page, whose keys must be in [lo, hi).
-func (w *walker) leaf(t *tree, p page, lo, hi []byte) error {
+func (w *walker) leaf(t *bucketWalk, p page, lo, hi []byte) error {
 	if p.flags() != flagLeaf {
 		return w.corrupt("page %d: flags %#x, want a leaf", p.id, p.flags())
 	}
@@ -249,7 +249,7 @@ func (w *walker) leaf(t *tree, p page, lo, hi []byte) error {
 }
 
 // bucket notes the root of a bucket for later, or visits its inline page now.
-func (w *walker) bucket(t *tree, name, value []byte, flags uint32) error {
+func (w *walker) bucket(t *bucketWalk, name, value []byte, flags uint32) error {
 	if flags != flagBucket || len(value) < bucketHeader {
 		return w.corrupt("bucket %q: flags %#x, %d bytes", name, flags, len(value))
 	}
@@ -262,7 +262,7 @@ func (w *walker) bucket(t *tree, name, value []byte, flags uint32) error {
 	if len(inline.buf) < pageHeader || native.Uint64(inline.buf) != 0 {
 		return w.corrupt("bucket %q: bad inline page", name)
 	}
-	return w.leaf(&tree{bucket: string(name)}, inline, nil, nil)
+	return w.leaf(&bucketWalk{bucket: string(name)}, inline, nil, nil)
 }
 
 // account checks that every page is used or free. Only the overflow of leaves
