@@ -15,7 +15,8 @@ import (
 /*
 A record, the payload of one entry frame of raft-wal. Little-endian; its length is
 a multiple of 8, so that a frame has no padding of its own and its last 8 bytes
-cannot be taken for a commit frame (scan.go relies on that).
+cannot be taken for a commit frame. The place in the batch, from 0, tells which
+batch a record belongs to when what lies before it is damaged (scan.go).
 
 	0      1      2      3      4      5      6      7      8
 	+------+------+------+------+------+------+------+------+
@@ -27,7 +28,7 @@ cannot be taken for a commit frame (scan.go relies on that).
 	+------+------+------+------+------+------+------+------+
 	| appended at, Unix nanoseconds, 0 = not set            | 24
 	+------+------+------+------+------+------+------+------+
-	| length of extensions      | zero                      | 32
+	| length of extensions      | place in its batch        | 32
 	+------+------+------+------+------+------+------+------+
 	| data, extensions, zeros to a multiple of 8        ... | 40
 	+------+------+------+------+------+------+------+------+
@@ -58,6 +59,7 @@ var (
 // raft-wal buffers that nobody uses again.
 type codec struct {
 	arena *arena // nil: every record is allocated
+	first uint64 // index of the first record of the batch, set before each batch
 }
 
 var _ wal.Codec = (*codec)(nil)
@@ -78,7 +80,7 @@ func (c *codec) Encode(l *raft.Log, w io.Writer) error {
 	} else {
 		dst = make([]byte, 0, size)
 	}
-	dst = appendRecord(dst, l)
+	dst = appendRecord(dst, l, uint32(l.Index-c.first))
 	if buf, ok := w.(*bytes.Buffer); ok && buf.Len() == 0 {
 		*buf = *bytes.NewBuffer(dst)
 		return nil
@@ -95,7 +97,7 @@ func recordSize(data, extensions int) int {
 }
 
 // appendRecord appends the encoded l to dst.
-func appendRecord(dst []byte, l *raft.Log) []byte {
+func appendRecord(dst []byte, l *raft.Log, place uint32) []byte {
 	start := len(dst)
 	dst = append(dst, recordMagic0, recordMagic1, recordVersion, byte(l.Type))
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(l.Data)))
@@ -107,7 +109,7 @@ func appendRecord(dst []byte, l *raft.Log) []byte {
 	}
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(at))
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(l.Extensions)))
-	dst = append(dst, 0, 0, 0, 0)
+	dst = binary.LittleEndian.AppendUint32(dst, place)
 	dst = append(dst, l.Data...)
 	dst = append(dst, l.Extensions...)
 	for (len(dst)-start)%8 != 0 {
@@ -125,14 +127,18 @@ func recordLength(b []byte) (size int, ok bool) {
 	}
 	data := uint64(binary.LittleEndian.Uint32(b[4:]))
 	extensions := uint64(binary.LittleEndian.Uint32(b[32:]))
-	if binary.LittleEndian.Uint32(b[36:]) != 0 || data+extensions > maxRecordBytes {
+	if data+extensions > maxRecordBytes {
 		return 0, false
 	}
 	return recordSize(int(data), int(extensions)), true
 }
 
-// recordIndex is the index in the header of a record whose length was checked.
+// recordIndex is the index in the header of a record whose length was checked,
+// recordBatch the index of the first record of its batch.
 func recordIndex(b []byte) uint64 { return binary.LittleEndian.Uint64(b[8:]) }
+func recordBatch(b []byte) uint64 {
+	return recordIndex(b) - uint64(binary.LittleEndian.Uint32(b[36:]))
+}
 
 // checkRecord verifies everything about b but the index.
 func checkRecord(b []byte) error {

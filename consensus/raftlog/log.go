@@ -83,7 +83,7 @@ type Log struct {
 	meta   *metaStore
 	filer  *filer
 	files  *files
-	arena  *arena
+	codec  *codec
 	stall  *stallWatch
 	stable *Stable
 	sizes  sizes
@@ -112,7 +112,7 @@ func Open(dir string, cfg Config) (*Log, error) {
 	if err := cfg.normalise(); err != nil {
 		return nil, fmt.Errorf("open raft log: %w", err)
 	}
-	l := &Log{cfg: cfg, arena: &arena{}, broken: make(chan struct{})}
+	l := &Log{cfg: cfg, codec: &codec{arena: &arena{}}, broken: make(chan struct{})}
 	if err := l.open(dir); err != nil {
 		return nil, fmt.Errorf("open raft log: %w", err)
 	}
@@ -143,7 +143,7 @@ func (l *Log) open(dir string) (err error) {
 		Filer: segment.NewFiler(dir, l.files), dir: dir, files: l.files, meta: l.meta, offsets: r.offsets,
 	}
 	l.wal, err = wal.Open(dir,
-		wal.WithCodec(&codec{arena: l.arena}),
+		wal.WithCodec(l.codec),
 		wal.WithMetaStore(l.meta),
 		wal.WithSegmentFiler(l.filer),
 		wal.WithSegmentSize(cfg.SegmentBytes),
@@ -206,6 +206,9 @@ func (l *Log) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.Log{e
 
 // StoreLogs implements raft.LogStore: one write and one sync for all entries.
 func (l *Log) StoreLogs(entries []*raft.Log) error {
+	if len(entries) == 0 {
+		return nil
+	}
 	size := 0
 	for _, e := range entries {
 		n := recordSize(len(e.Data), len(e.Extensions))
@@ -221,7 +224,8 @@ func (l *Log) StoreLogs(entries []*raft.Log) error {
 	}
 	l.stall.begin()
 	defer l.stall.end()
-	l.arena.reset(size)
+	l.codec.arena.reset(size)
+	l.codec.first = entries[0].Index
 	if err := l.wal.StoreLogs(entries); err != nil {
 		return l.fail(fmt.Errorf("store raft log: %w", err))
 	}

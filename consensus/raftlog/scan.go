@@ -1,7 +1,6 @@
 package raftlog
 
 import (
-	"encoding/binary"
 	"hash/crc32"
 
 	"github.com/hashicorp/raft-wal/types"
@@ -89,99 +88,142 @@ func (s *scan) admit(path string, b []byte, info types.SegmentInfo, offset uint3
 // torn, then some of its sectors are still zero, and nothing was written after it.
 // So it is damage, not a tear, where
 //
-//   - a frame or record header is neither whole nor missing, or two of them disagree;
+//   - a header is neither whole nor missing, or those of frame and record disagree;
 //   - a record, or the batch, fails its CRC though none of its sectors is missing;
-//   - anything follows the commit frame of the bad batch, or a commit frame and a
-//     whole record of the next batch lie behind a gap.
+//   - anything follows the commit frame of the bad batch, or a whole record of
+//     another batch lies behind a gap.
 //
 // What this cannot tell from a tear: a flipped bit in the very last batch, in a record
 // that itself holds a sector of zeros. (After an orderly stop even that is found: the
 // meta file then says where the tail ends.)
 func judgeRest(path string, b []byte, info types.SegmentInfo, s *scan) error {
-	begin, pos := s.end, s.end
-	if begin == 0 {
-		if !validHeader(b, info) && !hasHole(b, 0, 0, fileHeader) {
-			return corruptf(path, 0, "file header is not that of segment %d", info.ID)
-		}
+	first := info.BaseIndex + uint64(len(s.offsets))
+	j := judge{path: path, b: b, begin: s.end, base: info.BaseIndex, first: first, next: first}
+	pos := s.end
+	if pos == 0 {
 		pos = fileHeader
+		if !validHeader(b, info) && !j.hole(0, fileHeader) {
+			return j.corrupt(0, "file header is not that of segment %d", info.ID)
+		}
 	}
-	torn := false
-	next := info.BaseIndex + uint64(len(s.offsets))
 	for pos < int64(len(b)) {
 		f, ok := parseFrame(b[pos:])
 		if !ok {
-			return corruptf(path, pos, "frame header is damaged")
+			return j.corrupt(pos, "frame header is damaged")
 		}
+		var err error
+		done := false
 		switch f.kind {
 		case frameNone:
-			return judgeGap(path, b, begin, pos)
+			return j.gap(pos)
 		case frameEntry:
-			size, ok := recordLength(b[min(pos+frameHeader, int64(len(b))):])
-			if !ok {
-				if !hasHole(b, begin, pos+frameHeader, pos+frameHeader+recordHeader) {
-					return corruptf(path, pos, "record header is damaged")
-				}
-				return judgeGap(path, b, begin, (pos+sectorBytes)&^(sectorBytes-1))
-			}
-			if size != int(f.length) {
-				return corruptf(path, pos, "frame says %d bytes, its record %d", f.length, size)
-			}
-			end := f.end(pos)
-			if end > int64(len(b)) {
-				return nil // the file was not extended yet
-			}
-			record := b[pos+frameHeader : end]
-			if err := checkRecord(record); err != nil {
-				if !hasHole(b, begin, pos+frameHeader, end) {
-					return corruptf(path, pos, "%v", err)
-				}
-				torn = true
-			} else if got := recordIndex(record); got != next {
-				return corruptf(path, pos, "record has index %d, expected %d", got, next)
-			}
-			next++
+			done, err = j.entry(pos, f)
 		case frameIndex:
-			if uint64(f.length) != 4*(next-info.BaseIndex) {
-				return corruptf(path, pos, "index frame has %d bytes for %d entries", f.length, next-info.BaseIndex)
-			}
-			if f.end(pos) > int64(len(b)) {
-				return nil
-			}
-			torn = torn || hasHole(b, begin, pos+frameHeader, f.end(pos))
+			done, err = j.index(pos, f)
 		case frameCommit:
-			if !torn {
-				return corruptf(path, begin, "batch of %d bytes has not its CRC", pos-begin)
-			}
-			if !allZero(b[f.end(pos):]) {
-				return corruptf(path, begin, "batch has not its CRC, and another one follows it")
-			}
-			return nil
+			return j.commit(pos, f)
+		}
+		if done || err != nil {
+			return err
 		}
 		pos = f.end(pos)
 	}
 	return nil
 }
 
-// judgeGap looks at a gap that begins at pos, where a frame header should be: it must
-// reach to the end of a sector, and no later batch may lie behind it.
-func judgeGap(path string, b []byte, begin, pos int64) error {
-	if edge := min((pos+sectorBytes)&^(sectorBytes-1), int64(len(b))); !allZero(b[pos:edge]) {
-		return corruptf(path, pos, "frame header is missing")
+// judge is the state of judgeRest.
+type judge struct {
+	path  string
+	b     []byte
+	begin int64  // of the batch; zeros from here on were there before it
+	base  uint64 // index of the segment's first entry
+	first uint64 // index of the batch's first entry
+	next  uint64 // index of the next entry
+	torn  bool   // a missing sector was met
+}
+
+func (j *judge) corrupt(pos int64, format string, args ...any) error {
+	return corruptf(j.path, pos, format, args...)
+}
+
+// hole reports whether a sector that overlaps [lo, hi) is missing.
+func (j *judge) hole(lo, hi int64) bool { return hasHole(j.b, j.begin, lo, hi) }
+
+// entry judges an entry frame. done: there is nothing to judge behind it.
+func (j *judge) entry(pos int64, f frame) (done bool, err error) {
+	head, end := pos+frameHeader, f.end(pos)
+	if f.length%8 != 0 || f.length < recordHeader+recordTrailer || f.length > maxRecordBytes {
+		return true, j.corrupt(pos, "entry frame of %d bytes", f.length)
 	}
-	for at := pos; at+2*frameHeader < int64(len(b)); at += frameHeader {
-		if binary.LittleEndian.Uint32(b[at:]) != frameCommit || !wholeRecordAt(b, at+frameHeader) {
-			continue
+	if head+recordHeader > int64(len(j.b)) {
+		return true, nil // the file was not extended yet
+	}
+	size, ok := recordLength(j.b[head:])
+	switch {
+	case !ok && !j.hole(head, head+frameHeader): // its first 8 bytes are in one sector
+		return true, j.corrupt(pos, "record header is damaged")
+	case !ok || size != int(f.length):
+		if !j.hole(head, head+recordHeader) {
+			return true, j.corrupt(pos, "frame says %d bytes, its record %d", f.length, size)
 		}
-		return corruptf(path, begin, "batch is incomplete, and another one follows it at offset %d", at+frameHeader)
+		return true, j.gap((pos + sectorBytes) &^ (sectorBytes - 1))
+	case end > int64(len(j.b)):
+		return true, nil
+	}
+	record := j.b[head:end]
+	if err := checkRecord(record); err != nil {
+		if !j.hole(head, end) {
+			return true, j.corrupt(pos, "%v", err)
+		}
+		j.torn = true
+	} else if recordIndex(record) != j.next || recordBatch(record) != j.first {
+		return true, j.corrupt(pos, "record %d of the batch that begins at %d, expected %d of %d",
+			recordIndex(record), recordBatch(record), j.next, j.first)
+	}
+	j.next++
+	return false, nil
+}
+
+// index judges an index frame.
+func (j *judge) index(pos int64, f frame) (done bool, err error) {
+	if uint64(f.length) != 4*(j.next-j.base) {
+		return true, j.corrupt(pos, "index frame has %d bytes for %d entries", f.length, j.next-j.base)
+	}
+	if f.end(pos) > int64(len(j.b)) {
+		return true, nil
+	}
+	j.torn = j.torn || j.hole(pos+frameHeader, f.end(pos))
+	return false, nil
+}
+
+// commit judges the end of the batch, which is known not to have its CRC.
+func (j *judge) commit(pos int64, f frame) error {
+	if !j.torn {
+		return j.corrupt(j.begin, "batch of %d bytes has not its CRC", pos-j.begin)
+	}
+	if !allZero(j.b[f.end(pos):]) {
+		return j.corrupt(j.begin, "batch has not its CRC, and another one follows it")
 	}
 	return nil
 }
 
-// wholeRecordAt reports whether an entry frame with a whole record begins at pos.
-func wholeRecordAt(b []byte, pos int64) bool {
-	f, ok := parseFrame(b[pos:])
-	if !ok || f.kind != frameEntry || f.end(pos) > int64(len(b)) {
-		return false
+// gap judges what follows from pos on, where a header should be but zeros are: they
+// must reach to the end of the sector, and whole records behind them must be of this
+// batch.
+func (j *judge) gap(pos int64) error {
+	edge := min((pos+sectorBytes)&^(sectorBytes-1), int64(len(j.b)))
+	if pos < edge && !allZero(j.b[pos:edge]) {
+		return j.corrupt(pos, "frame header is missing")
 	}
-	return checkRecord(b[pos+frameHeader:pos+frameHeader+int64(f.length)]) == nil
+	for at := edge; at+frameHeader < int64(len(j.b)); at += frameHeader {
+		f, ok := parseFrame(j.b[at:])
+		if !ok || f.kind != frameEntry || f.end(at) > int64(len(j.b)) {
+			continue
+		}
+		record := j.b[at+frameHeader : at+frameHeader+int64(f.length)]
+		if checkRecord(record) == nil && recordBatch(record) != j.first {
+			return j.corrupt(j.begin, "batch is incomplete, and another one follows it at offset %d", at)
+		}
+	}
+	return nil
 }
