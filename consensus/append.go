@@ -164,7 +164,7 @@ func (c *Core) keepFingerprints() error {
 		return nil
 	}
 	first, last := uint64(c.entryFirst), uint64(c.meta.Mark.Last)
-	c.tx.Put(c.tables.fingerprints, be8(first), append([]byte(nil), c.fingerprints...))
+	c.tx.Put(c.tables.fingerprints, be8(first), c.fingerprints)
 	if (first-1)/trimEvents == last/trimEvents {
 		return nil
 	}

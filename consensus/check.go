@@ -63,7 +63,7 @@ func (c *commit) checkHeader() error {
 	switch {
 	case len(c.epoch) != 0 && len(c.epoch) != len(event.Epoch{}):
 		return event.Errorf(event.CodeInvalid, "epoch has %d bytes, want %d", len(c.epoch), len(event.Epoch{}))
-	case c.fingerprints != nil || c.waiter != 0:
+	case c.sealed:
 		return event.Errorf(event.CodeInvalid, "fingerprints and waiter are set by the server")
 	case c.session == 0 && (c.sequence != 0 || c.first != 0 || c.acked != 0):
 		return event.Errorf(event.CodeInvalid, "sequence %d without a session", max(c.sequence, c.first, c.acked))

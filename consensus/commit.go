@@ -51,6 +51,7 @@ type commit struct {
 	appends      int // of ops
 	fingerprints []byte
 	waiter       uint64
+	sealed       bool // one of the two last is there, be it empty
 }
 
 // op is one operation: its number and its message.
@@ -127,11 +128,11 @@ func (c *commit) decodeField(f *fields) {
 		}
 	case fieldFingerprints:
 		if f.is(false) {
-			c.fingerprints = f.bytes
+			c.fingerprints, c.sealed = f.bytes, true
 		}
 	case fieldWaiter:
 		if f.is(true) {
-			c.waiter = f.value
+			c.waiter, c.sealed = f.value, true
 		}
 	default:
 		f.unknown()

@@ -38,6 +38,7 @@ type Config struct {
 	Window           uint64        // deduplication window of a new cluster, events; default 1,000,000
 	SessionTTL       time.Duration // after which an idle session ends; default 1 h
 	SnapshotLogBytes int64         // raft log between truncations; default 64 MiB
+	LogSegmentBytes  int           // of the raft log's files; default 32 MiB
 	TrailingLogBytes int64         // raft log kept for followers that were away; default 128 MiB
 
 	// Raft's timeouts; default 500, 500 and 250 ms, with which a killed leader

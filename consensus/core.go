@@ -127,7 +127,8 @@ func OpenCore(dir string, cfg CoreConfig) (*Core, error) {
 		}
 	}
 	db, err := store.Open(filepath.Join(dir, StateFile), store.Config{
-		Seam: cfg.Seam, InitialMmap: cfg.InitialMmap, Tables: names, Logger: cfg.Logger,
+		Seam: cfg.Seam, InitialMmap: cfg.InitialMmap, Logger: cfg.Logger,
+		Tables: names, AppendOrdered: []string{tableFingerprints, tableSessions},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
@@ -199,19 +200,21 @@ func (c *Core) Publish() {
 
 // writeRows writes the rows of what entries changed in memory.
 func (c *Core) writeRows() {
-	c.heads.write(c.tx, c.tables.streams)
+	c.scratch = c.heads.write(c.tx, c.tables.streams, c.scratch)
 	for _, s := range c.sessions.dirty {
 		s.dirty = false
 		if s.closed {
 			c.tx.Delete(c.tables.sessions, be8(s.id))
 		} else {
-			c.tx.Put(c.tables.sessions, be8(s.id), s.appendRow(nil))
+			c.scratch = s.appendRow(c.scratch[:0])
+			c.tx.Put(c.tables.sessions, be8(s.id), c.scratch)
 		}
 	}
 	clear(c.sessions.dirty)
 	c.sessions.dirty = c.sessions.dirty[:0]
 	c.meta.Floor = c.window.floor
-	c.tx.Put(c.tables.meta, metaKey, c.meta.append(nil))
+	c.scratch = c.meta.append(c.scratch[:0])
+	c.tx.Put(c.tables.meta, metaKey, c.scratch)
 }
 
 // Close waits for views and closes the files. It does not flush: what is not

@@ -1,11 +1,15 @@
 package consensus
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/hashicorp/raft"
 
 	"github.com/edri-io/edri/event"
 )
@@ -69,3 +73,49 @@ const (
 	MaxKeptResults = maxKeptResults
 	MaxKeptBytes   = maxKeptBytes
 )
+
+// Abandon ends a node as a crash of its process would: leadership is not handed
+// over, and what was not flushed stays so.
+func (n *Node) Abandon() error {
+	var err error
+	n.closed.Do(func() {
+		n.halt()
+		err = n.release()
+	})
+	return err
+}
+
+// VerifyLeaderRead is a read that trusts raft.VerifyLeader alone, for the control
+// that shows that the checker catches it.
+func (n *Node) VerifyLeaderRead(ctx context.Context) error {
+	r := n.raft.Load()
+	index := r.CommitIndex()
+	if err := r.VerifyLeader().Error(); err != nil {
+		return err
+	}
+	return n.progress.wait(ctx, index)
+}
+
+// IsLeader reports whether a node leads and may propose.
+func (n *Node) IsLeader() bool { return n.leads() }
+
+// Compact takes a snapshot and truncates the raft log to a few entries.
+func (n *Node) Compact() error {
+	r := n.raft.Load()
+	if r == nil {
+		return errNotStarted
+	}
+	reload := r.ReloadableConfig()
+	reload.TrailingLogs = 1
+	if err := r.ReloadConfig(reload); err != nil {
+		return err
+	}
+	return r.Snapshot().Error()
+}
+
+var errNotStarted = errors.New("raft does not run")
+
+// TransferTo hands leadership to a node.
+func (n *Node) TransferTo(peer *Node, address string) error {
+	return n.raft.Load().LeadershipTransferToServer(peer.serverID, raft.ServerAddress(address)).Error()
+}

@@ -101,8 +101,7 @@ func (c *Core) applyInternal(o op) error {
 	case opLead:
 		return c.lead(in)
 	case opAdvertise:
-		c.tx.Put(c.tables.members, in.text, in.bytes)
-		return nil
+		return c.advertise(in)
 	case opExpireSessions:
 		return c.expireSessions(in.text)
 	case opSetting:
@@ -119,6 +118,14 @@ func (c *Core) lead(in internalOp) error {
 		c.meta.Epoch = event.Epoch(in.bytes)
 	}
 	c.meta.Leader = string(in.text)
+	return nil
+}
+
+func (c *Core) advertise(in internalOp) error {
+	if len(in.text) == 0 {
+		return event.Errorf(event.CodeInvalid, "a member without a server id")
+	}
+	c.tx.Put(c.tables.members, in.text, in.bytes)
 	return nil
 }
 

@@ -140,6 +140,17 @@ func (n *Node) Close(ctx context.Context) error {
 
 func (n *Node) close(ctx context.Context) error {
 	n.handOver(ctx)
+	n.halt()
+	var err error
+	if !n.hasFailed() {
+		err = n.flush()
+	}
+	return errors.Join(err, n.release())
+}
+
+// halt ends everything that runs. What was applied and not flushed is applied
+// again from the log at the next start.
+func (n *Node) halt() {
 	n.end()
 	<-n.started
 	if r := n.raft.Load(); r != nil {
@@ -152,11 +163,6 @@ func (n *Node) close(ctx context.Context) error {
 	}
 	n.waiters.close()
 	n.tasks.Wait()
-	var err error
-	if !n.hasFailed() {
-		err = n.flush()
-	}
-	return errors.Join(err, n.release())
 }
 
 // handOver moves leadership to another voter, so that a planned stop costs no

@@ -16,10 +16,11 @@ const raftDir = "raft"
 // openLog opens the raft log and holds it against the state.
 func (n *Node) openLog(generation string, applied uint64) (*raftlog.Log, error) {
 	l, err := raftlog.Open(filepath.Join(n.cfg.Dir, raftDir), raftlog.Config{
-		Fatal:   n.failWith,
-		Leading: n.replaceable,
-		Seam:    n.cfg.Seam,
-		Logger:  n.logger,
+		Fatal:        n.failWith,
+		Leading:      n.replaceable,
+		SegmentBytes: n.cfg.LogSegmentBytes,
+		Seam:         n.cfg.Seam,
+		Logger:       n.logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open raft log: %w", err)

@@ -29,7 +29,7 @@ func (n *Node) connect() (Network, error) {
 		Resolve:    n.resolve,
 		Hello:      n.hello,
 		Serve:      n.Serve,
-		State:      n.raftState,
+		State:      n.RaftState,
 		Staging:    n.gens.staging(),
 		RaftLogger: n.cfg.RaftLogger,
 		Logger:     n.logger,
@@ -63,8 +63,8 @@ func (n *Node) hello() ([]byte, error) {
 	return b, nil
 }
 
-// raftState is what this node currently is to Raft.
-func (n *Node) raftState() (raft.RaftState, uint64) {
+// RaftState is what this node currently is to Raft.
+func (n *Node) RaftState() (raft.RaftState, uint64) {
 	r := n.raft.Load()
 	if r == nil {
 		return raft.Shutdown, 0

@@ -76,12 +76,14 @@ func (t *heads) rollback() {
 	t.undo = t.undo[:0]
 }
 
-// write writes the changed rows.
-func (t *heads) write(tx *store.Tx, table store.Table) {
+// write writes the changed rows. It returns scratch, memory to encode them in.
+func (t *heads) write(tx *store.Tx, table store.Table, scratch []byte) []byte {
 	for _, h := range t.dirty {
 		h.dirty = false
 		if h.revision > 0 { // else all its appends were taken back
-			tx.Put(table, []byte(h.name), appendHead(nil, h))
+			scratch = append(scratch[:0], h.name...)
+			scratch = appendHead(scratch, h)
+			tx.Put(table, scratch[:len(h.name)], scratch[len(h.name):])
 		}
 	}
 	clear(t.dirty)
@@ -89,6 +91,7 @@ func (t *heads) write(tx *store.Tx, table store.Table) {
 	if len(t.byName) > maxCachedHeads {
 		clear(t.byName)
 	}
+	return scratch
 }
 
 func appendHead(dst []byte, h *head) []byte {

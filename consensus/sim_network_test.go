@@ -1,0 +1,266 @@
+package consensus_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/edri-io/edri/consensus"
+	"github.com/edri-io/edri/consensus/transport"
+)
+
+var errCut = errors.New("the simulated network is cut")
+
+// simNetwork joins the nodes of one process. Every way between two nodes can be
+// cut, in one direction or both.
+type simNetwork struct {
+	mu    sync.Mutex
+	nodes map[string]*simPort // by name
+	cut   map[[2]string]bool  // from, to
+	// hold, if set, is called when an answer to an AppendEntries is about to reach
+	// its sender.
+	hold func(from, to string, req *raft.AppendEntriesRequest)
+}
+
+func newSimNetwork() *simNetwork {
+	return &simNetwork{nodes: map[string]*simPort{}, cut: map[[2]string]bool{}}
+}
+
+// partition cuts every way between the two groups.
+func (n *simNetwork) partition(a, b []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, x := range a {
+		for _, y := range b {
+			n.cut[[2]string{x, y}], n.cut[[2]string{y, x}] = true, true
+		}
+	}
+}
+
+func (n *simNetwork) heal() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	clear(n.cut)
+}
+
+// reach returns the node of a name, if the way to it is open.
+func (n *simNetwork) reach(from, to string) (*simPort, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.nodes[to]
+	if p == nil || n.cut[[2]string{from, to}] {
+		return nil, fmt.Errorf("%w: %s to %s", errCut, from, to)
+	}
+	return p, nil
+}
+
+// simPort is one life of one node on the network.
+type simPort struct {
+	net    *simNetwork
+	name   string
+	node   *consensus.Node
+	calls  chan raft.RPC
+	raft   *transport.Raft
+	rounds *transport.Rounds
+	stop   chan struct{}
+	once   sync.Once
+	done   sync.WaitGroup
+	heart  func(raft.RPC)
+
+	mu    sync.Mutex
+	links map[string]chan func()
+}
+
+var _ consensus.Network = (*simPort)(nil)
+
+func (n *simNetwork) join(name, staging string) func(*consensus.Node) (consensus.Network, error) {
+	return func(node *consensus.Node) (consensus.Network, error) {
+		p := &simPort{
+			net: n, name: name, node: node, calls: make(chan raft.RPC), rounds: transport.NewRounds(),
+			stop: make(chan struct{}), links: map[string]chan func(){},
+		}
+		p.raft = transport.WrapRaft(simRaft{p}, p.rounds, node.RaftState, staging)
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.nodes[name] = p
+		return p, nil
+	}
+}
+
+func (p *simPort) Transport() raft.Transport          { return p.raft }
+func (p *simPort) Begin() uint64                      { return p.rounds.Begin() }
+func (p *simPort) Acked(id raft.ServerID) uint64      { return p.rounds.Acked(id) }
+func (p *simPort) Changed() <-chan struct{}           { return p.rounds.Changed() }
+func (p *simPort) LastAck(id raft.ServerID) time.Time { return p.rounds.LastAck(id) }
+func (p *simPort) Introduce(_ context.Context, to string) (consensus.Introduction, error) {
+	peer, err := p.net.reach(p.name, to)
+	if err != nil {
+		return consensus.Introduction{}, err
+	}
+	return peer.node.Introduce()
+}
+
+func (p *simPort) Close() error {
+	p.once.Do(func() {
+		p.net.mu.Lock()
+		if p.net.nodes[p.name] == p {
+			delete(p.net.nodes, p.name)
+		}
+		p.net.mu.Unlock()
+		close(p.stop)
+		_ = p.raft.Close()
+		p.done.Wait()
+	})
+	return nil
+}
+
+// Go keeps the order of requests to one peer.
+func (p *simPort) Go(id raft.ServerID, kind byte, payload []byte, done func([]byte, error)) {
+	to := nameOf(id)
+	call := func() {
+		peer, err := p.net.reach(p.name, to)
+		if err != nil {
+			done(nil, fmt.Errorf("%w: %w", transport.ErrNotSent, err))
+			return
+		}
+		var once sync.Once
+		peer.node.Serve(kind, payload, func(answer []byte) {
+			once.Do(func() {
+				if _, err := p.net.reach(to, p.name); err != nil {
+					done(nil, err)
+					return
+				}
+				done(answer, nil)
+			})
+		})
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	queue := p.links[to]
+	if queue == nil {
+		queue = make(chan func(), 1024)
+		p.links[to] = queue
+		p.done.Add(1)
+		go func() {
+			defer p.done.Done()
+			for {
+				select {
+				case f := <-queue:
+					f()
+				case <-p.stop:
+					return
+				}
+			}
+		}()
+	}
+	select {
+	case queue <- call:
+	default:
+		done(nil, fmt.Errorf("%w: queue is full", transport.ErrNotSent))
+	}
+}
+
+func nameOf(id raft.ServerID) string {
+	name := string(id)
+	for i := len(name) - 1; i >= 0; i-- {
+		if name[i] == '.' {
+			return name[:i]
+		}
+	}
+	return name
+}
+
+// simRaft is the inner transport: it hands calls from node to node.
+type simRaft struct{ p *simPort }
+
+var _ transport.Inner = simRaft{}
+
+const simLatency = time.Millisecond
+
+func (t simRaft) call(to raft.ServerAddress, command any, body io.Reader) (any, error) {
+	time.Sleep(simLatency)
+	peer, err := t.p.net.reach(t.p.name, string(to))
+	if err != nil {
+		return nil, err
+	}
+	answer := make(chan raft.RPCResponse, 1)
+	rpc := raft.RPC{Command: command, Reader: body, RespChan: answer}
+	if req, ok := command.(*raft.AppendEntriesRequest); ok && isHeartbeat(req) && peer.heart != nil {
+		peer.heart(rpc)
+	} else {
+		select {
+		case peer.calls <- rpc:
+		case <-peer.stop:
+			return nil, errCut
+		case <-t.p.stop:
+			return nil, errCut
+		}
+	}
+	select {
+	case got := <-answer:
+		if req, ok := command.(*raft.AppendEntriesRequest); ok && t.p.net.hold != nil {
+			t.p.net.hold(t.p.name, string(to), req)
+		}
+		if _, err := t.p.net.reach(string(to), t.p.name); err != nil && t.p.net.hold == nil {
+			return nil, err
+		}
+		return got.Response, got.Error
+	case <-peer.stop:
+		return nil, errCut
+	case <-t.p.stop:
+		return nil, errCut
+	}
+}
+
+func isHeartbeat(r *raft.AppendEntriesRequest) bool {
+	return r.PrevLogEntry == 0 && r.PrevLogTerm == 0 && len(r.Entries) == 0 && r.LeaderCommitIndex == 0
+}
+
+func (t simRaft) Consumer() <-chan raft.RPC                               { return t.p.calls }
+func (t simRaft) LocalAddr() raft.ServerAddress                           { return raft.ServerAddress(t.p.name) }
+func (t simRaft) SetHeartbeatHandler(cb func(raft.RPC))                   { t.p.heart = cb }
+func (t simRaft) EncodePeer(_ raft.ServerID, a raft.ServerAddress) []byte { return []byte(a) }
+func (t simRaft) DecodePeer(b []byte) raft.ServerAddress                  { return raft.ServerAddress(b) }
+func (t simRaft) AppendEntriesPipeline(raft.ServerID, raft.ServerAddress) (raft.AppendPipeline, error) {
+	return nil, raft.ErrPipelineReplicationNotSupported
+}
+
+func (t simRaft) AppendEntries(_ raft.ServerID, to raft.ServerAddress, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	copied := *req
+	return answerTo(resp)(t.call(to, &copied, nil))
+}
+
+func (t simRaft) RequestVote(_ raft.ServerID, to raft.ServerAddress, req *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+	return answerTo(resp)(t.call(to, req, nil))
+}
+
+func (t simRaft) RequestPreVote(_ raft.ServerID, to raft.ServerAddress, req *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+	return answerTo(resp)(t.call(to, req, nil))
+}
+
+func (t simRaft) InstallSnapshot(_ raft.ServerID, to raft.ServerAddress, req *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
+	return answerTo(resp)(t.call(to, req, data))
+}
+
+func (t simRaft) TimeoutNow(_ raft.ServerID, to raft.ServerAddress, req *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
+	return answerTo(resp)(t.call(to, req, nil))
+}
+
+// answerTo stores an answer of the type that was asked for.
+func answerTo[T any](resp *T) func(any, error) error {
+	return func(got any, err error) error {
+		if err != nil {
+			return err
+		}
+		if typed, ok := got.(*T); ok && typed != nil {
+			*resp = *typed
+			return nil
+		}
+		return fmt.Errorf("answered with %T", got)
+	}
+}

@@ -1,0 +1,99 @@
+package consensus_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/edri-io/edri/api/edriv1"
+	"github.com/edri-io/edri/consensus"
+	"github.com/edri-io/edri/event"
+)
+
+// pausedLeader stages what a pause of the leader's process does to reads. The
+// answers to heartbeats that the leader sent before the pause are still on their
+// way when it wakes up, while the others have elected another leader that has
+// acknowledged an event. The read begins before those answers arrive.
+//
+// It returns whether the read succeeded, and whether it was stale.
+func pausedLeader(t *testing.T, read func(context.Context, *consensus.Node) error) (succeeded, stale bool) {
+	c := newSimCluster(t)
+	defer c.endAll()
+	c.tune = func(name string, cfg *consensus.Config) {
+		if name == "n1" { // its clock stands still
+			cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaseTimeout = time.Minute, time.Minute, time.Minute
+		}
+	}
+	c.startAll()
+	c.eventually("a leader", func() bool { return c.leader() != "" })
+	n1 := c.node("n1")
+	if from := c.leader(); from != "n1" {
+		c.eventually("n1 is ready", func() bool { return n1.Ready() == nil })
+		if err := c.node(from).TransferTo(n1, "n1"); err != nil {
+			t.Fatalf("hand leadership to n1: %v", err)
+		}
+	}
+	c.eventually("n1 leads", func() bool { return c.leader() == "n1" })
+
+	arrive, sent := make(chan struct{}), make(chan struct{}, 16)
+	c.net.mu.Lock()
+	c.net.hold = func(from, _ string, req *raft.AppendEntriesRequest) {
+		if from == "n1" && isHeartbeat(req) {
+			sent <- struct{}{}
+			<-arrive
+		}
+	}
+	c.net.mu.Unlock()
+	go func() { _ = n1.VerifyLeaderRead(t.Context()) }() // sends heartbeats
+	<-sent
+	<-sent
+	c.net.partition([]string{"n1"}, []string{"n2", "n3"})
+	others := func() *consensus.Node {
+		for _, name := range []string{"n2", "n3"} {
+			if c.node(name).IsLeader() {
+				return c.node(name)
+			}
+		}
+		return nil
+	}
+	c.eventually("another leader", func() bool { return others() != nil })
+	r, err := submit(others(), &edriv1.Commit{Ops: []*edriv1.Op{add("s", "acknowledged")}})
+	if err != nil {
+		t.Fatalf("append on the new leader: %v", err)
+	}
+
+	done := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	go func() { done <- read(ctx, n1) }()
+	time.Sleep(100 * time.Millisecond) // the read has begun and waits for answers
+	close(arrive)
+	failed := <-done
+	v := n1.View()
+	defer v.Close()
+	return failed == nil, failed == nil && v.Mark.Last < event.Position(r.Position)
+}
+
+// The control: raft.VerifyLeader alone takes the old answers for its own.
+func TestVerifyLeaderAloneReadsStale(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		_, stale := pausedLeader(t, func(ctx context.Context, n *consensus.Node) error { return n.VerifyLeaderRead(ctx) })
+		if !stale {
+			t.Error("a read by VerifyLeader alone was not stale: the stage does not show the trap any more")
+		}
+	})
+}
+
+func TestReadRoundsCountOnlyAnswersToWhatWasSentInThem(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		succeeded, _ := pausedLeader(t, func(ctx context.Context, n *consensus.Node) error { return n.Await(ctx, true, 0) })
+		if succeeded {
+			t.Error("a deposed leader answered a linearizable read")
+		}
+	})
+}

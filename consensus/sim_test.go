@@ -1,0 +1,435 @@
+package consensus_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/edri-io/edri/api/edriv1"
+	"github.com/edri-io/edri/consensus"
+	"github.com/edri-io/edri/event"
+)
+
+var (
+	simSeeds = flag.Int("sim.seeds", 100, "how many seeds TestSimulation runs")
+	simFirst = flag.Uint64("sim.first", 1, "first seed of TestSimulation")
+)
+
+// simCluster is three nodes in a bubble of simulated time, with real files.
+type simCluster struct {
+	*testing.T
+	net   *simNetwork
+	dir   string
+	names []string
+	tune  func(name string, cfg *consensus.Config)
+
+	mu    sync.Mutex
+	nodes map[string]*consensus.Node // that run
+}
+
+func newSimCluster(t *testing.T) *simCluster {
+	c := &simCluster{T: t, net: newSimNetwork(), dir: simDir(t), names: []string{"n1", "n2", "n3"}, nodes: map[string]*consensus.Node{}}
+	return c
+}
+
+// simDir is on a file system in memory where there is one: what a crash of the
+// machine would lose is not the subject here.
+func simDir(t *testing.T) string {
+	dir, err := os.MkdirTemp("/dev/shm", "edri-sim-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func (c *simCluster) start(name string) {
+	c.Helper()
+	cfg := consensus.Config{
+		Name: name, Dir: filepath.Join(c.dir, name),
+		RaftListen: name, LogSegmentBytes: 64 << 10, SegmentBytes: 32 << 10,
+		Network: c.net.join(name, filepath.Join(c.dir, name, "staging")),
+		Fatal:   func(code int, err error) { c.Errorf("%s stopped with code %d: %v", name, code, err) },
+	}
+	for _, n := range c.names {
+		cfg.Peers = append(cfg.Peers, consensus.Peer{Name: n, Address: n})
+	}
+	if c.tune != nil {
+		c.tune(name, &cfg)
+	}
+	node, err := consensus.Open(cfg)
+	if err != nil {
+		c.Fatalf("open %s: %v", name, err)
+	}
+	c.mu.Lock()
+	c.nodes[name] = node
+	c.mu.Unlock()
+}
+
+func (c *simCluster) startAll() {
+	c.Helper()
+	for _, name := range c.names {
+		if c.node(name) == nil {
+			c.start(name)
+		}
+	}
+}
+
+func (c *simCluster) node(name string) *consensus.Node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nodes[name]
+}
+
+// end takes a node out, by a crash or in good order.
+func (c *simCluster) end(name string, crash bool) {
+	c.Helper()
+	c.mu.Lock()
+	node := c.nodes[name]
+	delete(c.nodes, name)
+	c.mu.Unlock()
+	if node == nil {
+		return
+	}
+	var err error
+	if crash {
+		err = node.Abandon()
+	} else {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		err = node.Close(ctx)
+	}
+	if err != nil {
+		c.Errorf("end of %s: %v", name, err)
+	}
+}
+
+func (c *simCluster) endAll() {
+	c.Helper()
+	for _, name := range c.names {
+		c.end(name, false)
+	}
+}
+
+// eventually waits, in simulated time.
+func (c *simCluster) eventually(what string, ok func() bool) {
+	c.Helper()
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			for name, node := range c.nodes {
+				status, err := node.Status()
+				c.Logf("%s: %+v %v", name, status, err)
+			}
+			c.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
+
+func (c *simCluster) leader() string {
+	for _, name := range c.names {
+		if node := c.node(name); node != nil && node.IsLeader() {
+			return name
+		}
+	}
+	return ""
+}
+
+// submit executes one commit on a node.
+func submit(node *consensus.Node, commit *edriv1.Commit) (*edriv1.CommitResult, *event.Error) {
+	b, err := proto.Marshal(commit)
+	if err != nil {
+		panic(err)
+	}
+	type outcome struct {
+		result []byte
+		err    *event.Error
+	}
+	done := make(chan outcome, 1)
+	node.Submit([][]byte{b}, func(_ int, result []byte, err *event.Error) { done <- outcome{result, err} })
+	got := <-done
+	if got.err != nil {
+		return nil, got.err
+	}
+	var r edriv1.CommitResult
+	if err := proto.Unmarshal(got.result, &r); err != nil {
+		panic(err)
+	}
+	if r.Error != nil {
+		return nil, event.Errorf(event.Code(r.Error.Code), "%s", r.Error.Message)
+	}
+	return &r, nil
+}
+
+// simLedger is what clients were told.
+type simLedger struct {
+	mu    sync.Mutex
+	acked map[string]event.Position // by event id
+	last  event.Position            // highest
+	reads int
+}
+
+func (l *simLedger) add(id string, p event.Position) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.acked[id] = p
+	l.last = max(l.last, p)
+}
+
+func (l *simLedger) highest() event.Position {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
+}
+
+// simClient appends under one session, repeating a sequence until it knows its
+// outcome, and reads.
+type simClient struct {
+	cluster *simCluster
+	ledger  *simLedger
+	name    string
+	rng     *rand.Rand
+}
+
+func (s *simClient) run(stop <-chan struct{}) {
+	session, ok := s.until(stop, &edriv1.Commit{Ops: []*edriv1.Op{{Op: &edriv1.Op_OpenSession{OpenSession: &edriv1.OpenSession{}}}}})
+	if !ok {
+		return
+	}
+	id := session.Results[0].GetSessionOpened().GetSession()
+	for n := uint64(1); ; n++ {
+		eventID := fmt.Sprintf("%s-%d", s.name, n)
+		r, ok := s.until(stop, in(id, n, add(s.name, eventID)))
+		if !ok {
+			return
+		}
+		a := r.Results[0].GetAppended()
+		if a.Duplicate || a.Revision != n {
+			s.cluster.Errorf("%s was appended as %v", eventID, a)
+		}
+		s.ledger.add(eventID, event.Position(a.Position))
+		if s.rng.IntN(3) == 0 {
+			s.read()
+		}
+		if !sleep(stop, time.Duration(s.rng.IntN(60))*time.Millisecond) {
+			return
+		}
+	}
+}
+
+// until repeats a commit on any node until its outcome is certain.
+func (s *simClient) until(stop <-chan struct{}, c *edriv1.Commit) (*edriv1.CommitResult, bool) {
+	for {
+		if node := s.anyNode(); node != nil {
+			r, err := submit(node, c)
+			if err == nil {
+				return r, true
+			}
+			switch err.Code {
+			case event.CodeNotLeader, event.CodeUnavailable, event.CodeOutcomeUnknown, event.CodeOverloaded:
+			default:
+				s.cluster.Errorf("%s: %v", s.name, err)
+				return nil, false
+			}
+		}
+		if !sleep(stop, 20*time.Millisecond) {
+			return nil, false
+		}
+	}
+}
+
+// read holds a linearizable read to what was acknowledged before it began.
+func (s *simClient) read() {
+	node := s.anyNode()
+	if node == nil {
+		return
+	}
+	before := s.ledger.highest()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if node.Await(ctx, true, 0) != nil {
+		return
+	}
+	v := node.View()
+	defer v.Close()
+	if v.Mark.Last < before {
+		s.cluster.Errorf("stale read on %s: it ends at %d, %d was acknowledged before", node.ServerID(), v.Mark.Last, before)
+	}
+	s.ledger.mu.Lock()
+	s.ledger.reads++
+	s.ledger.mu.Unlock()
+}
+
+func (s *simClient) anyNode() *consensus.Node {
+	return s.cluster.node(s.cluster.names[s.rng.IntN(len(s.cluster.names))])
+}
+
+func sleep(stop <-chan struct{}, d time.Duration) bool {
+	select {
+	case <-stop:
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// disturb cuts the network and ends nodes until time is up.
+func (c *simCluster) disturb(rng *rand.Rand, until time.Time) {
+	for time.Now().Before(until) {
+		victim := c.names[rng.IntN(len(c.names))]
+		switch rng.IntN(8) {
+		case 0, 1:
+			c.end(victim, true)
+		case 2:
+			c.end(victim, false)
+		case 3:
+			for _, name := range c.names {
+				c.end(name, true)
+			}
+		case 4, 5:
+			if rng.IntN(2) == 0 {
+				if leader := c.leader(); leader != "" {
+					victim = leader
+				}
+			}
+			c.net.partition([]string{victim}, c.others(victim))
+		case 6:
+			c.net.heal()
+		case 7:
+			if node := c.node(victim); node != nil {
+				_ = node.Compact() // refused while it has nothing to do
+			}
+		}
+		time.Sleep(time.Duration(50+rng.IntN(1200)) * time.Millisecond)
+		if rng.IntN(2) == 0 {
+			c.startAll()
+		}
+		if rng.IntN(3) == 0 {
+			c.net.heal()
+		}
+	}
+	c.net.heal()
+	c.startAll()
+}
+
+func (c *simCluster) others(name string) []string {
+	var list []string
+	for _, n := range c.names {
+		if n != name {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// history returns a node's whole journal, a line for each event.
+func (c *simCluster) history(name string) []string {
+	c.Helper()
+	v := c.node(name).View()
+	defer v.Close()
+	var lines []string
+	for p := event.Position(1); p <= v.Mark.Last; p++ {
+		r, err := v.Journal().Get(p)
+		if err != nil {
+			c.Fatalf("%s: event %d: %v", name, p, err)
+		}
+		e, err := event.DecodeEvent(r.Event)
+		if err != nil {
+			c.Fatalf("%s: event %d: %v", name, p, err)
+		}
+		lines = append(lines, fmt.Sprintf("%d %s@%d %d %s", r.Position, r.Stream, r.Revision, r.Stamp, e.ID))
+	}
+	return lines
+}
+
+// verify holds the histories of all nodes to each other and to the ledger.
+func (c *simCluster) verify(l *simLedger) {
+	c.Helper()
+	c.eventually("all nodes are ready and equally far", func() bool {
+		var last []event.Position
+		for _, name := range c.names {
+			if node := c.node(name); node == nil || node.Ready() != nil {
+				return false
+			} else {
+				v := node.View()
+				last = append(last, v.Mark.Last)
+				v.Close()
+			}
+		}
+		return last[0] == last[1] && last[1] == last[2]
+	})
+	first := c.history(c.names[0])
+	for _, name := range c.names[1:] {
+		if got := c.history(name); strings.Join(got, "\n") != strings.Join(first, "\n") {
+			c.Errorf("history of %s differs from that of %s:\n%v\n%v", name, c.names[0], got, first)
+		}
+	}
+	seen := map[string]event.Position{}
+	for i, line := range first {
+		id := line[strings.LastIndexByte(line, ' ')+1:]
+		if at, twice := seen[id]; twice {
+			c.Errorf("event %s stands at %d and at %d", id, at, i+1)
+		}
+		seen[id] = event.Position(i + 1)
+	}
+	for id, p := range l.acked {
+		if seen[id] != p {
+			c.Errorf("event %s was acknowledged at %d and stands at %d", id, p, seen[id])
+		}
+	}
+}
+
+// TestSimulation runs a cluster through partitions, crashes of any number of
+// nodes, orderly restarts and snapshots, with clients that append and read on
+// any node, and finds nothing lost, doubled, reordered or stale.
+func TestSimulation(t *testing.T) {
+	seeds := *simSeeds
+	if testing.Short() {
+		seeds = 10
+	}
+	slots := make(chan struct{}, 4)
+	for i := range seeds {
+		seed := *simFirst + uint64(i)
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			synctest.Test(t, func(t *testing.T) { simulate(t, seed) })
+		})
+	}
+}
+
+func simulate(t *testing.T, seed uint64) {
+	c := newSimCluster(t)
+	defer c.endAll()
+	rng := rand.New(rand.NewPCG(seed, 0))
+	l := &simLedger{acked: map[string]event.Position{}}
+	c.startAll()
+	stop := make(chan struct{})
+	var clients sync.WaitGroup
+	for i := range 3 {
+		s := &simClient{cluster: c, ledger: l, name: fmt.Sprintf("c%d", i), rng: rand.New(rand.NewPCG(seed, uint64(i+1)))}
+		clients.Go(func() { s.run(stop) })
+	}
+	c.disturb(rng, time.Now().Add(15*time.Second))
+	time.Sleep(3 * time.Second)
+	close(stop)
+	clients.Wait()
+	if t.Failed() {
+		return
+	}
+	c.verify(l)
+	if len(l.acked) == 0 {
+		t.Error("nothing was acknowledged")
+	}
+	t.Logf("%d events acknowledged, %d linearizable reads", len(l.acked), l.reads)
+}
