@@ -48,8 +48,8 @@ func (l *load) commit(session int) []byte {
 	o := appendBytesField(nil, opAppend, a)
 	c := appendVarintField(nil, fieldSession, uint64(session+1))
 	c = appendVarintField(c, fieldSequence, l.next[session])
-	if l.next[session] > 64 {
-		c = appendVarintField(c, fieldAckedThrough, l.next[session]-64)
+	if inFlight := uint64(64 / l.sessions); l.next[session] > inFlight {
+		c = appendVarintField(c, fieldAckedThrough, l.next[session]-inFlight)
 	}
 	return appendBytesField(c, fieldOps, o)
 }
