@@ -19,7 +19,7 @@ import (
 type Config struct {
 	Servers []string
 	// Writers is the number of closed loops, each with a stream of its own.
-	// Default 8.
+	// Default 8; below 0 none, for the use of First alone.
 	Writers int
 	// Pace is the least time from one event of a writer to its next. Default 0:
 	// at once.

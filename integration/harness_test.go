@@ -1,0 +1,172 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/edri-io/edri/integration/cluster"
+	"github.com/edri-io/edri/integration/ledger"
+	"github.com/edri-io/edri/integration/workload"
+)
+
+// binaries is the folder of edri and edri-server, built once for all tests.
+var binaries string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "edri-integration-*")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	if err := cluster.Build(ctx, dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	binaries = dir
+	return m.Run()
+}
+
+// soak says whether to run the long campaigns.
+func soak() bool { return os.Getenv("EDRI_SOAK") != "" }
+
+// within returns a context that ends after d, or a moment before the test binary's
+// own limit.
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeoutCause(t.Context(), d, fmt.Errorf("not done within %v", d))
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// start starts nodes and waits until they are ready. Whatever happens they are
+// gone at the end of the test; if it failed, the ends of their logs are shown.
+func start(t *testing.T, nodes int, args ...string) *cluster.Cluster {
+	t.Helper()
+	c := prepare(t, nodes, args...)
+	ctx := within(t, 30*time.Second)
+	if err := c.StartAll(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.WaitReady(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func prepare(t *testing.T, nodes int, args ...string) *cluster.Cluster {
+	t.Helper()
+	c, err := cluster.New(cluster.Config{Dir: t.TempDir(), Binaries: binaries, Nodes: nodes, Args: args})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Errorf("close cluster: %v", err)
+		}
+		if t.Failed() {
+			for _, n := range c.Nodes() {
+				t.Logf("end of the log of %s:\n%s", n.Name, tail(n.LogPath))
+			}
+		}
+	})
+	return c
+}
+
+// tail returns the end of a file.
+func tail(path string) []byte {
+	const enough = 4000
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return b[max(0, len(b)-enough):]
+}
+
+// load starts writers whose every act is in the ledger that is returned.
+func load(t *testing.T, c *cluster.Cluster, writers int) (*workload.Writers, *ledger.Ledger) {
+	t.Helper()
+	l := ledger.New()
+	w, err := workload.Start(t.Context(), workload.Config{Servers: c.URLs(), Writers: writers, Ledger: l})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w, l
+}
+
+// stop ends the writers, who must have been refused nothing.
+func stop(t *testing.T, w *workload.Writers) workload.Stopped {
+	t.Helper()
+	done, err := w.Stop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(done.Refused) > 0 {
+		t.Errorf("%d appends were refused, the first: %v", len(done.Refused), done.Refused[0])
+	}
+	if done.Acknowledged == 0 {
+		t.Error("nothing was acknowledged")
+	}
+	return done
+}
+
+// check holds the histories of all nodes to the ledger.
+func check(t *testing.T, c *cluster.Cluster, l *ledger.Ledger) {
+	t.Helper()
+	histories, err := workload.Histories(within(t, time.Minute), c.Nodes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report := l.Check(histories...); !report.OK() {
+		t.Errorf("the histories do not hold:\n%s", report)
+	} else {
+		t.Logf("%d sent, %d acknowledged, %d stored", report.Sent, report.Acknowledged, report.Nodes[0].Stored)
+	}
+}
+
+// must ends the test at the first error.
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// leader waits for the node that leads.
+func leader(t *testing.T, c *cluster.Cluster) *cluster.Node {
+	t.Helper()
+	n, err := c.Leader(within(t, 30*time.Second))
+	must(t, err)
+	return n
+}
+
+// output is what a run of the command line left.
+type output struct {
+	stdout, stderr string
+	code           int
+}
+
+// edri runs the command line against servers; stdin may be nil.
+func edri(t *testing.T, servers string, stdin []byte, args ...string) output {
+	t.Helper()
+	cmd := exec.CommandContext(within(t, time.Minute), binaries+"/edri", args...)
+	cmd.Env = append(os.Environ(), "EDRI_URL="+servers)
+	cmd.Stdin = bytes.NewReader(stdin)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		t.Fatalf("run edri %q: %v", args, err)
+	}
+	return output{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+}
