@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -288,10 +289,10 @@ func jsonString(name string, value []byte) (string, *Error) {
 
 func isNull(value []byte) bool { return value[0] == 'n' }
 
-// parseTime reads a time as RFC 3339 has it, strictly, into UTC.
+// parseTime reads a time as RFC 3339 has it into UTC.
 func parseTime(name, text string) (time.Time, *Error) {
-	var t time.Time
-	if err := t.UnmarshalText([]byte(text)); err != nil {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil || !isStrictTime(text) {
 		return time.Time{}, Errorf(CodeInvalid, "%s %s: is not an RFC 3339 time", name, quote(text))
 	}
 	t = t.UTC()
@@ -299,4 +300,14 @@ func parseTime(name, text string) (time.Time, *Error) {
 		return time.Time{}, Errorf(CodeInvalid, "%s %s: is not in the years 1 to 9999", name, quote(text))
 	}
 	return t, nil
+}
+
+// isStrictTime refuses what time.Parse lets through: an hour of one digit, a comma
+// before the fraction, an offset of more than 23:59.
+func isStrictTime(text string) bool {
+	if text[len("2006-01-02T15")] != ':' || strings.ContainsRune(text, ',') {
+		return false
+	}
+	offset := text[len(text)-len("07:00"):]
+	return text[len(text)-1] == 'Z' || offset[:2] <= "23" && offset[3:] <= "59"
 }
