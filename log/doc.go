@@ -1,0 +1,85 @@
+// Package log keeps the journal: every event ever committed, in the order of
+// positions, in files of its own, searchable by stream, type, subject, source,
+// correlation id and time. (It has nothing to do with log messages.)
+//
+// # What is where
+//
+// Apply appends to memory and goes on; a flush makes records durable in the
+// active segment, in one synced bbolt transaction; a full segment is sealed and
+// never changes again. Where a segment ends follows from the records alone
+// (Mark.Add), so that all nodes have the same segments.
+//
+//	journal/00000000000000000001.seg   sealed, positions 1 …
+//	journal/00000000000000812345.seg   sealed
+//	journal/00000000000001620001.seg   active        | tail in memory
+//	        |--------- posting lists ---------|------ signatures -----|
+//
+// The newest records, up to Config.RunBytes and what is not flushed, are found by
+// signatures: 20 bytes a record in memory, searched from end to end, 50,000 of
+// them in some 50 µs. All others are found by posting lists. Written with every
+// flush, posting lists would touch a page for each name in each flush; a run at a
+// time they are sorted first and their pages written once and full.
+//
+// # A segment file
+//
+//	bucket "header"    "segment" -> header (header.go)
+//	bucket "records"   chunk rows (chunk.go, record.go)
+//	bucket R<lo><hi>   posting lists of the records lo-hi (run.go, postings.go)
+//	bucket M<lo><hi>   in a sealed segment instead: all of them merged (merge.go)
+//
+//	chunk row   key    first position, 8 bytes big endian
+//	            value  crc32c | record | record | …           at most 8,160 bytes
+//	record             uvarint n | stamp i64 | uvarint revision | uvarint length, stream | event
+//	posting row key    't' or 'n' | name | 0 | set of attributes | first position
+//	            value  crc32c | uvarint count | uvarint last - first | uvarint distances
+//
+// An event's bytes are those that its producer sent; of an event only its header
+// is looked at (event.ScanHeader), for the indexes. The set of attributes says
+// whose name it is: stream 1, subject 2, source 4, correlation 8, type 16; since a
+// stream is by default called like its subject or source, one list then serves
+// both. Type lists stand by themselves, so that a prefix of types goes through
+// types only. A CRC-32C covers key and value of every row.
+//
+// A segment's digest is SHA-256 over, for each record in order,
+//
+//	position, 8 bytes big endian | the record as in its chunk
+//
+// which does not depend on how flushes cut the records into rows.
+//
+// # Crashes
+//
+// The journal is flushed before the state, and the state holds the Mark of what it
+// knows. Opening brings the journal back to the mark, since all beyond it comes
+// again from the replicated log:
+//
+//	crash                              at open
+//	before the segment's commit        replay
+//	segment committed, state not       cut the journal to the mark, replay
+//	after a roll or a seal             delete newer files, unseal, cut, replay
+//	files below Mark.First remain      delete them
+//	journal behind the mark            ErrBehind: quarantine
+//
+// Apply never decides from what the journal holds; it only writes it.
+//
+// # Reading
+//
+// A View is an immutable snapshot, taken without a lock; readers never wait for
+// the writer nor the writer for them. A Reader plans each run by itself: the
+// rarest list leads, the others skip to what it finds, and no record is read that
+// a list excludes. It holds one bbolt read transaction at a time and checks as it
+// goes that positions have no gap and that rows are whole.
+//
+// Damage comes out as store.ErrCorrupt with the file's name, never as a gap or a
+// wrong record: rows by their CRC, missing chunks by position, damaged keys of
+// posting lists by looking at both neighbours of where a search ended (probe),
+// damaged pages by turning bbolt's panics and memory faults into errors (guarded).
+// What is not found out here is a posting row that vanished whole with an intact
+// page around it; comparing digests between nodes, later, is for that.
+//
+// # Concurrency
+//
+// Append is for one goroutine, Flush for one at a time, all else for any. Locks, in
+// order: Journal.flushing (a whole Flush), Journal.mu (replacing the snapshot; a
+// few microseconds), segment.mu, pool.mu; no two segments' at once, and pool.mu
+// never while a segment's is held.
+package log

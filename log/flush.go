@@ -1,0 +1,190 @@
+package log
+
+import (
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/store"
+)
+
+// Flush makes the records up to upTo durable. It returns after they are synced;
+// the state that speaks of them may be written only then. Where records cross
+// into a new segment the order is
+//
+//	commit the rest of the old one · seal it · create the new file, synced,
+//	renamed, its directory synced · commit what belongs to it
+//
+// After an error, which may match store.ErrIO or store.ErrCorrupt, every later
+// Flush returns the same: what is in the page cache may lie, the node must stop.
+func (j *Journal) Flush(upTo event.Position) error {
+	j.flushing.Lock()
+	defer j.flushing.Unlock()
+	switch {
+	case j.closed:
+		return fmt.Errorf("flush journal: %w", store.ErrClosed)
+	case j.failed != nil:
+		return j.failed
+	case upTo > j.current.Load().mark.Last:
+		return fmt.Errorf("flush journal up to %d: it ends at %d", upTo, j.current.Load().mark.Last)
+	}
+	for j.current.Load().durable < upTo {
+		if err := j.flushSome(upTo); err != nil {
+			j.failed = err
+			return err
+		}
+	}
+	return nil
+}
+
+// flushSome writes the next records as far as they belong to one segment.
+func (j *Journal) flushSome(upTo event.Position) error {
+	s := j.current.Load()
+	records := s.tail[:upTo-s.durable]
+	if records[0].Roll {
+		if err := j.roll(records[0].Position); err != nil {
+			return err
+		}
+		s = j.current.Load()
+	}
+	for i := 1; i < len(records); i++ {
+		if records[i].Roll {
+			records = records[:i]
+			break
+		}
+	}
+	return j.write(s.segments, records)
+}
+
+// roll seals the active segment and makes the one that begins at first the
+// active. It is not in the snapshot before it has records.
+func (j *Journal) roll(first event.Position) error {
+	s := j.current.Load()
+	if n := len(s.segments); n > 0 {
+		if err := j.seal(&s.segments[n-1]); err != nil {
+			return fmt.Errorf("seal segment: %w", err)
+		}
+	}
+	segment := newSegment(j.dir, first, j.pool, j.cfg.Seam)
+	if err := segment.create(); err != nil {
+		return fmt.Errorf("create segment: %w", err)
+	}
+	if err := segment.openWritable(); err != nil {
+		return err
+	}
+	j.active = segmentState{segment, header{first: first, last: first - 1, indexed: first - 1}}
+	return nil
+}
+
+// write appends records to the active segment in one transaction and publishes.
+func (j *Journal) write(segments []segmentState, records []Record) error {
+	active := j.active
+	h := active.header
+	h.add(records)
+	indexNow := h.bytes-h.indexedBytes >= j.cfg.RunBytes
+	err := active.update(func(tx *bbolt.Tx) error {
+		if err := putRecords(active.segment, tx, &active.header, records); err != nil {
+			return err
+		}
+		if indexNow {
+			if err := putRun(active.segment, tx, &h); err != nil {
+				return err
+			}
+		}
+		return writeHeader(tx, &h)
+	})
+	if err != nil {
+		return fmt.Errorf("append records %d-%d: %w", records[0].Position, h.last, err)
+	}
+	j.active.header = h
+	if n := len(segments); n == 0 || segments[n-1].segment != active.segment {
+		j.publish(func(s *snapshot) { s.segments = append(s.segments, j.active) })
+	} else {
+		j.publish(func(s *snapshot) { s.segments[n-1] = j.active })
+	}
+	return nil
+}
+
+// publish replaces the snapshot by one with changed segments and drops from
+// memory what they hold now.
+func (j *Journal) publish(change func(s *snapshot)) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	next := *j.current.Load()
+	next.segments = append(make([]segmentState, 0, len(next.segments)+1), next.segments...)
+	change(&next)
+	h := &next.segments[len(next.segments)-1].header
+	for i := range next.tail[:h.last-next.durable] {
+		next.tailBytes -= next.tail[i].size() + recordOverhead
+	}
+	next.tail = append([]Record(nil), next.tail[h.last-next.durable:]...)
+	next.durable = h.last
+	if h.indexed > j.signer.base {
+		j.signer = j.signer.rebase(h.indexed)
+		next.signatures = j.signer.signatures
+	}
+	j.current.Store(&next)
+}
+
+// add counts records that follow those of h.
+func (h *header) add(records []Record) {
+	if h.empty() {
+		h.firstStamp = records[0].Stamp
+	}
+	for i := range records {
+		h.bytes += records[i].size()
+	}
+	last := &records[len(records)-1]
+	h.last, h.lastStamp = last.Position, last.Stamp
+}
+
+// putRecords writes records after those of h. The last row is filled up first:
+// its page is written anew anyway, and rows stay of one size however often
+// flushes come.
+func putRecords(s *segment, tx *bbolt.Tx, h *header, records []Record) error {
+	bucket := tx.Bucket(bucketRecords)
+	if bucket == nil {
+		return corrupt(s.path, string(bucketRecords), nil, "bucket is missing")
+	}
+	bucket.FillPercent = 1 // rows come in order
+	w := chunkWriter{put: bucket.Put}
+	if !h.empty() {
+		f := s.writerFile(tx)
+		if err := f.load(h.last); err != nil {
+			return err
+		}
+		if f.chunk.last() != h.last {
+			return corrupt(s.path, string(bucketRecords), positionKey(f.chunk.first),
+				fmt.Sprintf("records go to %d, header says %d", f.chunk.last(), h.last))
+		}
+		w.resume(&f.chunk)
+	}
+	for i := range records {
+		if err := w.add(&records[i]); err != nil {
+			return fmt.Errorf("write records: %w", err)
+		}
+	}
+	if err := w.flush(); err != nil {
+		return fmt.Errorf("write records: %w", err)
+	}
+	return nil
+}
+
+// putRun writes the posting lists of the records that no run covers yet.
+func putRun(s *segment, tx *bbolt.Tx, h *header) error {
+	r := run{h.indexed + 1, h.last}
+	if r.hi < r.lo {
+		return nil
+	}
+	b := newRunBuilder()
+	err := s.writerFile(tx).scanRecords(r.lo, r.hi, func(r *Record, _ []byte) error {
+		b.add(r)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	h.indexed, h.indexedBytes = h.last, h.bytes
+	return b.write(tx, r)
+}
