@@ -1,0 +1,323 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/edri-io/edri/client"
+	"github.com/edri-io/edri/event"
+)
+
+// producer is what an import needs of a client.Producer.
+type producer interface {
+	Last() uint64
+	Commit(ctx context.Context, first, last uint64, ops []client.Op) (pending, error)
+	Close()
+}
+
+type pending interface {
+	Done() <-chan struct{}
+	Wait(ctx context.Context) (client.Result, error)
+}
+
+// maxUnderWay is how many batches are under way; see maxBatchLines.
+const maxUnderWay = 8
+
+// maxFruitless is how often in a row the producer is opened again without any
+// line executed since.
+const maxFruitless = 5
+
+// importer sends the lines of an input to the cluster, each line number as a
+// sequence of one named producer, several batches under way at once.
+//
+// When a batch ends without results, whatever the reason, the importer opens the
+// producer again, asks which lines were executed, and goes on from there: what
+// was executed is dropped, the rest is sent again. It never guesses, so it may be
+// interrupted anywhere, and even run twice at once.
+//
+// Only run's goroutine uses the fields.
+type importer struct {
+	open   func(context.Context) (producer, error)
+	lines  *lineReader
+	strict bool
+	report func(line uint64, err error)
+	show   *progress
+
+	total summary
+
+	p        producer
+	underway []*sent  // in the order of their lines
+	waiting  []*batch // to be sent before anything that is read
+	// carried is the first line that no batch covers yet, if lines before the next
+	// batch were given up; else 0.
+	carried   uint64
+	fruitless int
+}
+
+type sent struct {
+	batch  *batch
+	result pending
+}
+
+// errStrict ends an import with --strict.
+var errStrict = errors.New("stopped at the first bad line (--strict)")
+
+func (im *importer) run(ctx context.Context) error {
+	if err := im.reopen(ctx); err != nil {
+		return err
+	}
+	defer func() { im.p.Close() }()
+	im.total.Last = im.p.Last()
+	im.show.update(im.total, 0)
+	// One batch is being read while one waits to be sent.
+	incoming := make(chan found, 1)
+	ctx, stopReading := context.WithCancel(ctx)
+	go readBatches(ctx, im.lines, im.p.Last(), im.strict, incoming)
+	// A read of a terminal or pipe cannot be interrupted; the goroutine then ends
+	// with the process.
+	defer stopReading()
+
+	depth := maxUnderWay
+	if im.strict {
+		depth = 1
+	}
+	for incoming != nil || len(im.underway)+len(im.waiting) > 0 {
+		if len(im.underway) == depth || len(im.underway) > 0 && len(im.waiting) == 0 && incoming == nil {
+			if err := im.settle(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		if len(im.waiting) > 0 {
+			b := im.waiting[0]
+			if len(b.lines) == 1 && len(im.underway) > 0 {
+				// A batch of one may be refused, and then those behind it with it.
+				if err := im.settle(ctx); err != nil {
+					return err
+				}
+				continue
+			}
+			im.waiting = im.waiting[1:]
+			if err := im.send(ctx, b); err != nil {
+				return err
+			}
+			continue
+		}
+		f, ok, err := im.receive(ctx, incoming)
+		switch {
+		case err != nil:
+			return err
+		case !ok:
+			incoming = nil
+		default:
+			if err := im.take(ctx, f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// receive waits for what was read, or settles the oldest batch if its result
+// comes first: then what it returns is empty.
+func (im *importer) receive(ctx context.Context, incoming <-chan found) (f found, ok bool, err error) {
+	var result <-chan struct{}
+	if len(im.underway) > 0 {
+		result = im.underway[0].result.Done()
+	}
+	select {
+	case f, ok = <-incoming:
+		return f, ok, nil
+	case <-result:
+		return found{lines: im.total.Lines}, true, im.settle(ctx)
+	case <-ctx.Done():
+		return found{}, false, context.Cause(ctx)
+	}
+}
+
+func (im *importer) take(ctx context.Context, f found) error {
+	im.total.Skipped += f.skipped
+	im.total.Lines = f.lines
+	switch {
+	case f.bad != nil:
+		if im.strict {
+			for len(im.underway)+len(im.waiting) > 0 {
+				if err := im.drain(ctx); err != nil {
+					return err
+				}
+			}
+		}
+		return im.badLine(f.line, f.bad)
+	case f.err != nil && !errors.Is(f.err, io.EOF):
+		return f.err
+	case f.batch != nil:
+		im.waiting = append(im.waiting, f.batch)
+	}
+	return nil
+}
+
+// drain sends or settles one batch.
+func (im *importer) drain(ctx context.Context) error {
+	if len(im.underway) > 0 {
+		return im.settle(ctx)
+	}
+	b := im.waiting[0]
+	im.waiting = im.waiting[1:]
+	return im.send(ctx, b)
+}
+
+// badLine counts and reports a line that is not stored. With strict the import
+// ends with it.
+func (im *importer) badLine(number uint64, why error) error {
+	im.total.Bad++
+	im.report(number, why)
+	if im.strict {
+		return errStrict
+	}
+	return nil
+}
+
+// send sends a batch.
+func (im *importer) send(ctx context.Context, b *batch) error {
+	if im.carried > 0 {
+		b.first, im.carried = im.carried, 0
+	}
+	result, err := im.p.Commit(ctx, b.first, b.last, b.ops())
+	if err != nil && len(im.underway) > 0 {
+		// Most likely one of those has ended the producer; what it ended with is
+		// the reason, and they come first.
+		im.waiting = append([]*batch{b}, im.waiting...)
+		return im.settle(ctx)
+	}
+	if err != nil {
+		return im.recover(ctx, b, err)
+	}
+	im.underway = append(im.underway, &sent{b, result})
+	return nil
+}
+
+// settle waits for the oldest batch that is under way.
+func (im *importer) settle(ctx context.Context) error {
+	s := im.underway[0]
+	result, err := s.result.Wait(ctx)
+	if err == nil && len(result.Results) != len(s.batch.lines) {
+		err = event.Errorf(event.CodeInternal, "server answered %d of %d lines", len(result.Results), len(s.batch.lines))
+	}
+	if err != nil {
+		im.underway = im.underway[1:]
+		return im.recover(ctx, s.batch, err)
+	}
+	im.underway = im.underway[1:]
+	im.fruitless = 0
+	im.total.Last = s.batch.last
+	for i, r := range result.Results {
+		switch {
+		case r.Err != nil:
+			if err := im.badLine(s.batch.lines[i].number, r.Err); err != nil {
+				return err
+			}
+		case r.Duplicate:
+			im.total.Duplicates++
+		default:
+			im.total.Stored++
+		}
+	}
+	im.show.update(im.total, s.batch.offset)
+	return nil
+}
+
+// recover goes on after a batch has ended without results: failed, and with it
+// perhaps all that are under way.
+func (im *importer) recover(ctx context.Context, failed *batch, cause error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	code := event.CodeOf(cause)
+	if code == event.CodeUnavailable || code == event.CodeDeadlineExceeded {
+		return cause // the client has tried for as long as it was told to
+	}
+	if im.fruitless++; im.fruitless > maxFruitless {
+		return fmt.Errorf("opened the producer %d times without getting further: %w", maxFruitless, cause)
+	}
+	todo := []*batch{failed}
+	for _, s := range im.underway {
+		todo = append(todo, s.batch)
+	}
+	im.underway = nil
+	im.p.Close()
+	if err := im.reopen(ctx); err != nil {
+		return err
+	}
+	if last := im.p.Last(); last > im.total.Last {
+		im.total.Last, im.fruitless = last, 0
+	}
+	// The cluster refuses this batch as a whole, and not because another import
+	// under the same name is further.
+	refused := code != event.CodeOutcomeUnknown && code != event.CodeSessionExpired &&
+		code != event.CodeEpochChanged && im.p.Last() < failed.first
+	var again []*batch
+	for i, b := range todo {
+		b = im.remainder(b)
+		switch {
+		case b == nil:
+		case refused && i == 0 && len(b.lines) == 1:
+			// Nothing but this line can be the reason. The next batch covers it.
+			im.carried, im.fruitless = b.first, 0
+			if err := im.badLine(b.lines[0].number, cause); err != nil {
+				return err
+			}
+		case refused && i == 0:
+			again = split(b)
+		default:
+			again = append(again, b)
+		}
+	}
+	im.waiting = append(again, im.waiting...)
+	return nil
+}
+
+// remainder returns what of the batch is still to be executed, nil for nothing.
+// What was executed without a result is counted so.
+func (im *importer) remainder(b *batch) *batch {
+	executed := im.p.Last()
+	rest := *b
+	rest.first = max(b.first, executed+1)
+	for len(rest.lines) > 0 && rest.lines[0].number <= executed {
+		rest.lines = rest.lines[1:]
+		im.total.Unconfirmed++
+	}
+	if len(rest.lines) == 0 {
+		if rest.last > executed {
+			im.carried = rest.first // bad and blank lines, for the next batch
+		}
+		return nil
+	}
+	return &rest
+}
+
+// split makes a batch of each line, so that one that is refused as a whole spoils
+// none of the others.
+func split(b *batch) []*batch {
+	parts := make([]*batch, len(b.lines))
+	first := b.first
+	for i, l := range b.lines {
+		last := l.number
+		if i == len(b.lines)-1 {
+			last = b.last
+		}
+		parts[i] = &batch{first: first, last: last, lines: []line{l}, bytes: l.size, offset: b.offset}
+		first = last + 1
+	}
+	return parts
+}
+
+func (im *importer) reopen(ctx context.Context) error {
+	p, err := im.open(ctx)
+	if err != nil {
+		return fmt.Errorf("open producer: %w", err)
+	}
+	im.p = p
+	return nil
+}
