@@ -155,3 +155,30 @@ func BenchmarkFlush(b *testing.B) {
 		flush(b, db)
 	}
 }
+
+// BenchmarkCommit is what one commit of one event costs, in batches of 256
+// on 256 streams: a scratch with one row read and written.
+func BenchmarkCommit(b *testing.B) {
+	db := openTest(b)
+	tx, a, value := db.Begin(), db.Table("alpha"), make([]byte, 32)
+	keys := make([][]byte, 256)
+	for i := range keys {
+		keys[i] = benchKey(uint64(i))
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		s := tx.Scratch()
+		k := keys[i%len(keys)]
+		if _, err := s.Get(a, k); err != nil {
+			b.Fatal(err)
+		}
+		s.Put(a, k, value)
+		s.Merge()
+		if i%len(keys) == len(keys)-1 {
+			db.Publish()
+		}
+	}
+	b.StopTimer()
+	db.Publish()
+}

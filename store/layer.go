@@ -18,9 +18,9 @@ const (
 const rowOverhead = 96
 
 // treeDegree: a node has up to 2n-1 rows. Small nodes make copying on write
-// cheap, large ones make lookups cheap; 16 was best for commits of 1 to 256
-// rows over 10,000.
-const treeDegree = 16
+// cheap, large ones make lookups cheap and allocations few; of 6 to 24, measured
+// with 1 to 1,024 rows between publishes over 10,000, 12 was a good middle.
+const treeDegree = 12
 
 // tree has the rows of one table in one layer. A nil value is a tombstone; a
 // value that is there has capacity for its checksum behind it.
