@@ -3,6 +3,8 @@ package raftlog
 import (
 	"errors"
 	"fmt"
+
+	"github.com/edri-io/edri/store"
 )
 
 // Exit codes of the node that this package asks for through Config.Fatal.
@@ -15,7 +17,7 @@ const (
 var (
 	// ErrCorrupt is what every detected damage wraps. Nothing of a damaged log is
 	// served and nothing is repaired here.
-	ErrCorrupt = errors.New("raft log is corrupt")
+	ErrCorrupt = fmt.Errorf("raft log: %w", store.ErrCorrupt)
 
 	// ErrClosed is returned by every method after Close, and after a fatal error.
 	ErrClosed = errors.New("raft log is closed")

@@ -1,6 +1,7 @@
 package raftlog
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/hashicorp/raft-wal/types"
 
 	"github.com/edri-io/edri/internal/fault"
+	"github.com/edri-io/edri/store"
 )
 
 // files is raft-wal's view of the file system: what its own does, with a seam before
@@ -54,26 +56,16 @@ func (fs *files) Create(dir, name string, size uint64) (types.WritableFile, erro
 		if err := writeZeroFile(fs.seam, path, int64(size), nil); err != nil {
 			return nil, err
 		}
-	}
-	if err := syncDir(fs.seam, dir); err != nil {
-		return nil, err
+		if err := store.SyncDir(fs.seam, dir); err != nil {
+			return nil, err
+		}
 	}
 	return fs.OpenWriter(dir, name)
 }
 
 // Delete implements types.VFS.
 func (fs *files) Delete(dir, name string) error {
-	path := filepath.Join(dir, name)
-	if err := fs.seam.Before(fault.OpRemove, path); err != nil {
-		return fmt.Errorf("remove %s: %w", path, err)
-	}
-	if err := os.Remove(path); err != nil {
-		return fmt.Errorf("remove raft log segment: %w", err)
-	}
-	if err := fs.seam.After(fault.OpRemove, path); err != nil {
-		return fmt.Errorf("remove %s: %w", path, err)
-	}
-	return syncDir(fs.seam, dir)
+	return store.Remove(fs.seam, filepath.Join(dir, name))
 }
 
 // OpenReader implements types.VFS.
@@ -119,11 +111,11 @@ type segmentFile struct {
 }
 
 // WriteAt writes one batch.
-func (f *segmentFile) WriteAt(b []byte, offset int64) (int, error) {
-	if err := f.seam.Before(fault.OpWrite, f.Name()); err != nil {
-		return 0, fmt.Errorf("write %s: %w", f.Name(), err)
-	}
-	n, err := f.File.WriteAt(b, offset)
+func (f *segmentFile) WriteAt(b []byte, offset int64) (n int, err error) {
+	err = f.seam.Do(fault.OpWrite, f.Name(), func() (err error) {
+		n, err = f.File.WriteAt(b, offset)
+		return err
+	})
 	if err != nil {
 		return n, err
 	}
@@ -132,21 +124,13 @@ func (f *segmentFile) WriteAt(b []byte, offset int64) (int, error) {
 	if end > f.size/2 {
 		f.spare.prepare()
 	}
-	if err := f.seam.After(fault.OpWrite, f.Name()); err != nil {
-		return n, fmt.Errorf("write %s: %w", f.Name(), err)
-	}
 	return n, nil
 }
 
 // Sync makes what was written durable.
 func (f *segmentFile) Sync() error {
-	if err := f.seam.Before(fault.OpSync, f.Name()); err != nil {
-		return fmt.Errorf("sync %s: %w", f.Name(), err)
-	}
-	if err := syncData(f.File); err != nil {
-		return fmt.Errorf("sync %s: %w", f.Name(), err)
-	}
-	if err := f.seam.After(fault.OpSync, f.Name()); err != nil {
+	err := f.seam.Do(fault.OpSync, f.Name(), func() error { return syncData(f.File) })
+	if err != nil {
 		return fmt.Errorf("sync %s: %w", f.Name(), err)
 	}
 	return nil
@@ -170,7 +154,7 @@ type spare struct {
 
 func startSpare(dir string, size int64, seam fault.Seam, warn func(error)) *spare {
 	s := &spare{
-		path: filepath.Join(dir, spareName), size: size, seam: seam, warn: warn,
+		path: store.TempPath(filepath.Join(dir, spareName)), size: size, seam: seam, warn: warn,
 		want: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	go s.run()
@@ -199,7 +183,7 @@ func (s *spare) take(path string, size int64) (bool, error) {
 		return false, nil
 	}
 	s.ready = false
-	return true, rename(s.seam, s.path, path)
+	return true, store.Rename(s.seam, s.path, path)
 }
 
 func (s *spare) run() {
@@ -236,102 +220,72 @@ func (s *spare) close() {
 // disk for long in one request.
 var zeroChunk [256 << 10]byte
 
-// writeZeroFile creates path, new, with size zero bytes, synced. It gives up when
-// stop is closed.
+// writeZeroFile creates path, or empties it, with size zero bytes, synced. It gives
+// up when stop is closed.
 func writeZeroFile(seam fault.Seam, path string, size int64, stop <-chan struct{}) error {
-	if err := seam.Before(fault.OpCreate, path); err != nil {
-		return fmt.Errorf("create %s: %w", path, err)
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("create raft log segment: %w", err)
-	}
-	for left := size; left > 0 && err == nil; {
-		select {
-		case <-stop:
-			err = ErrClosed
-		default:
-			var n int
-			n, err = f.Write(zeroChunk[:min(left, int64(len(zeroChunk)))])
+	err := seam.Do(fault.OpCreate, path, func() (err error) {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		for left := size; left > 0; {
+			select {
+			case <-stop:
+				return ErrClosed
+			default:
+			}
+			n, err := f.Write(zeroChunk[:min(left, int64(len(zeroChunk)))])
+			if err != nil {
+				return err
+			}
 			left -= int64(n)
 		}
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = seam.After(fault.OpCreate, path)
-	}
+		return f.Sync()
+	})
 	if err != nil {
 		return fmt.Errorf("create raft log segment %s: %w", path, err)
 	}
 	return nil
 }
 
-// replaceFile makes path hold data, whole or not at all, durably.
-func replaceFile(seam fault.Seam, path string, data []byte) error {
-	tmp := path + ".tmp"
-	if err := seam.Before(fault.OpWrite, tmp); err != nil {
-		return fmt.Errorf("write %s: %w", tmp, err)
-	}
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+// writeZeros overwrites the file with zeros from offset to its end, synced.
+func writeZeros(seam fault.Seam, path string, offset int64) error {
+	err := seam.Do(fault.OpWrite, path, func() (err error) {
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		stat, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		for offset < stat.Size() {
+			n, err := f.WriteAt(zeroChunk[:min(stat.Size()-offset, int64(len(zeroChunk)))], offset)
+			if err != nil {
+				return err
+			}
+			offset += int64(n)
+		}
+		return f.Sync()
+	})
 	if err != nil {
-		return fmt.Errorf("create %s: %w", tmp, err)
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = seam.After(fault.OpWrite, tmp)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", tmp, err)
-	}
-	if err := rename(seam, tmp, path); err != nil {
-		return err
-	}
-	return syncDir(seam, filepath.Dir(path))
-}
-
-func rename(seam fault.Seam, from, to string) error {
-	if err := seam.Before(fault.OpRename, to); err != nil {
-		return fmt.Errorf("rename to %s: %w", to, err)
-	}
-	if err := os.Rename(from, to); err != nil {
-		return fmt.Errorf("rename raft log file: %w", err)
-	}
-	if err := seam.After(fault.OpRename, to); err != nil {
-		return fmt.Errorf("rename to %s: %w", to, err)
+		return fmt.Errorf("write zeros to %s: %w", path, err)
 	}
 	return nil
 }
 
-func syncDir(seam fault.Seam, dir string) error {
-	if err := seam.Before(fault.OpSyncDir, dir); err != nil {
-		return fmt.Errorf("sync directory %s: %w", dir, err)
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("open directory: %w", err)
-	}
-	err = d.Sync()
-	if closeErr := d.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = seam.After(fault.OpSyncDir, dir)
+// makeDir creates dir, whose parent exists, if it does not.
+func makeDir(seam fault.Seam, dir string) error {
+	err := seam.Do(fault.OpCreate, dir, func() error { return os.Mkdir(dir, 0o700) })
+	if errors.Is(err, os.ErrExist) {
+		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("sync directory %s: %w", dir, err)
+		return fmt.Errorf("create raft log directory: %w", err)
 	}
-	return nil
+	return store.SyncDir(seam, filepath.Dir(dir))
 }
 
 // readAll reads the n bytes at offset.

@@ -104,8 +104,8 @@ var (
 	_ raft.MonotonicLogStore = (*Log)(nil)
 )
 
-// Open opens, or creates, the log and the stable store in dir, which must exist and
-// which nobody else may use. Every byte of the log is read and checked first. An
+// Open opens, or creates, the log and the stable store in dir, which nobody else may
+// use. Every byte of the log is read and checked first. An
 // error that is ErrCorrupt is not to be repaired here; ExitCode has the exit code of
 // each. Fatal is not called by Open.
 func Open(dir string, cfg Config) (*Log, error) {
@@ -121,6 +121,9 @@ func Open(dir string, cfg Config) (*Log, error) {
 
 func (l *Log) open(dir string) (err error) {
 	cfg := &l.cfg
+	if err := makeDir(cfg.Seam, dir); err != nil {
+		return err
+	}
 	var found bool
 	if l.meta, found, err = openMeta(dir, cfg.Seam); err != nil {
 		return err
@@ -132,7 +135,7 @@ func (l *Log) open(dir string) (err error) {
 	if err := r.run(found); err != nil {
 		return err
 	}
-	if l.stable, err = openStable(dir, !found, cfg.Seam, l.fail); err != nil {
+	if l.stable, err = openStable(dir, !found, cfg.Seam, &l.failed, l.fail); err != nil {
 		return err
 	}
 	l.files = &files{seam: cfg.Seam, recovered: r.tailEnd}
@@ -247,6 +250,9 @@ func (l *Log) DeleteRange(first, last uint64) error {
 	// raft-wal does not wait for a rotation here, and would then seal the new tail in
 	// place of the old one.
 	l.filer.awaitRotation(l.broken)
+	if l.failed.Load() {
+		return ErrClosed
+	}
 	begin, err := l.wal.FirstIndex()
 	end, endErr := l.wal.LastIndex()
 	if err = errors.Join(err, endErr); err == nil {
@@ -265,10 +271,10 @@ func (l *Log) DeleteRange(first, last uint64) error {
 }
 
 // TrailingCount is the number of newest entries that take at most bytes, rounded down
-// by the entries in 16 KiB of log.
+// by the entries in at most 32 KiB of log.
 func (l *Log) TrailingCount(bytes int64) uint64 { return l.sizes.trailing(bytes) }
 
-// BytesSince is the size of the entries after index, rounded up by at most 16 KiB and
+// BytesSince is the size of the entries after index, rounded up by at most 32 KiB and
 // one entry.
 func (l *Log) BytesSince(index uint64) int64 { return l.sizes.since(index) }
 

@@ -12,12 +12,13 @@ import (
 	"github.com/hashicorp/raft-wal/types"
 
 	"github.com/edri-io/edri/internal/fault"
+	"github.com/edri-io/edri/store"
 )
 
 const (
 	metaName    = "wal-meta.json"
 	metaVersion = 1
-	spareName   = "spare.tmp"
+	spareName   = "next-segment"
 )
 
 // metaState is the content of the meta file: one line of JSON, one line with the
@@ -106,7 +107,7 @@ func (m *metaStore) update(change func(*metaState)) error {
 	if err != nil {
 		return fmt.Errorf("encode raft log meta file: %w", err)
 	}
-	if err := replaceFile(m.seam, m.path, append(body, metaTrailer(body)...)); err != nil {
+	if err := store.WriteFileAtomic(m.seam, m.path, append(body, metaTrailer(body)...)); err != nil {
 		return err
 	}
 	m.state = next

@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/raft-wal/types"
 
 	"github.com/edri-io/edri/internal/fault"
+	"github.com/edri-io/edri/store"
 )
 
 // recovery checks a log directory before raft-wal opens it, and leaves nothing for
@@ -37,7 +38,7 @@ func (r *recovery) run(found bool) error {
 	// A file that raft-wal created may not have its name on disk yet, though it was
 	// appended to since: raft-wal syncs the directory once, on the handle that created
 	// the file.
-	if err := syncDir(r.seam, r.dir); err != nil {
+	if err := store.SyncDir(r.seam, r.dir); err != nil {
 		return err
 	}
 	if err := r.checkNames(found); err != nil {
@@ -81,9 +82,9 @@ func (r *recovery) checkNames(found bool) error {
 	for _, e := range entries {
 		name := e.Name()
 		path := filepath.Join(r.dir, name)
-		if strings.HasSuffix(name, ".tmp") {
-			if err := os.Remove(path); err != nil {
-				return fmt.Errorf("remove unfinished file: %w", err)
+		if filepath.Ext(name) == store.TempPath("") {
+			if err := store.Remove(r.seam, path); err != nil {
+				return err
 			}
 			continue
 		}
@@ -129,10 +130,7 @@ func (r *recovery) checkSealed(path string, info types.SegmentInfo) error {
 func (r *recovery) checkTail(path string, info types.SegmentInfo) error {
 	if !r.meta.state.isCreated(info.ID) {
 		// Nothing was appended to it. raft-wal creates it where it is missing.
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("remove unfinished segment: %w", err)
-		}
-		return syncDir(r.seam, r.dir)
+		return store.Remove(r.seam, path)
 	}
 	var s scan
 	err := mapSegment(path, info, func(b []byte) error {
@@ -157,7 +155,7 @@ func (r *recovery) checkTail(path string, info types.SegmentInfo) error {
 	if s.rest {
 		r.logger.Warn("raft log ends in a torn batch, which is dropped",
 			slog.String("file", path), slog.Int64("offset", s.end), slog.Uint64("last_index", s.last(info)))
-		if err := zeroFrom(r.seam, path, s.end); err != nil {
+		if err := writeZeros(r.seam, path, s.end); err != nil {
 			return err
 		}
 	}
@@ -233,34 +231,4 @@ func mapSegment(path string, info types.SegmentInfo, f func([]byte) error) (err 
 		}
 	}()
 	return f(b)
-}
-
-// zeroFrom overwrites the file with zeros from offset to its end.
-func zeroFrom(seam fault.Seam, path string, offset int64) error {
-	if err := seam.Before(fault.OpWrite, path); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return fmt.Errorf("open segment: %w", err)
-	}
-	stat, err := f.Stat()
-	for err == nil && offset < stat.Size() {
-		var n int
-		n, err = f.WriteAt(zeroChunk[:min(stat.Size()-offset, int64(len(zeroChunk)))], offset)
-		offset += int64(n)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = seam.After(fault.OpWrite, path)
-	}
-	if err != nil {
-		return fmt.Errorf("drop torn batch of %s: %w", path, err)
-	}
-	return nil
 }

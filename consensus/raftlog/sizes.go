@@ -13,6 +13,7 @@ const sampleBytes = 16 << 10
 type sizes struct {
 	mu      sync.Mutex
 	samples []sizeSample // ascending; the first one is the base: what lies before the log
+	first   uint64       // oldest index; the base may lie before the one before it
 	last    uint64       // newest index
 	total   int64        // cumulative size up to and with last
 }
@@ -28,6 +29,7 @@ func (s *sizes) add(index uint64, bytes int64) {
 	defer s.mu.Unlock()
 	if len(s.samples) == 0 {
 		s.samples = append(s.samples, sizeSample{index - 1, s.total})
+		s.first = index
 	}
 	s.last = index
 	s.total += bytes
@@ -44,6 +46,7 @@ func (s *sizes) deletePrefix(index uint64) {
 		s.samples = nil
 		return
 	}
+	s.first = max(s.first, index+1)
 	i := sort.Search(len(s.samples), func(i int) bool { return s.samples[i].index > index })
 	if i > 1 { // the sample at or before index becomes the base
 		s.samples = append(s.samples[:0], s.samples[i-1:]...)
@@ -55,17 +58,18 @@ func (s *sizes) deleteSuffix(index uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := sort.Search(len(s.samples), func(i int) bool { return s.samples[i].index >= index })
-	s.samples = s.samples[:i]
 	if i == 0 {
-		s.last = 0
+		s.samples = nil
 		return
 	}
-	if s.last >= index {
-		s.last, s.total = index-1, s.samples[i-1].total
+	if i < len(s.samples) {
+		s.total = s.samples[i].total // rather too much than too little
 	}
+	s.samples = s.samples[:i]
+	s.last = min(s.last, index-1)
 }
 
-// since is the size of the entries after index, at most sampleBytes and one entry too
+// since is the size of the entries after index, at most two samples and one entry too
 // high.
 func (s *sizes) since(index uint64) int64 {
 	s.mu.Lock()
@@ -78,7 +82,7 @@ func (s *sizes) since(index uint64) int64 {
 }
 
 // trailing is the number of newest entries whose size is at most bytes, rounded down
-// by at most one sample.
+// by at most two samples.
 func (s *sizes) trailing(bytes int64) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,5 +93,5 @@ func (s *sizes) trailing(bytes int64) uint64 {
 	if i == len(s.samples) {
 		return 0
 	}
-	return s.last - s.samples[i].index
+	return min(s.last-s.samples[i].index, s.last-s.first+1)
 }

@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -20,6 +21,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/edri-io/edri/internal/fault"
+	"github.com/edri-io/edri/store"
 )
 
 const (
@@ -55,9 +57,10 @@ Open reads the row and writes it into a new file that replaces the old one. So w
 bbolt might trip over later, its list of free pages, is always its own of today.
 */
 type Stable struct {
-	path  string
-	seam  fault.Seam
-	fatal func(error) error
+	path   string
+	seam   fault.Seam
+	failed *atomic.Bool // log or stable store met a fatal error
+	fatal  func(error) error
 
 	mu     sync.Mutex
 	db     *raftboltdb.BoltStore // nil after Close
@@ -68,8 +71,8 @@ type Stable struct {
 var _ raft.StableStore = (*Stable)(nil)
 
 // openStable opens the stable store in dir. fresh says that there may be none yet.
-func openStable(dir string, fresh bool, seam fault.Seam, fatal func(error) error) (*Stable, error) {
-	s := &Stable{path: filepath.Join(dir, stableName), seam: seam, fatal: fatal, values: map[string][]byte{}}
+func openStable(dir string, fresh bool, seam fault.Seam, failed *atomic.Bool, fatal func(error) error) (*Stable, error) {
+	s := &Stable{path: filepath.Join(dir, stableName), seam: seam, failed: failed, fatal: fatal, values: map[string][]byte{}}
 	_, err := os.Stat(s.path)
 	switch {
 	case err == nil:
@@ -92,7 +95,7 @@ func openStable(dir string, fresh bool, seam fault.Seam, fatal func(error) error
 
 // create makes a new file with s.values, under its name only when it is durable.
 func (s *Stable) create() error {
-	tmp := s.path + ".tmp"
+	tmp := store.TempPath(s.path)
 	if err := os.RemoveAll(tmp); err != nil {
 		return fmt.Errorf("remove unfinished stable store: %w", err)
 	}
@@ -103,10 +106,7 @@ func (s *Stable) create() error {
 	s.db, s.tx = db, stableFirstTx-1
 	err = s.write(s.values)
 	if err == nil {
-		err = rename(s.seam, tmp, s.path)
-	}
-	if err == nil {
-		err = syncDir(s.seam, filepath.Dir(s.path))
+		err = store.Rename(s.seam, tmp, s.path)
 	}
 	if err != nil {
 		_ = db.Close()
@@ -129,7 +129,7 @@ func (s *Stable) write(values map[string][]byte) error {
 func (s *Stable) Set(key, value []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.db == nil {
+	if s.db == nil || s.failed.Load() {
 		return ErrClosed
 	}
 	next := make(map[string][]byte, len(s.values)+1)
