@@ -92,12 +92,15 @@ func (l *lane) serve(ctx context.Context) (progress bool, err *event.Error) {
 	}
 	l.rewind(n)
 
-	streamCtx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	streamCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	s := &stream{lane: l, conn: n.commitStream.CallBidiStream(streamCtx), ended: make(chan *event.Error, 1)}
 	go s.receive()
 	err = s.send(ctx)
-	cancel(err)
+	// net/http does not see the end of a context while it waits for more of the
+	// request's body: end that too, or receive waits for ever.
+	cancel()
+	_ = s.conn.CloseRequest()
 	if last := <-s.ended; err == nil {
 		err = last
 	}

@@ -1,0 +1,160 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/edri-io/edri/event"
+)
+
+// fill puts n events straight into the cluster.
+func (c *fakeCluster) fill(t *testing.T, n int) {
+	t.Helper()
+	client := c.client(t, Config{})
+	ops := make([]Op, 0, 1000)
+	for i := range n {
+		ops = append(ops, AppendOp("s", event.ExpectAny, testEvent(fmt.Sprint(i+1))))
+		if len(ops) == cap(ops) || i == n-1 {
+			if _, err := client.Commit(testContext(t), ops...); err != nil {
+				t.Fatalf("fill: %v", err)
+			}
+			ops = ops[:0]
+		}
+	}
+}
+
+func TestReadGivesWhatWasAppended(t *testing.T) {
+	t.Parallel()
+	cluster := newFakeCluster(t, 1)
+	c := cluster.client(t, Config{})
+	e := testEvent("1")
+	e.Subject, e.DataContentType = "subject", "text/plain"
+	e.Extensions = map[string]event.Value{event.AttrCorrelation: event.String("c")}
+	if _, err := c.Append(testContext(t), "s", 0, e); err != nil {
+		t.Fatalf("append: %v", err)
+	}
+	for got, err := range c.Read(testContext(t), Query{}) {
+		if err != nil {
+			t.Fatalf("read: %v", err)
+		}
+		if got.Position != 1 || got.Revision != 1 || got.Stream != "s" || got.Stamp.IsZero() {
+			t.Errorf("got place %+v", got)
+		}
+		if got.ID != e.ID || got.Subject != e.Subject || string(got.Data) != string(e.Data) ||
+			got.Extensions[event.AttrCorrelation] != event.String("c") {
+			t.Errorf("got event %+v, want %+v", got.Event, e)
+		}
+	}
+}
+
+func TestReadGoesOnAfterBrokenConnections(t *testing.T) {
+	t.Parallel()
+	cluster := newFakeCluster(t, 2)
+	cluster.fill(t, 500)
+	cluster.with(func() { cluster.cutReads = 3 })
+	c := cluster.client(t, Config{})
+	want := event.Position(1)
+	for got, err := range c.Read(testContext(t), Query{}) {
+		if err != nil {
+			t.Fatalf("read: %v", err)
+		}
+		if got.Position != want {
+			t.Fatalf("got position %d, want %d", got.Position, want)
+		}
+		want++
+	}
+	if want != 501 {
+		t.Errorf("read up to %d, want 500", want-1)
+	}
+}
+
+func TestTailResumesWithoutLossOrRepeat(t *testing.T) {
+	t.Parallel()
+	cluster := newFakeCluster(t, 2)
+	cluster.fill(t, 50)
+	cluster.with(func() { cluster.cutReads = 2; cluster.readFrame = 3 })
+	c := cluster.client(t, Config{})
+	ctx, cancel := context.WithCancel(testContext(t))
+	defer cancel()
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		for i := range 100 {
+			mustAppend(t, c, "s", name("later", i))
+		}
+	}()
+	want := event.Position(1)
+	for got, err := range c.Tail(ctx, Query{Stream: "s"}) {
+		if err != nil {
+			if want != 151 || !errors.Is(err, context.Canceled) {
+				t.Fatalf("tail at %d: %v", want, err)
+			}
+			continue
+		}
+		if got.Position != want {
+			t.Fatalf("got position %d, want %d", got.Position, want)
+		}
+		if want++; want == 151 {
+			cancel()
+		}
+	}
+	<-written
+}
+
+func TestLimitHoldsAcrossConnections(t *testing.T) {
+	t.Parallel()
+	cluster := newFakeCluster(t, 1)
+	cluster.fill(t, 100)
+	cluster.with(func() { cluster.cutReads = 1 })
+	c := cluster.client(t, Config{})
+	for _, open := range []func(context.Context, Query) *Reader{c.OpenRead, c.OpenTail} {
+		n := 0
+		r := open(testContext(t), Query{Limit: 35})
+		for r.Next() {
+			n++
+		}
+		if r.Err() != nil || n != 35 {
+			t.Errorf("read %d events and %v, want 35", n, r.Err())
+		}
+		if got := r.Cursor(); got != "35" {
+			t.Errorf("got cursor %s, want 35", got)
+		}
+	}
+}
+
+func TestCursorSkipsNothing(t *testing.T) {
+	t.Parallel()
+	cluster := newFakeCluster(t, 1)
+	cluster.fill(t, 30)
+	c := cluster.client(t, Config{})
+	r := c.OpenRead(testContext(t), Query{})
+	for range 15 {
+		r.Next()
+	}
+	cursor := r.Cursor()
+	r.Close()
+	if r.Next() {
+		t.Error("a closed reader went on")
+	}
+	next := c.OpenRead(testContext(t), Query{Cursor: cursor})
+	defer next.Close()
+	if !next.Next() || next.Event().Position > 16 {
+		t.Errorf("went on at %d, want 16 or before", next.Event().Position)
+	}
+}
+
+func TestTailEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	c := newFakeCluster(t, 1).client(t, Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	r := c.OpenTail(ctx, Query{})
+	go cancel()
+	if r.Next() {
+		t.Fatal("got an event of an empty history")
+	}
+	if err := r.Err(); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+}
