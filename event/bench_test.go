@@ -69,3 +69,23 @@ func BenchmarkDecodeEvent(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkAppendJSON(b *testing.B) {
+	e := benchEvent()
+	buf := make([]byte, 0, 1024)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = e.AppendJSON(buf[:0])
+	}
+}
+
+func BenchmarkDecodeJSON(b *testing.B) {
+	text := benchEvent().AppendJSON(nil)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if _, err := DecodeJSON(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
