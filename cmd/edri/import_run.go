@@ -179,9 +179,13 @@ func (im *importer) badLine(number uint64, why error) error {
 	return nil
 }
 
-// send sends a batch.
+// send sends what of a batch is still to be executed: another import under the
+// same name may be ahead of this one.
 func (im *importer) send(ctx context.Context, b *batch) error {
-	if im.carried > 0 {
+	if b = im.remainder(b); b == nil {
+		return nil
+	}
+	if im.carried > im.p.Last() {
 		b.first, im.carried = im.carried, 0
 	}
 	result, err := im.p.Commit(ctx, b.first, b.last, b.ops())
