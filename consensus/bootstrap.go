@@ -185,12 +185,21 @@ func (n *Node) bootstrap() error {
 	return nil
 }
 
+// logCacheEntries is how many of the newest entries replication finds in memory.
+// An entry may hold 1 MiB.
+const logCacheEntries = 16
+
 // startRaft starts Raft and what goes with it.
 func (n *Node) startRaft() error {
 	n.setWaiting("raft is starting")
 	conf := n.cfg.raftConfig(n.serverID)
 	conf.Logger = n.cfg.RaftLogger
-	r, err := raft.NewRaft(conf, fsm{n}, n.log, n.log.Stable(), snapshots{n}, n.peers.Transport())
+	cache, err := raft.NewLogCache(logCacheEntries, n.log)
+	if err != nil {
+		return fmt.Errorf("make log cache: %w", err)
+	}
+	n.entries.LogStore = cache
+	r, err := raft.NewRaft(conf, fsm{n}, &n.entries, n.log.Stable(), snapshots{n}, n.peers.Transport())
 	if err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}

@@ -73,7 +73,7 @@ func (c Config) normalise() (Config, error) {
 		return c, err
 	}
 	c.RaftAdvertise = cmp.Or(c.RaftAdvertise, c.RaftListen)
-	c.Limits = cmp.Or(c.Limits, event.DefaultLimits)
+	c.Limits = cmp.Or(c.Limits, event.DefaultLimits())
 	c.FlushInterval = cmp.Or(c.FlushInterval, flushInterval)
 	c.SessionTTL = cmp.Or(c.SessionTTL, time.Hour)
 	c.SnapshotLogBytes = cmp.Or(c.SnapshotLogBytes, snapshotLogBytes)
@@ -120,7 +120,9 @@ func (c Config) raftConfig(id raft.ServerID) *raft.Config {
 	// default of 50 ms is what its readers would wait.
 	r.CommitTimeout = 2 * time.Millisecond
 	r.MaxAppendEntries = 8
-	r.BatchApplyCh = true
+	// With a buffered channel, what is in it when Raft shuts down is never
+	// answered, and its futures wait for ever.
+	r.BatchApplyCh = false
 	// compactLoop decides by bytes; Raft's own trigger counts entries.
 	r.SnapshotThreshold = 1 << 62
 	r.SnapshotInterval = 24 * time.Hour

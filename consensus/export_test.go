@@ -39,7 +39,7 @@ func (n *Node) Compact() error {
 		return errNotStarted
 	}
 	reload := r.ReloadableConfig()
-	reload.TrailingLogs = 1
+	reload.TrailingLogs = 16
 	if err := r.ReloadConfig(reload); err != nil {
 		return err
 	}

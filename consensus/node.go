@@ -8,14 +8,12 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/hashicorp/raft"
 
 	"github.com/edri-io/edri/consensus/raftlog"
 	"github.com/edri-io/edri/event"
-	"github.com/edri-io/edri/log"
 	"github.com/edri-io/edri/store"
 )
 
@@ -34,6 +32,7 @@ type Node struct {
 	progress *progress
 	waiters  *waiters
 	log      *raftlog.Log
+	entries  baseLog // the log as Raft sees it
 	peers    Network
 	raft     atomic.Pointer[raft.Raft] // nil until the node has found its cluster
 
@@ -197,7 +196,7 @@ func (n *Node) release() error {
 		errs = append(errs, core.Close())
 	}
 	if n.lock != nil {
-		errs = append(errs, n.lock.Close())
+		errs = append(errs, n.lock.Unlock())
 	}
 	return errors.Join(errs...)
 }
@@ -249,7 +248,6 @@ func (n *Node) Epoch() event.Epoch { return n.core.Load().Epoch() }
 func (n *Node) coreConfig() CoreConfig {
 	return CoreConfig{
 		Machines:     n.cfg.Machines,
-		Window:       n.cfg.Window,
 		SegmentBytes: n.cfg.SegmentBytes,
 		Seam:         n.cfg.Seam,
 		Logger:       n.cfg.Logger,

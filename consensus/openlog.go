@@ -54,6 +54,7 @@ func (n *Node) joinLog(l *raftlog.Log, generation string, applied uint64) error 
 	if err != nil {
 		return err
 	}
+	n.entries.setBase(origin)
 	if applied > max(last, origin.Index) {
 		return fmt.Errorf("%w: the state has applied entry %d, the raft log ends at %d", store.ErrCorrupt, applied, last)
 	}

@@ -23,36 +23,36 @@ func pausedLeader(t *testing.T, read func(context.Context, *consensus.Node) erro
 	c := newSimCluster(t)
 	defer c.endAll()
 	c.tune = func(name string, cfg *consensus.Config) {
-		if name == "n1" { // its clock stands still
+		if name == "n3" { // its clock stands still
 			cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaseTimeout = time.Minute, time.Minute, time.Minute
 		}
 	}
 	c.startAll()
 	c.eventually("a leader", func() bool { return c.leader() != "" })
-	n1 := c.node("n1")
-	if from := c.leader(); from != "n1" {
-		c.eventually("n1 is ready", func() bool { return n1.Ready() == nil })
-		if err := c.node(from).TransferTo(n1, "n1"); err != nil {
-			t.Fatalf("hand leadership to n1: %v", err)
+	n3 := c.node("n3")
+	if from := c.leader(); from != "n3" {
+		c.eventually("n3 is ready", func() bool { return n3.Ready() == nil })
+		if err := c.node(from).TransferTo(n3, "n3"); err != nil {
+			t.Fatalf("hand leadership to n3: %v", err)
 		}
 	}
-	c.eventually("n1 leads", func() bool { return c.leader() == "n1" })
+	c.eventually("n3 leads", func() bool { return c.leader() == "n3" })
 
 	arrive, sent := make(chan struct{}), make(chan struct{}, 16)
 	c.net.mu.Lock()
 	c.net.hold = func(from, _ string, req *raft.AppendEntriesRequest) {
-		if from == "n1" && isHeartbeat(req) {
+		if from == "n3" && isHeartbeat(req) {
 			sent <- struct{}{}
 			<-arrive
 		}
 	}
 	c.net.mu.Unlock()
-	go func() { _ = n1.VerifyLeaderRead(t.Context()) }() // sends heartbeats
+	go func() { _ = n3.VerifyLeaderRead(t.Context()) }() // sends heartbeats
 	<-sent
 	<-sent
-	c.net.partition([]string{"n1"}, []string{"n2", "n3"})
+	c.net.partition([]string{"n3"}, []string{"n1", "n2"})
 	others := func() *consensus.Node {
-		for _, name := range []string{"n2", "n3"} {
+		for _, name := range []string{"n1", "n2"} {
 			if c.node(name).IsLeader() {
 				return c.node(name)
 			}
@@ -68,11 +68,11 @@ func pausedLeader(t *testing.T, read func(context.Context, *consensus.Node) erro
 	done := make(chan error, 1)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	go func() { done <- read(ctx, n1) }()
+	go func() { done <- read(ctx, n3) }()
 	time.Sleep(100 * time.Millisecond) // the read has begun and waits for answers
 	close(arrive)
 	failed := <-done
-	v := n1.View()
+	v := n3.View()
 	defer v.Close()
 	return failed == nil, failed == nil && v.Mark.Last < event.Position(r.Position)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/edri-io/edri/api/edriv1"
@@ -22,6 +24,7 @@ import (
 
 var (
 	simSeeds = flag.Int("sim.seeds", 100, "how many seeds TestSimulation runs")
+	simTrace = flag.Bool("sim.trace", false, "print what the nodes log")
 	simFirst = flag.Uint64("sim.first", 1, "first seed of TestSimulation")
 )
 
@@ -57,12 +60,16 @@ func (c *simCluster) start(name string) {
 	c.Helper()
 	cfg := consensus.Config{
 		Name: name, Dir: filepath.Join(c.dir, name),
-		RaftListen: name, LogSegmentBytes: 64 << 10, SegmentBytes: 32 << 10,
+		RaftListen: name, LogSegmentBytes: 64 << 10, SegmentBytes: 32 << 20,
 		Network: c.net.join(name, filepath.Join(c.dir, name, "staging")),
 		Fatal:   func(code int, err error) { c.Errorf("%s stopped with code %d: %v", name, code, err) },
 	}
 	for _, n := range c.names {
 		cfg.Peers = append(cfg.Peers, consensus.Peer{Name: n, Address: n})
+	}
+	if *simTrace {
+		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("node", name)
+		cfg.RaftLogger = hclog.New(&hclog.LoggerOptions{Name: name, Level: hclog.Debug, Output: os.Stderr})
 	}
 	if c.tune != nil {
 		c.tune(name, &cfg)

@@ -137,6 +137,7 @@ func (n *Node) putInForce() error {
 	old := n.core.Swap(core)
 	n.replacing.Unlock()
 	index, term := core.AppliedIndex()
+	n.entries.setBase(snapshotOrigin{index, term})
 	n.progress.advance(index, term)
 	n.logger.Info("installed a snapshot", "index", index, "position", core.Meta().Mark.Last)
 	if err := old.Close(); err != nil {
