@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -75,7 +76,7 @@ func OpenBolt(seam fault.Seam, path string, options *bbolt.Options) (db *bbolt.D
 	}
 	err = seam.Do(fault.OpOpen, path, func() (err error) {
 		defer recoverCorrupt(&err, path, debug.SetPanicOnFault(true))
-		if err := checkLocked(path); err != nil {
+		if err := checkLocked(path, options != nil && options.ReadOnly); err != nil {
 			return err
 		}
 		db, err = bbolt.Open(path, fileMode, boltOptions(options))
@@ -98,16 +99,20 @@ func OpenBolt(seam fault.Seam, path string, options *bbolt.Options) (db *bbolt.D
 
 // checkLocked checks the skeleton of the file at path while nobody else has it
 // open: half of another process's commit would look like damage.
-func checkLocked(path string) (err error) {
+func checkLocked(path string, readOnly bool) (err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := flock(f); err != nil {
+	how := syscall.LOCK_EX
+	if readOnly {
+		how = syscall.LOCK_SH
+	}
+	if err := flock(f, how); err != nil {
 		return err
 	}
-	return CheckBolt(path)
+	return checkSkeleton(path, readOnly)
 }
 
 // CommitBolt commits a writable transaction, synced. After an error, that the

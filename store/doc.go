@@ -46,14 +46,18 @@
 //	value | CRC-32C u32 little endian
 //
 // with the checksum over the table's name, the key's length, the key and the
-// value (row.go), checked at every read from the file. At open the
-// skeleton of the file is checked (CheckBolt), and panics and memory faults on
-// damaged pages become errors, so that damage is ErrCorrupt and never a wrong
-// value. What one row's checksum cannot show is a row that is missing: damage
-// to a key or inside a branch page can hide rows from Get. Scans notice keys out
-// of order, Check reads everything and notices most of it, and comparing
-// digests between nodes, the work of the scrub, notices the rest. The format
-// does nothing against bytes that change in memory.
+// value (row.go), checked at every read from the file. A row that is not found
+// must lie between its neighbours, and they are checked too, so that a damaged
+// key does not hide a row. Panics and memory faults on damaged pages become
+// errors. At open the skeleton of the file is checked (CheckBolt). So damage is
+// ErrCorrupt and never a wrong value.
+//
+// What reading cannot show is a row that vanished without a trace: a leaf page
+// whose count of rows is damaged downward, or one that the disk never wrote.
+// Check reads everything and finds the former; the latter only comparing
+// digests between nodes finds, which is the work of a scrub above this package.
+// A branch page that is damaged under an open database, after the check at
+// open, can still exhaust the stack and so end the process.
 //
 // # Errors
 //

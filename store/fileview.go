@@ -55,10 +55,59 @@ func (f *fileView) release() {
 func (f *fileView) get(t Table, key []byte, c *bbolt.Cursor) (value []byte, err error) {
 	defer recoverCorrupt(&err, f.db.path, debug.SetPanicOnFault(true))
 	k, raw := c.Seek(key)
-	if k == nil || !bytes.Equal(k, key) {
-		return nil, nil
+	if k != nil && bytes.Equal(k, key) {
+		return f.open(t, k, raw)
 	}
-	return f.open(t, k, raw)
+	return nil, f.absent(t, key, c, k, raw)
+}
+
+// seek moves a cursor to the first row whose key is key or greater. Call it
+// under recoverCorrupt.
+func (f *fileView) seek(t Table, key []byte, c *bbolt.Cursor) (k, raw []byte, err error) {
+	k, raw = c.Seek(key)
+	if k != nil && bytes.Equal(k, key) {
+		return k, raw, nil
+	}
+	if err := f.absent(t, key, c, k, raw); err != nil {
+		return nil, nil, err
+	}
+	k, raw = c.Seek(key)
+	return k, raw, nil
+}
+
+// maxNeighbour is up to which size a row beside one that was not found is read
+// whole. Beyond, only its key's order is looked at.
+const maxNeighbour = 64 << 10
+
+// absent confirms that a row is not there after c.Seek(key) returned k: that
+// key lies between its neighbours, and that those are sound. A damaged key, be
+// it the row's own or one in the branch pages that lead there, would hide the
+// row otherwise, and apply would decide on that. It moves the cursor.
+func (f *fileView) absent(t Table, key []byte, c *bbolt.Cursor, k, raw []byte) error {
+	if k != nil {
+		if err := f.neighbour(t, key, k, raw, 1); err != nil {
+			return err
+		}
+		k, raw = c.Prev()
+	} else {
+		k, raw = c.Last()
+	}
+	if k != nil {
+		return f.neighbour(t, key, k, raw, -1)
+	}
+	return nil
+}
+
+// neighbour checks a row that stands on one side of key.
+func (f *fileView) neighbour(t Table, key, k, raw []byte, side int) error {
+	if len(k) > MaxKey || bytes.Compare(k, key) != side {
+		return f.damaged(t, key, "its place in the table is out of order")
+	}
+	if len(raw) > maxNeighbour {
+		return nil
+	}
+	_, err := f.open(t, k, raw)
+	return err
 }
 
 // open checks a row that was read. It touches memory of the file: call it

@@ -31,7 +31,7 @@ func LockDir(dir string) (*DirLock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock directory %s: %w", dir, err)
 	}
-	if err := flock(f); err != nil {
+	if err := flock(f, syscall.LOCK_EX); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock directory %s: %w", dir, err), f.Close())
 	}
 	return &DirLock{file: f}, nil
@@ -43,12 +43,13 @@ func (l *DirLock) Unlock() error {
 	return l.err
 }
 
-// flock locks a file against every other open of it. It belongs to this open
+// flock locks a file against every other open of it, or with LOCK_SH against
+// those that lock it exclusively. It belongs to this open
 // file, unlike POSIX locks, which belong to the process and vanish when any
 // descriptor of the file is closed.
-func flock(f *os.File) error {
+func flock(f *os.File, how int) error {
 	for {
-		switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
+		switch err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); {
 		case errors.Is(err, syscall.EINTR):
 		case errors.Is(err, syscall.EWOULDBLOCK):
 			return ErrLocked

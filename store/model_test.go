@@ -379,7 +379,7 @@ func TestDatabaseBehavesLikeSortedMaps(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	n := 0
-	rapid.Check(t, func(t *rapid.T) {
+	check := func(t *rapid.T) {
 		n++
 		m := &machine{path: filepath.Join(dir, fmt.Sprint(n)), durable: newTables()}
 		m.open(t)
@@ -392,5 +392,8 @@ func TestDatabaseBehavesLikeSortedMaps(t *testing.T) {
 			t.Fatal(err)
 		}
 		m.close(t)
-	})
+	}
+	for range campaign(1, 100) {
+		rapid.Check(t, check)
+	}
 }

@@ -71,34 +71,40 @@ func (p page) slice(off, n uint64) []byte {
 	return nil
 }
 
-// branchElem returns key and child of element i.
-func (p page) branchElem(i int) (key []byte, child pageID, err error) {
+// A page's rows follow its elements without gaps, in the same order. So the
+// element's pos is known without reading it, and one that disagrees, or a count
+// that was changed, is damage. rowStart is where the rows begin.
+func (p page) rowStart() uint64 { return uint64(pageHeader + p.count()*elemSize) }
+
+// branchElem returns key and child of element i, and where the next row starts.
+func (p page) branchElem(i int, start uint64) (key []byte, child pageID, next uint64, err error) {
 	off := uint64(pageHeader + i*elemSize)
 	e := p.slice(off, elemSize)
 	if e == nil {
-		return nil, 0, fmt.Errorf("page %d: branch element %d of %d is outside", p.id, i, p.count())
+		return nil, 0, 0, fmt.Errorf("page %d: branch element %d of %d is outside", p.id, i, p.count())
 	}
-	key = p.slice(off+uint64(native.Uint32(e)), uint64(native.Uint32(e[4:])))
-	if key == nil {
-		return nil, 0, fmt.Errorf("page %d: key of branch element %d is outside", p.id, i)
+	size := uint64(native.Uint32(e[4:]))
+	key = p.slice(start, size)
+	if key == nil || off+uint64(native.Uint32(e)) != start {
+		return nil, 0, 0, fmt.Errorf("page %d: key of branch element %d is outside its place", p.id, i)
 	}
-	return key, native.Uint64(e[8:]), nil
+	return key, native.Uint64(e[8:]), start + size, nil
 }
 
-// leafElem returns key, value and flags of element i.
-func (p page) leafElem(i int) (key, value []byte, flags uint32, err error) {
+// leafElem returns key, value and flags of element i, and where the next row
+// starts.
+func (p page) leafElem(i int, start uint64) (key, value []byte, flags uint32, next uint64, err error) {
 	off := uint64(pageHeader + i*elemSize)
 	e := p.slice(off, elemSize)
 	if e == nil {
-		return nil, nil, 0, fmt.Errorf("page %d: leaf element %d of %d is outside", p.id, i, p.count())
+		return nil, nil, 0, 0, fmt.Errorf("page %d: leaf element %d of %d is outside", p.id, i, p.count())
 	}
-	start, ksize := off+uint64(native.Uint32(e[4:])), uint64(native.Uint32(e[8:]))
-	key = p.slice(start, ksize)
-	value = p.slice(start+ksize, uint64(native.Uint32(e[12:])))
-	if key == nil || value == nil {
-		return nil, nil, 0, fmt.Errorf("page %d: row of leaf element %d is outside", p.id, i)
+	ksize, vsize := uint64(native.Uint32(e[8:])), uint64(native.Uint32(e[12:]))
+	key, value = p.slice(start, ksize), p.slice(start+ksize, vsize)
+	if key == nil || value == nil || off+uint64(native.Uint32(e[4:])) != start {
+		return nil, nil, 0, 0, fmt.Errorf("page %d: row of leaf element %d is outside its place", p.id, i)
 	}
-	return key, value, native.Uint32(e), nil
+	return key, value, native.Uint32(e), start + ksize + vsize, nil
 }
 
 // parseMeta reads the meta page in buf, which holds at least metaEnd bytes.

@@ -95,9 +95,11 @@ type fileSource struct {
 func (s *fileSource) next() (_ []byte, err error) {
 	defer recoverCorrupt(&err, s.f.db.path, debug.SetPanicOnFault(true))
 	last := s.key
-	s.key, s.raw = s.move()
-	if s.key == nil {
-		return nil, nil
+	if s.cursor == nil && s.it.reverse {
+		last = s.it.hi
+	}
+	if err := s.move(); err != nil || s.key == nil {
+		return nil, err
 	}
 	if len(s.key) > MaxKey {
 		return nil, s.f.damaged(s.it.table, nil, "key too long")
@@ -113,27 +115,31 @@ func (s *fileSource) next() (_ []byte, err error) {
 	return s.key, nil
 }
 
-func (s *fileSource) move() (key, raw []byte) {
-	lo, hi, reverse := s.it.lo, s.it.hi, s.it.reverse
-	switch {
-	case s.cursor != nil && reverse:
-		return s.cursor.Prev()
-	case s.cursor != nil:
-		return s.cursor.Next()
+func (s *fileSource) move() (err error) {
+	t, lo, hi := s.it.table, s.it.lo, s.it.hi
+	started := s.cursor != nil
+	if !started {
+		s.cursor = s.f.buckets[t].Cursor()
 	}
-	s.cursor = s.f.buckets[s.it.table].Cursor()
-	switch {
-	case !reverse && len(lo) == 0:
-		return s.cursor.First()
-	case !reverse:
-		return s.cursor.Seek(lo)
-	case hi == nil:
-		return s.cursor.Last()
+	switch c := s.cursor; {
+	case started && s.it.reverse:
+		s.key, s.raw = c.Prev()
+	case started:
+		s.key, s.raw = c.Next()
+	case s.it.reverse && hi == nil:
+		s.key, s.raw = c.Last()
+	case s.it.reverse:
+		if s.key, _, err = s.f.seek(t, hi, c); s.key == nil {
+			s.key, s.raw = c.Last()
+		} else {
+			s.key, s.raw = c.Prev()
+		}
+	case len(lo) == 0:
+		s.key, s.raw = c.First()
+	default:
+		s.key, s.raw, err = s.f.seek(t, lo, c)
 	}
-	if key, _ := s.cursor.Seek(hi); key == nil {
-		return s.cursor.Last()
-	}
-	return s.cursor.Prev()
+	return err
 }
 
 func (s *fileSource) value() (value []byte, err error) {

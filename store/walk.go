@@ -21,9 +21,13 @@ type RowFunc func(bucket string, key, value []byte) error
 // goroutine of its own where a panic ends the process, so CheckBolt does too.
 //
 // Damage is reported as ErrCorrupt, an error of the disk as ErrIO.
-func CheckBolt(path string) error {
+func CheckBolt(path string) error { return checkSkeleton(path, false) }
+
+// checkSkeleton is CheckBolt. bbolt does not look for free pages in a file that
+// it opens to read only.
+func checkSkeleton(path string, readOnly bool) error {
 	return withBoltFile(path, func(f *boltFile) error {
-		return f.walk(context.Background(), f.meta.freelist == noFreelist, nil)
+		return f.walk(context.Background(), f.meta.freelist == noFreelist && !readOnly, nil)
 	})
 }
 
@@ -167,7 +171,7 @@ func (w *walker) tree(root pageID, t *bucketWalk) error {
 		if p, err = w.read(id, p.buf); err != nil {
 			return err
 		}
-		if _, id, err = p.branchElem(0); err != nil {
+		if _, id, _, err = p.branchElem(0, p.rowStart()); err != nil {
 			return w.corrupt("%v", err)
 		}
 	}
@@ -175,7 +179,8 @@ func (w *walker) tree(root pageID, t *bucketWalk) error {
 }
 
 // node visits the page id at a depth. Its keys must be in [lo, hi); nil is
-// unbounded.
+// unbounded. The first one must be lo: bbolt sets the key in the branch above
+// whenever it writes a page.
 func (w *walker) node(t *bucketWalk, id pageID, depth int, lo, hi []byte) error {
 	if err := w.ctx.Err(); err != nil {
 		return err
@@ -198,23 +203,38 @@ func (w *walker) node(t *bucketWalk, id pageID, depth int, lo, hi []byte) error 
 	if p.flags() != flagBranch || p.count() == 0 {
 		return w.corrupt("page %d: flags %#x, %d elements, want a branch", id, p.flags(), p.count())
 	}
+	var before []byte
+	start := p.rowStart()
 	for i := range p.count() {
-		key, child, err := p.branchElem(i)
+		key, child, next, err := p.branchElem(i, start)
 		if err != nil {
 			return w.corrupt("%v", err)
 		}
-		next := hi
+		if err := w.inOrder(id, i, key, lo, hi, before); err != nil {
+			return err
+		}
+		bound := hi
 		if i+1 < p.count() {
-			if next, _, err = p.branchElem(i + 1); err != nil {
+			if bound, _, _, err = p.branchElem(i+1, next); err != nil {
 				return w.corrupt("%v", err)
 			}
 		}
-		if bytes.Compare(key, lo) < 0 || (next != nil && bytes.Compare(key, next) >= 0) {
-			return w.corrupt("page %d: key of branch element %d is out of order", id, i)
-		}
-		if err := w.node(t, child, depth+1, key, next); err != nil {
+		if err := w.node(t, child, depth+1, key, bound); err != nil {
 			return err
 		}
+		before, start = key, next
+	}
+	return nil
+}
+
+// inOrder checks key i of a page against the page's bounds and the key before.
+func (w *walker) inOrder(id pageID, i int, key, lo, hi, before []byte) error {
+	switch {
+	case len(key) == 0,
+		i == 0 && lo != nil && !bytes.Equal(key, lo),
+		i > 0 && bytes.Compare(key, before) <= 0,
+		hi != nil && bytes.Compare(key, hi) >= 0:
+		return w.corrupt("page %d: key of element %d is out of order", id, i)
 	}
 	return nil
 }
@@ -224,15 +244,17 @@ func (w *walker) leaf(t *bucketWalk, p page, lo, hi []byte) error {
 	if p.flags() != flagLeaf {
 		return w.corrupt("page %d: flags %#x, want a leaf", p.id, p.flags())
 	}
-	var last []byte
+	var before []byte
+	start := p.rowStart()
 	for i := range p.count() {
-		key, value, flags, err := p.leafElem(i)
-		switch {
-		case err != nil:
+		key, value, flags, next, err := p.leafElem(i, start)
+		if err != nil {
 			return w.corrupt("%v", err)
-		case bytes.Compare(key, lo) < 0, hi != nil && bytes.Compare(key, hi) >= 0,
-			i > 0 && bytes.Compare(key, last) <= 0:
-			return w.corrupt("page %d: key of leaf element %d is out of order", p.id, i)
+		}
+		if err := w.inOrder(p.id, i, key, lo, hi, before); err != nil {
+			return err
+		}
+		switch {
 		case t.root:
 			err = w.bucket(t, key, value, flags)
 		case flags != 0:
@@ -243,7 +265,7 @@ func (w *walker) leaf(t *bucketWalk, p page, lo, hi []byte) error {
 		if err != nil {
 			return err
 		}
-		last = key
+		before, start = key, next
 	}
 	return nil
 }
