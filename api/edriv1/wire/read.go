@@ -13,7 +13,7 @@ const (
 	recordedEvent    protowire.Number = 5
 )
 
-// Recorded is an edri.v1.RecordedEvent with its event as encoded bytes.
+// Recorded is a decoded edri.v1.RecordedEvent with its event as encoded bytes.
 type Recorded struct {
 	Position, Revision uint64
 	Stream             []byte
@@ -21,27 +21,29 @@ type Recorded struct {
 	Event              []byte
 }
 
-// AppendRecorded appends the RecordedEvent.
-func AppendRecorded(dst []byte, r *Recorded) []byte {
-	dst = appendVarint(dst, recordedPosition, r.Position)
-	dst = appendVarint(dst, recordedRevision, r.Revision)
-	if len(r.Stream) > 0 {
-		dst = AppendMessage(dst, recordedStream, r.Stream)
+// AppendRecorded appends a RecordedEvent.
+func AppendRecorded[S ~string | ~[]byte](dst []byte, position, revision uint64, stream S, stamp int64, event []byte) []byte {
+	dst = appendVarint(dst, recordedPosition, position)
+	dst = appendVarint(dst, recordedRevision, revision)
+	if len(stream) > 0 {
+		dst = protowire.AppendTag(dst, recordedStream, protowire.BytesType)
+		dst = protowire.AppendVarint(dst, uint64(len(stream)))
+		dst = append(dst, stream...)
 	}
-	dst = appendVarint(dst, recordedStamp, uint64(r.Stamp))
-	return AppendMessage(dst, recordedEvent, r.Event)
+	dst = appendVarint(dst, recordedStamp, uint64(stamp))
+	return AppendMessage(dst, recordedEvent, event)
 }
 
-// AppendResponseEvent appends the RecordedEvent to the ReadResponse in dst.
-func AppendResponseEvent(dst []byte, r *Recorded) []byte {
-	size := sizeVarint(recordedPosition, r.Position) + sizeVarint(recordedRevision, r.Revision) +
-		sizeVarint(recordedStamp, uint64(r.Stamp)) + sizeBytes(recordedEvent, len(r.Event))
-	if len(r.Stream) > 0 {
-		size += sizeBytes(recordedStream, len(r.Stream))
+// AppendResponseEvent appends a RecordedEvent to the ReadResponse in dst.
+func AppendResponseEvent[S ~string | ~[]byte](dst []byte, position, revision uint64, stream S, stamp int64, event []byte) []byte {
+	size := sizeVarint(recordedPosition, position) + sizeVarint(recordedRevision, revision) +
+		sizeVarint(recordedStamp, uint64(stamp)) + sizeBytes(recordedEvent, len(event))
+	if len(stream) > 0 {
+		size += sizeBytes(recordedStream, len(stream))
 	}
 	dst = protowire.AppendTag(dst, responseEvents, protowire.BytesType)
 	dst = protowire.AppendVarint(dst, uint64(size))
-	return AppendRecorded(dst, r)
+	return AppendRecorded(dst, position, revision, stream, stamp, event)
 }
 
 // AppendResponseCursor appends the cursor to the ReadResponse in dst.

@@ -1,0 +1,39 @@
+package api
+
+import (
+	"net/http"
+	"time"
+)
+
+const (
+	maxHeaderBytes = 64 << 10
+	// Streams that one connection may have open: the client's lanes and tails.
+	maxStreams = 1024
+	// receiveBuffer bounds what a connection may send ahead of the handlers: HTTP/2
+	// allows less than 4 MiB, and two large commits should be on their way.
+	receiveBuffer = 4<<20 - 1
+)
+
+// NewServer returns a server for the handler that speaks HTTP/1.1 and HTTP/2
+// without TLS on one port, with bounds on what a connection may take.
+func NewServer(handler http.Handler) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Server{
+		Handler:        handler,
+		Protocols:      protocols,
+		MaxHeaderBytes: maxHeaderBytes,
+		// Requests and answers themselves may stream without end.
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          maxStreams,
+			MaxReceiveBufferPerConnection: receiveBuffer,
+			MaxReceiveBufferPerStream:     receiveBuffer,
+			// A peer that is gone without a word frees its streams.
+			SendPingTimeout: 15 * time.Second,
+			PingTimeout:     10 * time.Second,
+		},
+	}
+}

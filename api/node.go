@@ -1,0 +1,36 @@
+package api
+
+import (
+	"context"
+
+	"github.com/edri-io/edri/consensus"
+	"github.com/edri-io/edri/event"
+)
+
+// Committer executes commits; see consensus.Node.Submit.
+type Committer interface {
+	Submit(commits [][]byte, done consensus.Done)
+}
+
+// Reader gives views of state and journal, and waits until they are as new as a
+// read wants; see consensus.Node.
+type Reader interface {
+	Await(ctx context.Context, linearizable bool, min event.Position) error
+	WaitBeyond(ctx context.Context, position event.Position) error
+	View() *consensus.View
+}
+
+// Reporter tells how the node is.
+type Reporter interface {
+	Status() (consensus.Status, error)
+	Ready() error
+}
+
+// Node is what the api needs of a node.
+type Node interface {
+	Committer
+	Reader
+	Reporter
+}
+
+var _ Node = (*consensus.Node)(nil)

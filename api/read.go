@@ -1,0 +1,142 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/edri-io/edri/api/edriv1"
+	"github.com/edri-io/edri/api/edriv1/wire"
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/log"
+)
+
+// progressInterval is how often a tail without matches says how far it looked,
+// and looks whether its node still belongs to a working cluster.
+const progressInterval = 5 * time.Second
+
+// maxNotReady is for how many intervals a tail stays with a node that is not
+// ready: cut off from the cluster it would wait for ever.
+const maxNotReady = 2
+
+func (s *service) read(ctx context.Context, r *connect.Request[readFrame], stream *connect.ServerStream[responseFrame]) error {
+	scan, err := s.begin(ctx, r.Msg, false)
+	if err != nil {
+		return err
+	}
+	return s.copyEvents(ctx, scan, func(response []byte) error {
+		return stream.Send(&responseFrame{Bytes: response})
+	})
+}
+
+func (s *service) tail(ctx context.Context, r *connect.Request[readFrame], stream *connect.ServerStream[responseFrame]) error {
+	scan, err := s.begin(ctx, r.Msg, true)
+	if err != nil {
+		return err
+	}
+	return s.copyEvents(ctx, scan, func(response []byte) error {
+		return stream.Send(&responseFrame{Bytes: response})
+	})
+}
+
+// begin decodes the request, waits until the node is fresh enough, and returns
+// the read at its beginning.
+func (s *service) begin(ctx context.Context, f *readFrame, tail bool) (*scan, error) {
+	request, err := f.Message()
+	if err != nil {
+		return nil, invalid(err)
+	}
+	return s.beginScan(ctx, request, tail)
+}
+
+func (s *service) beginScan(ctx context.Context, request *edriv1.ReadRequest, tail bool) (*scan, error) {
+	if _, err := newQuery(request); err != nil {
+		return nil, err // before the wait
+	}
+	fresh, err := newFreshness(request.Consistency, request.MinPosition)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.await(ctx, fresh); err != nil {
+		return nil, err
+	}
+	return newScan(s.cfg.Node, request, tail)
+}
+
+// copyEvents sends ReadResponses of what the scan finds until it is over. Each
+// is put together from the journal's bytes while the batch's view is open, and
+// sent when it is closed.
+func (s *service) copyEvents(ctx context.Context, scan *scan, send func(response []byte) error) error {
+	ctx, cancel := s.untilStop(ctx)
+	defer cancel()
+	var response []byte
+	for sent := 0; ; sent++ {
+		response = response[:0]
+		events, caughtUp, err := scan.batch(func(r *log.Record) (int, error) {
+			before := len(response)
+			response = wire.AppendResponseEvent(response, uint64(r.Position), uint64(r.Revision), r.Stream, r.Stamp, r.Event)
+			return len(response) - before, nil
+		})
+		if err != nil {
+			return err
+		}
+		s.metrics.eventsRead.Add(float64(events))
+		if events > 0 || sent == 0 || scan.over() || !caughtUp || !scan.tail {
+			if err := send(wire.AppendResponseCursor(response, scan.cursor())); err != nil {
+				return err
+			}
+		}
+		if scan.over() {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return s.whyEnded(err)
+		}
+		if caughtUp {
+			if err := s.follow(ctx, scan, send); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// follow waits until there is something beyond what the tail has looked at, and
+// says how far that is from time to time.
+func (s *service) follow(ctx context.Context, scan *scan, send func(response []byte) error) error {
+	notReady := 0
+	for {
+		wait, cancel := context.WithTimeout(ctx, progressInterval)
+		err := s.cfg.Node.WaitBeyond(wait, scan.looked)
+		expired := wait.Err() != nil
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return s.whyEnded(ctx.Err())
+		case !expired:
+			return err
+		}
+		if s.cfg.Node.Ready() != nil {
+			notReady++
+		} else {
+			notReady = 0
+		}
+		if notReady == maxNotReady {
+			return event.Errorf(event.CodeUnavailable, "the node is cut off from its cluster")
+		}
+		if err := send(wire.AppendResponseCursor(nil, scan.cursor())); err != nil {
+			return err
+		}
+	}
+}
+
+// whyEnded is the error of a stream whose context has ended.
+func (s *service) whyEnded(err error) error {
+	if s.cfg.Lifetime.Err() != nil && errors.Is(err, context.Canceled) {
+		return event.Errorf(event.CodeUnavailable, "the node is stopping")
+	}
+	return err
+}
