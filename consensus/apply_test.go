@@ -3,11 +3,16 @@ package consensus_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/edri-io/edri/api/edriv1"
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/store"
 )
 
 func TestCommitsTakeEffectWhollyOrNotAtAll(t *testing.T) {
@@ -106,6 +111,11 @@ func TestDuplicatesInLongCommit(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	var ops []*edriv1.Op
+	for i := range 50 { // a commit that fails leaves nothing behind
+		ops = append(ops, add("a", fmt.Sprint(99-i)))
+	}
+	h.one(alone(append(ops, at(7, add("b", "b")))...))
+	ops = nil
 	for i := range 500 {
 		ops = append(ops, add("a", fmt.Sprint(i%100)))
 	}
@@ -147,6 +157,137 @@ func TestFirstLeaderGivesTheEpoch(t *testing.T) {
 	h.raw(consensus.LeadCommit("n2", event.Epoch{5}, 0))
 	if got := h.core.Meta(); got.Epoch != epoch || got.Leader != "n2" {
 		t.Errorf("epoch %s, leader %q; want the first leader's epoch and n2", got.Epoch, got.Leader)
+	}
+}
+
+func TestStreamsAreListedByName(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.one(alone(add("b", "1"), add("a/2", "2"), add("a/1", "3"), add("b", "4"), add("a", "5"), add("a\u00ff", "6")))
+	h.one(alone(add("b", "7"), add("a", "8"), add("new", "9"), at(9, add("a", "10")))) // fails
+	all := "a@1:5 a/1@1:3 a/2@1:2 a\u00ff@1:6 b@2:4"
+	for range 2 {
+		for _, test := range []struct {
+			prefix, after string
+			limit         int
+			want          string
+			more          bool
+		}{
+			{"", "", 10, all, false},
+			{"", "", 5, all, false},
+			{"", "", 2, "a@1:5 a/1@1:3", true},
+			{"", "a/1", 2, "a/2@1:2 a\u00ff@1:6", true},
+			{"a/", "", 10, "a/1@1:3 a/2@1:2", false},
+			{"a/", "a/1", 10, "a/2@1:2", false},
+			{"a/", "b", 10, "", false},
+			{"b", "a", 10, "b@2:4", false},
+			{"none", "", 10, "", false},
+		} {
+			v := h.core.View()
+			list, more, err := v.Streams(test.prefix, test.after, test.limit)
+			v.Close()
+			got := ""
+			for _, s := range list {
+				got += fmt.Sprintf(" %s@%d:%d", s.Name, s.Revision, s.Position)
+			}
+			if err != nil || strings.TrimSpace(got) != test.want || more != test.more {
+				t.Errorf("%+v: got %q, more %v, error %v", test, got, more, err)
+			}
+		}
+		h.reopen(true)
+	}
+}
+
+func TestMembersAndConfigurationAreKept(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.raw(consensus.AdvertiseCommit("n2", "http://two", 0), consensus.AdvertiseCommit("n1", "http://old", 0))
+	h.raw(consensus.AdvertiseCommit("n1", "http://one", 0))
+	if got := brief(h.decode(h.raw(consensus.AdvertiseCommit("", "http://none", 0))[0].Result)); got != "error invalid" {
+		t.Errorf("without an id: got %q", got)
+	}
+	h.log = append(h.log, nil)
+	if err := h.core.ApplyConfiguration(uint64(len(h.log)), 3, []byte("three nodes")); err != nil {
+		t.Fatal(err)
+	}
+	h.core.Publish()
+	h.reopen(true)
+	v := h.core.View()
+	defer v.Close()
+	members, err := v.Members()
+	if want := []consensus.Member{{ServerID: "n1", APIURL: "http://one"}, {ServerID: "n2", APIURL: "http://two"}}; err != nil || !slices.Equal(members, want) {
+		t.Errorf("members are %v, error %v", members, err)
+	}
+	index, configuration, err := v.Configuration()
+	if err != nil || index != uint64(len(h.log)) || string(configuration) != "three nodes" || v.Meta.Term != 3 {
+		t.Errorf("configuration is %q of entry %d, term %d, error %v", configuration, index, v.Meta.Term, err)
+	}
+}
+
+func TestOnlyWhatIsPublishedIsSeen(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.one(alone(add("a", "1")))
+	before := consensus.Dump(t, h.core)
+	if _, err := h.try(h.seal(alone(add("a", "2"))), h.seal(alone(add("b", "3")))); err != nil {
+		t.Fatal(err)
+	}
+	old := h.core.View()
+	defer old.Close()
+	if got := consensus.Dump(t, h.core); got != before {
+		t.Errorf("before Publish the state is\n%s\nwas\n%s", got, before)
+	}
+	h.core.Publish()
+	if got := h.core.Meta().Mark.Last; got != 3 {
+		t.Errorf("the journal ends at %d", got)
+	}
+	list, _, err := old.Streams("", "", 10)
+	if err != nil || len(list) != 1 || old.Journal().Last() != 1 || old.Mark.Last != 1 {
+		t.Errorf("the old view has streams %v, ends at %d, error %v", list, old.Journal().Last(), err)
+	}
+}
+
+func TestFlushMakesDurable(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.flush()
+	if h.core.Freeze() != nil {
+		t.Error("there is something to flush after a flush")
+	}
+	for i := range 3 {
+		h.one(alone(add("a", fmt.Sprint(i))))
+	}
+	if durable := h.core.DurableIndex(); durable != 1 || h.core.DirtyBytes() == 0 {
+		t.Errorf("before the flush: durable %d, dirty %d bytes", durable, h.core.DirtyBytes())
+	}
+	h.flush()
+	applied, _ := h.core.AppliedIndex()
+	if durable := h.core.DurableIndex(); durable != applied || durable != 4 {
+		t.Errorf("after the flush: durable %d, applied %d", durable, applied)
+	}
+	if err := h.core.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h.open()
+	if applied, _ := h.core.AppliedIndex(); applied != 4 || h.core.DurableIndex() != 4 {
+		t.Errorf("opened again: applied %d, durable %d", applied, h.core.DurableIndex())
+	}
+}
+
+// A state that is gone must not let the journal be cut to nothing.
+func TestJournalWithoutStateIsCorruption(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.one(alone(add("a", "1")))
+	h.flush()
+	if err := h.core.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(h.dir, consensus.StateFile)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := consensus.OpenCore(h.dir, h.cfg); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -195,8 +336,13 @@ func TestUndecodableEntryStopsTheCore(t *testing.T) {
 		"feature level":    func(h *harness) []byte { b := entryOf(good(h)); b[4] = 99; return b },
 		"not a commit":     func(*harness) []byte { return entryOf([]byte{0xff}) },
 		"unknown field":    func(*harness) []byte { return entryOf([]byte{0x40, 1}) },
-		"unsealed commit":  func(h *harness) []byte { b := good(h); return entryOf(b[:len(b)-28]) },
+		"unsealed commit":  func(h *harness) []byte { b := good(h); return entryOf(b[:len(b)-29]) },
 		"unknown op":       func(*harness) []byte { return entryOf([]byte{0x3a, 3, 0x82, 1, 0}) },
+		"op as a number":   func(*harness) []byte { return entryOf([]byte{0x3a, 2, 0x10, 1}) },
+		"op not alone":     func(*harness) []byte { return entryOf([]byte{0x3a, 2, 0x12, 0, 0x3a, 2, 0x12, 0}) },
+		"op with each":     func(*harness) []byte { return entryOf([]byte{0x30, 1, 0x3a, 2, 0x12, 0}) },
+		"range backwards":  func(*harness) []byte { return entryOf([]byte{0x10, 1, 0x18, 3, 0x20, 2}) },
+		"lead with epoch":  func(*harness) []byte { return entryOf([]byte{0x3a, 6, 0xa2, 6, 3, 0x12, 1, 9}) },
 		"unknown internal": func(*harness) []byte { return entryOf([]byte{0x3a, 3, 0xc2, 0x3e, 0}) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -205,10 +351,13 @@ func TestUndecodableEntryStopsTheCore(t *testing.T) {
 			h.one(alone(add("a", "0")))
 			before := consensus.Dump(t, h.core)
 			next := uint64(len(h.log)) + 1
-			if _, err := h.core.Apply(next, 1, entry(h)); !errors.Is(err, consensus.ErrUndecodable) {
+			if _, err := h.core.Apply(next, 1, entryOf(good(h))); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := h.core.Apply(next+1, 1, entry(h)); !errors.Is(err, consensus.ErrUndecodable) {
 				t.Fatalf("got error %v", err)
 			}
-			if _, err := h.core.Apply(next+1, 1, entryOf(good(h))); !errors.Is(err, consensus.ErrUndecodable) {
+			if _, err := h.core.Apply(next+2, 1, entryOf(good(h))); !errors.Is(err, consensus.ErrUndecodable) {
 				t.Errorf("the next entry: got error %v", err)
 			}
 			h.core.Publish()

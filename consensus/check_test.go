@@ -105,17 +105,18 @@ func TestCheckCommitRefusesMalformedBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, b := range map[string][]byte{
-		"cut off":               good[:len(good)-1],
-		"an unknown field":      append(bytes.Clone(good), 0x40, 1),
-		"a field twice":         append(bytes.Clone(good), 0x10, 5),
-		"a fixed field":         append(bytes.Clone(good), 0x29, 0, 0, 0, 0, 0, 0, 0, 0),
-		"a group":               append(bytes.Clone(good), 0x2b, 0x2c),
-		"epoch as a number":     {0x08, 1},
-		"session as bytes":      {0x12, 1, 0},
-		"an operation as 1":     {0x38, 1},
-		"two operations in one": {0x3a, 4, 0x12, 0, 0x12, 0},
-		"field number 0":        {0x00, 1},
-		"a varint too long":     append([]byte{0x10}, bytes.Repeat([]byte{0xff}, 11)...),
+		"cut off":                         good[:len(good)-1],
+		"an unknown field":                append(bytes.Clone(good), 0x40, 1),
+		"a field twice":                   append(bytes.Clone(good), 0x10, 5),
+		"a fixed field":                   append(bytes.Clone(good), 0x29, 0, 0, 0, 0, 0, 0, 0, 0),
+		"a group":                         append(bytes.Clone(good), 0x2b, 0x2c),
+		"epoch as a number":               {0x08, 1},
+		"session as bytes":                {0x12, 1, 0},
+		"an operation as 1":               {0x38, 1},
+		"an operation's number as varint": {0x3a, 2, 0x10, 1},
+		"two operations in one":           {0x3a, 4, 0x12, 0, 0x12, 0},
+		"field number 0":                  {0x00, 1},
+		"a varint too long":               append([]byte{0x10}, bytes.Repeat([]byte{0xff}, 11)...),
 	} {
 		if _, err := consensus.CheckCommit(b, event.DefaultLimits()); event.CodeOf(err) != event.CodeInvalid {
 			t.Errorf("%s: got error %v", name, err)

@@ -141,6 +141,27 @@ func FuzzDecodeSession(f *testing.F) {
 	})
 }
 
+func TestDamagedSessionRowsAreRefused(t *testing.T) {
+	t.Parallel()
+	head := (&session{id: 1, last: 9}).appendRow(nil)
+	for name, row := range map[string][]byte{
+		"empty":            nil,
+		"cut head":         head[:16],
+		"version":          append([]byte{2}, head[1:]...),
+		"name cut off":     append(head[:17:17], 5, 'p'),
+		"result cut off":   append(head[:18:18], 1, 2, 5, 'x'),
+		"overlap":          append(head[:18:18], 1, 4, 0, 4, 5, 0),
+		"backwards":        append(head[:18:18], 4, 3, 0),
+		"beyond the last":  append(head[:18:18], 9, 10, 0),
+		"sequence 0":       append(head[:18:18], 0, 1, 0),
+		"too many results": append(head[:18:18], bytes.Repeat([]byte{1, 1, 0}, 257)...),
+	} {
+		if s, err := decodeSession(1, row); !errors.Is(err, errRow) {
+			t.Errorf("%s: got %+v, error %v", name, s, err)
+		}
+	}
+}
+
 func FuzzDecodeMeta(f *testing.F) {
 	m := Meta{Index: 1, Term: 2, Stamp: 3, Floor: 1, Trimmed: 1, Leader: "n1"}
 	f.Add(m.append(nil))

@@ -2,8 +2,11 @@ package consensus_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/edri-io/edri/api/edriv1"
+	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
 )
 
@@ -160,4 +163,20 @@ func (m *model) append(a *edriv1.Append) (text, failure string) {
 func (m *model) setWindow(size int) {
 	m.window = size
 	m.floor = max(m.floor, len(m.journal)-size)
+}
+
+// heads returns the streams by name.
+func (m *model) heads() []consensus.StreamHead {
+	var list []consensus.StreamHead
+	for name, revision := range m.streams {
+		h := consensus.StreamHead{Name: name, Revision: event.Revision(revision)}
+		for i, e := range m.journal {
+			if e.stream == name {
+				h.Position = event.Position(i + 1)
+			}
+		}
+		list = append(list, h)
+	}
+	slices.SortFunc(list, func(a, b consensus.StreamHead) int { return strings.Compare(a.Name, b.Name) })
+	return list
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -19,7 +20,8 @@ import (
 // scenario is a log of entries with the results that the model gives.
 type scenario struct {
 	entries [][]byte
-	wants   [][]string // by entry and commit; "" is not compared
+	wants   [][]string // by entry and commit
+	streams []consensus.StreamHead
 }
 
 // drawScenario makes entries of commits that succeed, fail, repeat, come out of
@@ -54,6 +56,7 @@ func drawScenario(t *rapid.T) scenario {
 		}
 		add(commits, wants)
 	}
+	s.streams = m.heads()
 	return s
 }
 
@@ -245,6 +248,11 @@ func TestCoreAgreesWithModelThroughCrashes(t *testing.T) {
 				}
 			}
 		}
+		v := plain.core.View()
+		if got, _, err := v.Streams("", "", 10); err != nil || !slices.Equal(got, s.streams) {
+			rt.Fatalf("streams are %v, error %v; want %v", got, err, s.streams)
+		}
+		v.Close()
 		rough := &replica{T: rt, scenario: s, dir: tempDir(rt), results: plain.results}
 		rough.reopen()
 		defer rough.close()
@@ -269,7 +277,9 @@ func TestCoreAgreesWithModelThroughCrashes(t *testing.T) {
 }
 
 func (r *replica) close() {
-	_ = r.core.Close()
+	if r.core != nil {
+		_ = r.core.Close()
+	}
 	_ = os.RemoveAll(r.dir)
 }
 

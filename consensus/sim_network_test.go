@@ -25,6 +25,8 @@ type simNetwork struct {
 	// hold, if set, is called when an answer to an AppendEntries is about to reach
 	// its sender.
 	hold func(from, to string, req *raft.AppendEntriesRequest)
+	// drop, if set, decides whether an AppendEntries gets lost on its way.
+	drop func(from, to string, req *raft.AppendEntriesRequest) bool
 }
 
 func newSimNetwork() *simNetwork {
@@ -46,6 +48,12 @@ func (n *simNetwork) heal() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	clear(n.cut)
+}
+
+func (n *simNetwork) hooks() (hold func(from, to string, req *raft.AppendEntriesRequest), drop func(from, to string, req *raft.AppendEntriesRequest) bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.hold, n.drop
 }
 
 // reach returns the node of a name, if the way to it is open.
@@ -188,6 +196,10 @@ func (t simRaft) call(to raft.ServerAddress, command any, body io.Reader) (any, 
 	if err != nil {
 		return nil, err
 	}
+	hold, drop := t.p.net.hooks()
+	if req, ok := command.(*raft.AppendEntriesRequest); ok && drop != nil && drop(t.p.name, string(to), req) {
+		return nil, errCut
+	}
 	answer := make(chan raft.RPCResponse, 1)
 	rpc := raft.RPC{Command: command, Reader: body, RespChan: answer}
 	if req, ok := command.(*raft.AppendEntriesRequest); ok && isHeartbeat(req) && peer.heart != nil {
@@ -203,10 +215,10 @@ func (t simRaft) call(to raft.ServerAddress, command any, body io.Reader) (any, 
 	}
 	select {
 	case got := <-answer:
-		if req, ok := command.(*raft.AppendEntriesRequest); ok && t.p.net.hold != nil {
-			t.p.net.hold(t.p.name, string(to), req)
+		if req, ok := command.(*raft.AppendEntriesRequest); ok && hold != nil {
+			hold(t.p.name, string(to), req)
 		}
-		if _, err := t.p.net.reach(string(to), t.p.name); err != nil && t.p.net.hold == nil {
+		if _, err := t.p.net.reach(string(to), t.p.name); err != nil && hold == nil {
 			return nil, err
 		}
 		return got.Response, got.Error

@@ -97,3 +97,77 @@ func TestReadRoundsCountOnlyAnswersToWhatWasSentInThem(t *testing.T) {
 		}
 	})
 }
+
+// freshLeader stages what a new leader does not know yet: the old one has
+// committed and acknowledged an event and died before it told anybody, and what
+// the new one proposes is not acknowledged yet. Heartbeats pass.
+func freshLeader(t *testing.T, read func(context.Context, *consensus.Node) error) (succeeded, stale bool) {
+	c := newSimCluster(t)
+	defer c.endAll()
+	c.startAll()
+	c.eventually("all are ready", func() bool {
+		for _, name := range c.names {
+			if c.node(name).Ready() != nil {
+				return false
+			}
+		}
+		return true
+	})
+	old := c.leader()
+	c.net.mu.Lock()
+	c.net.drop = func(from, _ string, req *raft.AppendEntriesRequest) bool {
+		return from == old && len(req.Entries) == 0 && !isHeartbeat(req) // tells of commits
+	}
+	c.net.mu.Unlock()
+	r, failed := submit(c.node(old), &edriv1.Commit{Ops: []*edriv1.Op{add("s", "acknowledged")}})
+	if failed != nil {
+		t.Fatalf("append: %v", failed)
+	}
+	release := make(chan struct{})
+	c.net.mu.Lock()
+	c.net.hold = func(_, _ string, req *raft.AppendEntriesRequest) {
+		if !isHeartbeat(req) {
+			<-release
+		}
+	}
+	c.net.mu.Unlock()
+	c.end(old, true)
+	var fresh *consensus.Node
+	c.eventually("another leader", func() bool {
+		for _, name := range c.others(old) {
+			if state, _ := c.node(name).RaftState(); state == raft.Leader {
+				fresh = c.node(name)
+			}
+		}
+		return fresh != nil
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	err := read(ctx, fresh)
+	v := fresh.View()
+	last := v.Mark.Last
+	v.Close()
+	close(release)
+	return err == nil, err == nil && last < event.Position(r.Position)
+}
+
+// The control: the commit index of a fresh leader may be behind.
+func TestVerifyLeaderAloneReadsStaleOnAFreshLeader(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		_, stale := freshLeader(t, func(ctx context.Context, n *consensus.Node) error { return n.VerifyLeaderRead(ctx) })
+		if !stale {
+			t.Error("a read by VerifyLeader alone was not stale: the stage does not show the trap any more")
+		}
+	})
+}
+
+func TestFreshLeaderAnswersReadsOnlyAfterACommandOfItsTerm(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		succeeded, _ := freshLeader(t, func(ctx context.Context, n *consensus.Node) error { return n.Await(ctx, true, 0) })
+		if succeeded {
+			t.Error("a leader that has applied nothing of its term answered a linearizable read")
+		}
+	})
+}

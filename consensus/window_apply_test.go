@@ -92,7 +92,7 @@ func TestGrowingWindowBringsNothingBack(t *testing.T) {
 func TestFingerprintsBelowTheWindowAreDeleted(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	h.setWindow(100)
+	h.setWindow(250)
 	id := 0
 	for range 60 {
 		var ops []*edriv1.Op
@@ -106,7 +106,7 @@ func TestFingerprintsBelowTheWindowAreDeleted(t *testing.T) {
 		t.Errorf("%d rows are kept for a window of one", rows)
 	}
 	h.reopen(true)
-	if got := brief(h.one(alone(add("a", fmt.Sprint(id-99)), add("a", fmt.Sprint(id-100))))); got != "6001: dup 5901 6001@6001" {
+	if got := brief(h.one(alone(add("a", fmt.Sprint(id-249)), add("a", fmt.Sprint(id-250))))); got != "6001: dup 5751 6001@6001" {
 		t.Errorf("got %q", got)
 	}
 }

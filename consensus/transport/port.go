@@ -14,25 +14,21 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// What a connection is for: its first bytes.
-const (
-	preambleMagic   = "edri"
-	preambleVersion = 1
-	preambleBytes   = 8
-
-	forRaft    = 'r'
-	forHello   = 'h'
-	forForward = 'f'
-)
-
 const (
 	// A peer that does not say what it wants within this time is cut off.
 	preambleTimeout = 5 * time.Second
 	dialTimeout     = 2 * time.Second
-	// Raft's calls other than snapshots; the connection is dropped after it.
+	// Raft's calls: for each write of one, and from the last to the answer. The
+	// connection is dropped after it.
 	rpcTimeout = 5 * time.Second
-	// Connections that wait for Raft to accept them.
+	// A call of which no byte comes for this long is over.
+	callIdle = 10 * time.Second
+	// A snapshot's answer is waited for rpcTimeout for each of these, at least one.
+	snapshotScaleBytes = 4 << 20
+	// Connections that wait for Raft to accept them, and that have not said yet what
+	// they are for. More are closed at once.
 	acceptQueue = 16
+	maxGreeting = 128
 )
 
 // A dead host is noticed by these probes within about 15 s.
@@ -44,20 +40,42 @@ type Config struct {
 	Advertise string // where peers dial; default: the address that Listen got
 
 	// Resolve returns the address of a peer by its server id, "" to dial the one
-	// in Raft's configuration.
+	// in Raft's configuration. It is asked before each call, so addresses may change.
+	// Nil: always "".
 	Resolve func(id raft.ServerID) string
 
 	Hello   func() ([]byte, error) // answers hello requests
 	Serve   Handler                // answers forwarded requests
 	State   State                  // what this node is to Raft
-	Staging string                 // directory for received snapshots
+	Staging string                 // directory for received snapshots, which must exist when one comes
 
 	// Wrap secures a connection, as its server or as its client, before anything
 	// is read from it; nil for none.
 	Wrap func(conn net.Conn, server bool) (net.Conn, error)
 
-	RaftLogger hclog.Logger
-	Logger     *slog.Logger
+	RaftLogger hclog.Logger // default: discards
+	Logger     *slog.Logger // default: discards
+}
+
+func (c *Config) normalise() {
+	if c.Resolve == nil {
+		c.Resolve = func(raft.ServerID) string { return "" }
+	}
+	if c.Hello == nil {
+		c.Hello = func() ([]byte, error) { return nil, errors.New("this node does not introduce itself") }
+	}
+	if c.Serve == nil {
+		c.Serve = func(_ byte, _ []byte, reply func([]byte)) { reply(nil) }
+	}
+	if c.State == nil {
+		c.State = func() (raft.RaftState, uint64) { return raft.Shutdown, 0 }
+	}
+	if c.RaftLogger == nil {
+		c.RaftLogger = hclog.NewNullLogger()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
 }
 
 // Port is this node's raft port and its connections to the peers'.
@@ -69,17 +87,20 @@ type Port struct {
 	rounds   *Rounds
 
 	accepted chan net.Conn // Raft's
-	stop     chan struct{}
+	greeting chan struct{} // a token for each connection that is being greeted
+	lifetime context.Context
+	end      context.CancelFunc
 	once     sync.Once
 	done     sync.WaitGroup
 
 	mu    sync.Mutex
-	conns map[net.Conn]struct{} // accepted and open
+	conns map[net.Conn]struct{} // open; nil once the port is closed
 	links map[raft.ServerID]*link
 }
 
 // Open listens on the raft port.
 func Open(cfg Config) (*Port, error) {
+	cfg.normalise()
 	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen on the raft port: %w", err)
@@ -93,19 +114,20 @@ func Open(cfg Config) (*Port, error) {
 		address:  advertised(cfg.Advertise),
 		rounds:   NewRounds(),
 		accepted: make(chan net.Conn, acceptQueue),
-		stop:     make(chan struct{}),
+		greeting: make(chan struct{}, maxGreeting),
 		conns:    map[net.Conn]struct{}{},
 		links:    map[raft.ServerID]*link{},
 	}
+	p.lifetime, p.end = context.WithCancel(context.Background()) // the port's own life
 	inner := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		ServerAddressProvider: p,
-		Logger:                cfg.RaftLogger,
-		Stream:                stream{p},
-		MaxPool:               3,
-		MaxRPCsInFlight:       1, // off: see the package documentation
-		Timeout:               rpcTimeout,
+		Logger:          cfg.RaftLogger,
+		Stream:          stream{p},
+		MaxPool:         3, // heartbeats, replication, a vote
+		MaxRPCsInFlight: 1, // no pipelining: 0 is 2
+		Timeout:         rpcTimeout,
 	})
-	p.raft = WrapRaft(inner, p.rounds, cfg.State, cfg.Staging)
+	inner.TimeoutScale = snapshotScaleBytes
+	p.raft = WrapRaft(resolving{inner, p.cfg.Resolve}, p.rounds, cfg.State, cfg.Staging)
 	p.done.Add(1)
 	go p.accept()
 	return p, nil
@@ -120,28 +142,20 @@ func (p *Port) Rounds() *Rounds { return p.rounds }
 // Addr returns the address that the port listens on.
 func (p *Port) Addr() net.Addr { return p.listener.Addr() }
 
-// ServerAddr implements raft.ServerAddressProvider.
-func (p *Port) ServerAddr(id raft.ServerID) (raft.ServerAddress, error) {
-	if address := p.cfg.Resolve(id); address != "" {
-		return raft.ServerAddress(address), nil
-	}
-	return "", fmt.Errorf("no address of %s is known", id)
-}
-
 // Close ends all connections and waits for their goroutines. It is safe to call
 // twice.
 func (p *Port) Close() error {
 	var err error
 	p.once.Do(func() {
-		close(p.stop)
+		p.end()
 		err = p.listener.Close()
 		p.mu.Lock()
-		for c := range p.conns {
+		conns, links := p.conns, p.links
+		p.conns, p.links = nil, nil
+		p.mu.Unlock()
+		for c := range conns {
 			_ = c.Close()
 		}
-		links := p.links
-		p.links = nil
-		p.mu.Unlock()
 		for _, l := range links {
 			l.close()
 		}
@@ -157,12 +171,18 @@ func (p *Port) accept() {
 		conn, err := p.listener.Accept()
 		if err != nil {
 			select {
-			case <-p.stop:
+			case <-p.lifetime.Done():
 				return
 			case <-time.After(10 * time.Millisecond): // out of descriptors, perhaps
 				p.cfg.Logger.Warn("a connection was not accepted", "error", err)
 				continue
 			}
+		}
+		select {
+		case p.greeting <- struct{}{}:
+		default:
+			_ = conn.Close()
+			continue
 		}
 		if !p.track(conn) {
 			_ = conn.Close()
@@ -180,109 +200,78 @@ func (p *Port) accept() {
 func (p *Port) track(conn net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.links == nil {
+	if p.conns == nil {
 		return false
 	}
 	p.conns[conn] = struct{}{}
 	return true
 }
 
-// drop closes a connection and forgets it.
-func (p *Port) drop(conn net.Conn) error {
+// forget ends what track began.
+func (p *Port) forget(conn net.Conn) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	delete(p.conns, conn)
-	p.mu.Unlock()
-	return conn.Close()
 }
 
-// greet reads what an accepted connection is for and hands it on.
+// greet reads what an accepted connection is for and serves it, or hands it to Raft.
 func (p *Port) greet(raw net.Conn) {
-	conn, purpose, err := p.readPreamble(raw)
+	if tcp, ok := raw.(*net.TCPConn); ok {
+		_ = tcp.SetKeepAliveConfig(keepAlive) // without it a dead host is noticed late
+	}
+	conn, purpose, err := p.receivePreamble(raw)
+	<-p.greeting
 	if err != nil {
 		p.cfg.Logger.Debug("a connection to the raft port was refused", "remote", raw.RemoteAddr().String(), "error", err)
-		_ = p.drop(raw)
+		p.drop(raw)
 		return
 	}
 	switch purpose {
 	case forRaft:
+		p.done.Add(1) // until Raft closes it
 		select {
-		case p.accepted <- trackedConn{conn, raw, p}:
-		case <-p.stop:
-			_ = p.drop(raw)
+		case p.accepted <- &calledConn{Conn: conn, closed: func() { p.forget(raw); p.done.Done() }}:
+		case <-p.lifetime.Done():
+			p.done.Done()
+			p.drop(raw)
 		}
 		return
 	case forHello:
 		err = p.answerHello(conn)
 	case forForward:
-		err = serveFrames(conn, p.cfg.Serve, p.stop)
+		err = serveFrames(conn, p.cfg.Serve)
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && !errors.Is(err, io.EOF) && p.lifetime.Err() == nil {
 		p.cfg.Logger.Debug("a connection to the raft port ended", "purpose", string(purpose), "error", err)
 	}
-	_ = p.drop(raw)
+	_ = conn.Close()
+	p.drop(raw)
 }
 
-func (p *Port) readPreamble(raw net.Conn) (net.Conn, byte, error) {
-	if tcp, ok := raw.(*net.TCPConn); ok {
-		if err := tcp.SetKeepAliveConfig(keepAlive); err != nil {
-			return nil, 0, fmt.Errorf("set keep-alive: %w", err)
-		}
-	}
-	if err := raw.SetDeadline(time.Now().Add(preambleTimeout)); err != nil {
-		return nil, 0, fmt.Errorf("set deadline: %w", err)
-	}
-	conn := raw
-	if p.cfg.Wrap != nil {
-		var err error
-		if conn, err = p.cfg.Wrap(raw, true); err != nil {
-			return nil, 0, fmt.Errorf("secure connection: %w", err)
-		}
-	}
-	var b [preambleBytes]byte
-	if _, err := io.ReadFull(conn, b[:]); err != nil {
-		return nil, 0, fmt.Errorf("read preamble: %w", err)
-	}
-	purpose, err := parsePreamble(b)
-	if err != nil {
-		return nil, 0, err
-	}
-	return conn, purpose, raw.SetDeadline(time.Time{})
+func (p *Port) drop(raw net.Conn) {
+	_ = raw.Close()
+	p.forget(raw)
 }
 
-func parsePreamble(b [preambleBytes]byte) (byte, error) {
-	if string(b[:4]) != preambleMagic || b[6] != 0 || b[7] != 0 {
-		return 0, fmt.Errorf("not an edri connection: %q", b[:])
-	}
-	if b[4] != preambleVersion {
-		return 0, fmt.Errorf("protocol version %d, this node speaks %d", b[4], preambleVersion)
-	}
-	switch b[5] {
-	case forRaft, forHello, forForward:
-		return b[5], nil
-	}
-	return 0, fmt.Errorf("unknown purpose %q", b[5])
-}
-
-func preamble(purpose byte) []byte {
-	return []byte{preambleMagic[0], preambleMagic[1], preambleMagic[2], preambleMagic[3], preambleVersion, purpose, 0, 0}
-}
-
-// dial opens a connection to a peer's raft port.
+// dial opens a connection to a peer's raft port. The caller tracks it.
 func (p *Port) dial(ctx context.Context, address string, purpose byte) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive}
-	conn, err := dialer.DialContext(ctx, "tcp", address)
+	raw, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", address, err)
 	}
-	if p.cfg.Wrap != nil {
-		secured, err := p.cfg.Wrap(conn, false)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("secure connection to %s: %w", address, err), conn.Close())
-		}
-		conn = secured
+	if err := raw.SetDeadline(time.Now().Add(preambleTimeout)); err != nil {
+		return nil, errors.Join(fmt.Errorf("set deadline: %w", err), raw.Close())
 	}
-	if _, err := conn.Write(preamble(purpose)); err != nil {
-		return nil, errors.Join(fmt.Errorf("greet %s: %w", address, err), conn.Close())
+	conn, err := secure(raw, p.cfg.Wrap, false)
+	if err == nil {
+		_, err = conn.Write(preamble(purpose))
+	}
+	if err == nil {
+		err = raw.SetDeadline(time.Time{})
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("greet %s: %w", address, err), raw.Close())
 	}
 	return conn, nil
 }
@@ -296,8 +285,21 @@ func (s stream) Accept() (net.Conn, error) {
 	select {
 	case conn := <-s.port.accepted:
 		return conn, nil
-	case <-s.port.stop:
+	case <-s.port.lifetime.Done():
+		s.drain()
 		return nil, net.ErrClosed
+	}
+}
+
+// drain closes what Raft will not accept any more.
+func (s stream) drain() {
+	for {
+		select {
+		case conn := <-s.port.accepted:
+			_ = conn.Close()
+		default:
+			return
+		}
 	}
 }
 
@@ -305,23 +307,19 @@ func (s stream) Close() error   { return nil } // Port.Close does
 func (s stream) Addr() net.Addr { return s.port.address }
 
 func (s stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout) // Raft gives no context
+	ctx, cancel := context.WithTimeout(s.port.lifetime, timeout) // Raft gives no context
 	defer cancel()
-	return s.port.dial(ctx, string(address), forRaft)
-}
-
-// trackedConn leaves the port's list when Raft closes it.
-type trackedConn struct {
-	net.Conn
-	raw  net.Conn
-	port *Port
-}
-
-func (c trackedConn) Close() error {
-	if c.Conn != c.raw {
-		return errors.Join(c.Conn.Close(), c.port.drop(c.raw))
+	conn, err := s.port.dial(ctx, string(address), forRaft)
+	if err != nil {
+		return nil, err
 	}
-	return c.port.drop(c.raw)
+	calling := &callingConn{Conn: conn}
+	calling.closed = func() { s.port.forget(calling) }
+	if !s.port.track(calling) {
+		_ = conn.Close()
+		return nil, net.ErrClosed
+	}
+	return calling, nil
 }
 
 // advertised is an address as a net.Addr.
