@@ -21,10 +21,12 @@ var (
 	errChunk    = errors.New("malformed chunk")
 )
 
+func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+
 // rowChecksum is the CRC32C over a row's key and what of its value follows the
 // checksum, so that a row that was moved under another key is found out too.
 func rowChecksum(key, body []byte) uint32 {
-	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body)
+	return crc32.Update(checksum(key), castagnoli, body)
 }
 
 // sealRow writes the checksum into the first four bytes of value.

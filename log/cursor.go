@@ -3,7 +3,6 @@ package log
 import (
 	"encoding/base64"
 	"encoding/binary"
-	"hash/crc32"
 	"math"
 	"strconv"
 
@@ -42,7 +41,7 @@ func EncodeCursor(c Cursor) string {
 	b = append(b, c.Epoch[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(c.Position))
 	b = append(b, c.Filter[:]...)
-	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	b = binary.BigEndian.AppendUint32(b, checksum(b))
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
@@ -51,7 +50,7 @@ func EncodeCursor(c Cursor) string {
 func ParseCursor(s string, epoch event.Epoch) (Cursor, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	if err != nil || len(b) != cursorBytes || b[0] != cursorVersion || b[1] > 1 ||
-		crc32.Checksum(b[:cursorBytes-crcBytes], castagnoli) != binary.BigEndian.Uint32(b[cursorBytes-crcBytes:]) {
+		checksum(b[:cursorBytes-crcBytes]) != binary.BigEndian.Uint32(b[cursorBytes-crcBytes:]) {
 		return Cursor{}, event.Errorf(event.CodeInvalid, "cursor %s: is none that a server gave out", shorten(s))
 	}
 	c := Cursor{

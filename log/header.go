@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 
 	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/store"
@@ -64,7 +63,7 @@ func (h *header) append(dst []byte) []byte {
 	}
 	dst = append(dst, h.digest[:]...)
 	dst = binary.LittleEndian.AppendUint32(dst, 0)
-	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
+	return binary.LittleEndian.AppendUint32(dst, checksum(dst[start:]))
 }
 
 // parseHeader reads a header. A version that it does not know is ErrFormat,
@@ -79,7 +78,7 @@ func parseHeader(b []byte) (header, error) {
 	if len(b) != headerBytes {
 		return header{}, errHeader
 	}
-	if crc32.Checksum(b[:headerChecksum], castagnoli) != binary.LittleEndian.Uint32(b[headerChecksum:]) {
+	if checksum(b[:headerChecksum]) != binary.LittleEndian.Uint32(b[headerChecksum:]) {
 		return header{}, errChecksum
 	}
 	field := func(offset int) uint64 { return binary.LittleEndian.Uint64(b[offset:]) }

@@ -63,6 +63,8 @@ type Journal struct {
 	dir  string
 	cfg  Config
 	pool *pool
+	// sealRows is how many posting rows one transaction of a seal writes.
+	sealRows int
 
 	current atomic.Pointer[snapshot] // replaced while mu is held
 

@@ -30,7 +30,7 @@ func Open(dir string, mark Mark, cfg Config) (*Journal, error) {
 	if err := mark.check(); err != nil {
 		return nil, err
 	}
-	j := &Journal{dir: dir, cfg: cfg, pool: newPool(cfg.MaxOpen)}
+	j := &Journal{dir: dir, cfg: cfg, pool: newPool(cfg.MaxOpen), sealRows: defaultSealRows}
 	if err := j.open(mark); err != nil {
 		var errs []error
 		if j.active.segment != nil {

@@ -11,9 +11,9 @@ import (
 	"github.com/edri-io/edri/event"
 )
 
-// sealRowsPerStep bounds what one transaction of a seal holds in memory, about
+// defaultSealRows bounds what one transaction of a seal holds in memory, about
 // 10 MiB. A segment with fewer posting rows is sealed in one transaction.
-const sealRowsPerStep = 64 << 10
+const defaultSealRows = 64 << 10
 
 // seal finishes the active segment: its posting lists are merged into one run
 // and its digest is written, in the last of its synced transactions together
@@ -27,7 +27,7 @@ func (j *Journal) seal(s *segmentState) error {
 			if err := putRun(s.segment, tx, &h); err != nil {
 				return err
 			}
-			all, err := merge.step(tx, sealRowsPerStep)
+			all, err := merge.step(tx, j.sealRows)
 			if err != nil {
 				return err
 			}
