@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"sync"
 	"time"
 )
 
@@ -24,10 +23,14 @@ const (
 	// one submission of a client's frame can hold.
 	maxFrameBytes = 64 << 20
 
-	// Requests of one connection that are not answered; its reader waits then.
-	maxServing = 4096
+	// A payload of this size is handed to the kernel from where it is; smaller ones
+	// are gathered.
+	copyBelow = 16 << 10
+	// So much is written under one deadline.
+	writeBatchBytes = 1 << 20
+	writeTimeout    = 5 * time.Second
 
-	writeTimeout = 5 * time.Second
+	readBufferBytes = 64 << 10
 )
 
 var errFrameTooLarge = errors.New("frame is too large")
@@ -38,22 +41,12 @@ type frame struct {
 	payload []byte
 }
 
-// Handler answers a request. It must not block; reply is called once, from any
-// goroutine.
-type Handler func(kind byte, payload []byte, reply func([]byte))
+func (f frame) size() int { return frameHeaderBytes + len(f.payload) }
 
-func writeFrame(w *bufio.Writer, f frame) error {
-	var h [frameHeaderBytes]byte
-	binary.BigEndian.PutUint64(h[:], f.id)
-	h[8] = f.kind
-	binary.BigEndian.PutUint32(h[9:], uint32(len(f.payload)))
-	if _, err := w.Write(h[:]); err != nil {
-		return fmt.Errorf("write frame: %w", err)
-	}
-	if _, err := w.Write(f.payload); err != nil {
-		return fmt.Errorf("write frame: %w", err)
-	}
-	return nil
+func appendFrameHeader(dst []byte, f frame) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, f.id)
+	dst = append(dst, f.kind)
+	return binary.BigEndian.AppendUint32(dst, uint32(len(f.payload)))
 }
 
 // readFrame reads one frame, whose payload is its own memory. At the end between
@@ -67,113 +60,90 @@ func readFrame(r *bufio.Reader) (frame, error) {
 		return frame{}, fmt.Errorf("read frame: %w", err)
 	}
 	f := frame{id: binary.BigEndian.Uint64(h[:]), kind: h[8]}
-	size := binary.BigEndian.Uint32(h[9:])
+	size := int(binary.BigEndian.Uint32(h[9:]))
 	if size > maxFrameBytes {
-		return frame{}, fmt.Errorf("%w: %d bytes", errFrameTooLarge, size)
+		return frame{}, fmt.Errorf("%w: %d bytes, at most %d", errFrameTooLarge, size, maxFrameBytes)
 	}
-	f.payload = make([]byte, size)
-	if _, err := io.ReadFull(r, f.payload); err != nil {
-		return frame{}, fmt.Errorf("read frame's payload: %w", err)
+	// A length costs its sender nothing, so memory follows the bytes that came.
+	f.payload = make([]byte, 0, min(size, writeBatchBytes))
+	for len(f.payload) < size {
+		if len(f.payload) == cap(f.payload) {
+			f.payload = append(make([]byte, 0, min(size, 2*cap(f.payload))), f.payload...)
+		}
+		free := f.payload[len(f.payload):cap(f.payload)]
+		if _, err := io.ReadFull(r, free); err != nil {
+			return frame{}, fmt.Errorf("read frame's payload: %w", err)
+		}
+		f.payload = f.payload[:cap(f.payload)]
 	}
 	return f, nil
 }
 
-// serveFrames answers the requests of a connection until it ends. Requests are
-// handed to the handler in the order they came in.
-func serveFrames(conn net.Conn, handle Handler, stop <-chan struct{}) error {
-	answers := newAnswers(conn)
-	var writing sync.WaitGroup
-	writing.Add(1)
-	go func() {
-		defer writing.Done()
-		answers.run()
-	}()
-	err := readRequests(conn, handle, answers, stop)
-	answers.end()
-	_ = conn.Close()
-	writing.Wait()
-	return err
-}
-
-func readRequests(conn net.Conn, handle Handler, answers *answers, stop <-chan struct{}) error {
-	r := bufio.NewReaderSize(conn, 64<<10)
-	for {
-		f, err := readFrame(r)
-		if err != nil {
-			return err
-		}
-		select {
-		case answers.places <- struct{}{}:
-		case <-answers.ended:
-			return net.ErrClosed
-		case <-stop:
-			return net.ErrClosed
-		}
-		handle(f.kind, f.payload, func(payload []byte) { answers.add(frame{id: f.id, payload: payload}) })
-	}
-}
-
-// answers writes the answers of one connection, together what is ready together.
-type answers struct {
+// frameWriter writes frames to one connection, many in one call of the kernel.
+type frameWriter struct {
 	conn   net.Conn
-	places chan struct{} // one token per request that is not answered
-	wake   chan struct{} // capacity 1
-	ended  chan struct{}
-	once   sync.Once
-
-	mu    sync.Mutex
-	ready []frame
+	gather []byte // headers and small payloads of a batch
 }
 
-func newAnswers(conn net.Conn) *answers {
-	return &answers{conn: conn, places: make(chan struct{}, maxServing), wake: make(chan struct{}, 1), ended: make(chan struct{})}
-}
-
-func (a *answers) end() { a.once.Do(func() { close(a.ended) }) }
-
-// add queues an answer; after the connection's end it goes nowhere.
-func (a *answers) add(f frame) {
-	a.mu.Lock()
-	a.ready = append(a.ready, f)
-	a.mu.Unlock()
-	select {
-	case a.wake <- struct{}{}:
-	default:
-	}
-	<-a.places
-}
-
-func (a *answers) run() {
-	w := bufio.NewWriterSize(a.conn, 64<<10)
-	for {
-		select {
-		case <-a.wake:
-		case <-a.ended:
-			return
+// write writes the frames in their order. whole is how many of them were handed over
+// to the last byte: the peer cannot have got more than those.
+func (w *frameWriter) write(frames []frame) (whole int, err error) {
+	for whole < len(frames) {
+		n, size := whole, 0
+		for n < len(frames) && (n == whole || size+frames[n].size() <= writeBatchBytes) {
+			size += frames[n].size()
+			n++
 		}
-		a.mu.Lock()
-		ready := a.ready
-		a.ready = nil
-		a.mu.Unlock()
-		if err := writeFrames(a.conn, w, ready); err != nil {
-			a.end()
-			_ = a.conn.Close() // which ends the reader
-			return
+		written, err := w.writeBatch(frames[whole:n])
+		if err != nil {
+			for whole < n && written >= int64(frames[whole].size()) {
+				written -= int64(frames[whole].size())
+				whole++
+			}
+			return whole, fmt.Errorf("write frames: %w", err)
 		}
+		whole = n
 	}
+	return whole, nil
 }
 
-func writeFrames(conn net.Conn, w *bufio.Writer, frames []frame) error {
-	if err := conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return fmt.Errorf("set deadline: %w", err)
-	}
+func (w *frameWriter) writeBatch(frames []frame) (int64, error) {
+	need := 0
 	for _, f := range frames {
-		if err := writeFrame(w, f); err != nil {
-			return err
+		need += frameHeaderBytes
+		if len(f.payload) < copyBelow {
+			need += len(f.payload)
 		}
 	}
-	if err := w.Flush(); err != nil {
-		return fmt.Errorf("write frames: %w", err)
+	if cap(w.gather) < need { // it must not move while parts of it are referred to
+		w.gather = make([]byte, 0, need)
 	}
-	return nil
+	w.gather = w.gather[:0]
+	var parts net.Buffers
+	from := 0
+	for _, f := range frames {
+		w.gather = appendFrameHeader(w.gather, f)
+		if len(f.payload) < copyBelow {
+			w.gather = append(w.gather, f.payload...)
+			continue
+		}
+		parts = append(parts, w.gather[from:], f.payload)
+		from = len(w.gather)
+	}
+	if from < len(w.gather) {
+		parts = append(parts, w.gather[from:])
+	}
+	// A large frame has time in proportion to its size.
+	patience := writeTimeout * time.Duration(1+frameBytes(frames)/writeBatchBytes)
+	if err := w.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	return parts.WriteTo(w.conn)
+}
+
+func frameBytes(frames []frame) (n int) {
+	for _, f := range frames {
+		n += f.size()
+	}
+	return n
 }

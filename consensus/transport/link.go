@@ -12,28 +12,38 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// ErrNotSent means that a request did not leave this node, so that the peer
+// ErrNotSent means that a request did not leave this node whole, so that the peer
 // certainly did nothing. Any other error leaves that open.
 var ErrNotSent = errors.New("request was not sent")
 
-// errLost means that the connection ended before the answer came.
-var errLost = errors.New("the connection ended before the answer came")
+// ErrNoAnswer means that a request may have reached the peer, whose answer did not
+// come.
+var ErrNoAnswer = errors.New("no answer to the request")
 
 const (
-	// What may wait to be written to one peer; more is not sent.
-	maxQueuedRequestBytes = 64 << 20
+	// What may wait to be written to one peer, or for its answer; more is not sent.
+	// One request may exceed the bytes.
+	maxQueuedBytes = 64 << 20
+	maxRequests    = 1 << 14
 	// A peer that owes an answer for this long loses the connection.
 	replyTimeout = 15 * time.Second
 	sweepPeriod  = time.Second
 )
 
+var errStopping = errors.New("the node is stopping")
+
 // Go sends a request to a peer, in order with those that were sent to it before.
-// done is called once, with the answer, or with an error that wraps ErrNotSent
-// when the request certainly did not leave this node. It must not block.
+// done is called once, from any goroutine, also before Go returns: with the answer, or
+// with an error that wraps ErrNotSent or ErrNoAnswer. It must not block. The payload
+// must not be changed until then.
 func (p *Port) Go(peer raft.ServerID, kind byte, payload []byte, done func(answer []byte, err error)) {
+	if len(payload) > maxFrameBytes {
+		done(nil, fmt.Errorf("%w: %w: %d bytes, at most %d", ErrNotSent, errFrameTooLarge, len(payload), maxFrameBytes))
+		return
+	}
 	l := p.link(peer)
 	if l == nil {
-		done(nil, fmt.Errorf("%w: the node is stopping", ErrNotSent))
+		done(nil, fmt.Errorf("%w: %w", ErrNotSent, errStopping))
 		return
 	}
 	l.send(&request{kind: kind, payload: payload, done: done})
@@ -60,6 +70,7 @@ type request struct {
 	kind    byte
 	payload []byte
 	done    func([]byte, error)
+	id      uint64
 	sent    time.Time
 }
 
@@ -73,23 +84,28 @@ type link struct {
 
 	mu      sync.Mutex
 	queue   []*request // not handed to the connection yet
-	bytes   int
+	bytes   int        // of the queue's payloads
 	nextID  uint64
-	pending map[uint64]*request // sent, perhaps only in part
+	pending map[uint64]*request // handed to conn, perhaps only in part
 	conn    net.Conn
 	closed  bool
 }
 
 func (l *link) send(r *request) {
 	l.mu.Lock()
-	full := l.closed || len(l.queue) > 0 && l.bytes+len(r.payload) > maxQueuedRequestBytes
-	if !full {
+	var refused error
+	switch {
+	case l.closed:
+		refused = errStopping
+	case len(l.queue)+len(l.pending) >= maxRequests || len(l.queue) > 0 && l.bytes+len(r.payload) > maxQueuedBytes:
+		refused = fmt.Errorf("too much waits for %s", l.peer)
+	default:
 		l.queue = append(l.queue, r)
 		l.bytes += len(r.payload)
 	}
 	l.mu.Unlock()
-	if full {
-		r.done(nil, fmt.Errorf("%w: too much waits for %s", ErrNotSent, l.peer))
+	if refused != nil {
+		r.done(nil, fmt.Errorf("%w: %w", ErrNotSent, refused))
 		return
 	}
 	l.signal()
@@ -102,7 +118,7 @@ func (l *link) signal() {
 	}
 }
 
-// close ends the connection; what was not sent is answered as such.
+// close ends the link; every request is answered when it returns.
 func (l *link) close() {
 	l.mu.Lock()
 	l.closed = true
@@ -112,91 +128,109 @@ func (l *link) close() {
 		_ = conn.Close()
 	}
 	l.running.Wait()
-	l.failQueued(errors.New("the node is stopping"))
-	l.lose(conn, errLost)
+	l.failQueued(errStopping)
+	l.lose(conn, errStopping)
 }
 
 func (l *link) run() {
 	defer l.running.Done()
 	sweep := time.NewTicker(sweepPeriod)
 	defer sweep.Stop()
-	var w *bufio.Writer
+	var w frameWriter
 	for {
 		select {
 		case <-l.wake:
 		case now := <-sweep.C:
 			l.dropSilent(now)
 			continue
-		case <-l.port.stop:
+		case <-l.port.lifetime.Done():
 			return
 		}
-		conn, fresh, err := l.connection()
+		conn, err := l.connection()
 		if err != nil {
 			l.failQueued(err)
 			continue
 		}
-		if fresh {
-			w = bufio.NewWriterSize(conn, 64<<10)
+		if w.conn != conn {
+			w = frameWriter{conn: conn}
 		}
-		if err := writeFrames(conn, w, l.take(conn)); err != nil {
+		requests, frames := l.take(conn)
+		if whole, err := w.write(frames); err != nil {
+			l.unsend(requests[whole:], err)
 			l.lose(conn, err)
 		}
 	}
 }
 
-// connection returns the open connection, or a fresh one.
-func (l *link) connection() (conn net.Conn, fresh bool, err error) {
+// connection returns the open connection, or makes one.
+func (l *link) connection() (net.Conn, error) {
 	l.mu.Lock()
-	conn = l.conn
+	conn := l.conn
 	l.mu.Unlock()
 	if conn != nil {
-		return conn, false, nil
+		return conn, nil
 	}
-	address, err := l.port.ServerAddr(l.peer)
-	if err != nil {
-		return nil, false, err
+	address := l.port.cfg.Resolve(l.peer)
+	if address == "" {
+		return nil, fmt.Errorf("no address of %s is known", l.peer)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout) // the link's own life
+	ctx, cancel := context.WithTimeout(l.port.lifetime, dialTimeout)
 	defer cancel()
-	if conn, err = l.port.dial(ctx, string(address), forForward); err != nil {
-		return nil, false, err
+	conn, err := l.port.dial(ctx, address, forForward)
+	if err != nil {
+		return nil, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return nil, false, errors.Join(net.ErrClosed, conn.Close())
+		return nil, errors.Join(errStopping, conn.Close())
 	}
 	l.conn = conn
 	l.running.Add(1)
 	go l.read(conn)
-	return conn, true, nil
+	return conn, nil
 }
 
-// take moves what is queued to pending. From here on it counts as sent. It takes
-// nothing when the connection was lost in the meantime.
-func (l *link) take(conn net.Conn) []frame {
+// take moves what is queued to pending, to be written to conn. If conn was lost
+// meanwhile the queue stays for the next one.
+func (l *link) take(conn net.Conn) ([]*request, []frame) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.conn != conn {
 		l.signal()
-		return nil
+		return nil, nil
 	}
-	frames := make([]frame, 0, len(l.queue))
-	now := time.Now()
-	for _, r := range l.queue {
+	requests, now := l.queue, time.Now()
+	frames := make([]frame, len(requests))
+	for i, r := range requests {
 		l.nextID++
-		r.sent = now
-		l.pending[l.nextID] = r
-		frames = append(frames, frame{id: l.nextID, kind: r.kind, payload: r.payload})
-		r.payload = nil
+		r.id, r.sent = l.nextID, now
+		l.pending[r.id] = r
+		frames[i] = frame{id: r.id, kind: r.kind, payload: r.payload}
 	}
 	l.queue, l.bytes = nil, 0
-	return frames
+	return requests, frames
+}
+
+// unsend answers requests that did not leave this node whole.
+func (l *link) unsend(requests []*request, why error) {
+	var unsent []*request
+	l.mu.Lock()
+	for _, r := range requests {
+		if l.pending[r.id] == r { // else the connection was lost, and r answered, meanwhile
+			delete(l.pending, r.id)
+			unsent = append(unsent, r)
+		}
+	}
+	l.mu.Unlock()
+	for _, r := range unsent {
+		r.done(nil, fmt.Errorf("%w: %w", ErrNotSent, why))
+	}
 }
 
 func (l *link) read(conn net.Conn) {
 	defer l.running.Done()
-	r := bufio.NewReaderSize(conn, 64<<10)
+	r := bufio.NewReaderSize(conn, readBufferBytes)
 	for {
 		f, err := readFrame(r)
 		if err != nil {
@@ -227,7 +261,7 @@ func (l *link) lose(conn net.Conn, why error) {
 	}
 	l.mu.Unlock()
 	for _, r := range lost {
-		r.done(nil, fmt.Errorf("%w: %v", errLost, why))
+		r.done(nil, fmt.Errorf("%w: %w", ErrNoAnswer, why))
 	}
 }
 
@@ -238,7 +272,7 @@ func (l *link) failQueued(why error) {
 	l.queue, l.bytes = nil, 0
 	l.mu.Unlock()
 	for _, r := range queue {
-		r.done(nil, fmt.Errorf("%w: %v", ErrNotSent, why))
+		r.done(nil, fmt.Errorf("%w: %w", ErrNotSent, why))
 	}
 }
 
@@ -251,6 +285,6 @@ func (l *link) dropSilent(now time.Time) {
 	}
 	l.mu.Unlock()
 	if silent {
-		l.lose(conn, fmt.Errorf("no answer for %v", replyTimeout))
+		l.lose(conn, fmt.Errorf("%s was silent for %v", l.peer, replyTimeout))
 	}
 }

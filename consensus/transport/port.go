@@ -91,7 +91,8 @@ type Port struct {
 	lifetime context.Context
 	end      context.CancelFunc
 	once     sync.Once
-	done     sync.WaitGroup
+	done     sync.WaitGroup // the port's own goroutines
+	served   sync.WaitGroup // connections that Raft has, or will be given
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{} // open; nil once the port is closed
@@ -161,6 +162,8 @@ func (p *Port) Close() error {
 		}
 		err = errors.Join(err, p.raft.Close())
 		p.done.Wait()
+		stream{p}.drain()
+		p.served.Wait()
 	})
 	return err
 }
@@ -228,12 +231,12 @@ func (p *Port) greet(raw net.Conn) {
 	}
 	switch purpose {
 	case forRaft:
-		p.done.Add(1) // until Raft closes it
+		p.served.Add(1)
+		called := &calledConn{Conn: conn, closed: func() { p.forget(raw); p.served.Done() }}
 		select {
-		case p.accepted <- &calledConn{Conn: conn, closed: func() { p.forget(raw); p.done.Done() }}:
+		case p.accepted <- called:
 		case <-p.lifetime.Done():
-			p.done.Done()
-			p.drop(raw)
+			_ = called.Close()
 		}
 		return
 	case forHello:
@@ -286,7 +289,6 @@ func (s stream) Accept() (net.Conn, error) {
 	case conn := <-s.port.accepted:
 		return conn, nil
 	case <-s.port.lifetime.Done():
-		s.drain()
 		return nil, net.ErrClosed
 	}
 }

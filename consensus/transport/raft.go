@@ -23,7 +23,7 @@ type Inner interface {
 type Raft struct {
 	Inner
 	rounds *Rounds
-	state  State
+	hearts *heartbeats
 	spool  *spool
 	queue  chan raft.RPC
 	stop   chan struct{}
@@ -41,14 +41,16 @@ var (
 // WrapRaft wraps an inner transport, whose Consumer it reads from now on.
 // Received snapshots are spooled to a file in stagingDir.
 func WrapRaft(inner Inner, rounds *Rounds, state State, stagingDir string) *Raft {
+	queue := make(chan raft.RPC, rpcQueue)
 	t := &Raft{
 		Inner:  inner,
 		rounds: rounds,
-		state:  state,
+		hearts: newHeartbeats(state, queue),
 		spool:  newSpool(stagingDir),
-		queue:  make(chan raft.RPC, rpcQueue),
+		queue:  queue,
 		stop:   make(chan struct{}),
 	}
+	inner.SetHeartbeatHandler(t.hearts.handle)
 	t.done.Add(1)
 	go t.pump()
 	return t
@@ -58,7 +60,7 @@ func WrapRaft(inner Inner, rounds *Rounds, state State, stagingDir string) *Raft
 func (t *Raft) Consumer() <-chan raft.RPC { return t.queue }
 
 // pump moves calls to Raft's queue; a snapshot is spooled on its way, beside the
-// others.
+// others. An inner transport without a fast path for heartbeats sends them here too.
 func (t *Raft) pump() {
 	defer t.done.Done()
 	for {
@@ -70,6 +72,10 @@ func (t *Raft) pump() {
 					defer t.done.Done()
 					t.receive(rpc, req)
 				}()
+				continue
+			}
+			if isHeartbeat(rpc) {
+				t.hearts.handle(rpc)
 				continue
 			}
 			if !t.enqueue(rpc) {
@@ -95,11 +101,9 @@ func (t *Raft) enqueue(rpc raft.RPC) bool {
 // of the connection. The inner transport reads nothing from the connection until
 // the call is answered.
 func (t *Raft) receive(rpc raft.RPC, req *raft.InstallSnapshotRequest) {
-	file, err := t.spool.take(rpc.Reader, req.Size, t.stop)
+	file, err := t.spool.take(rpc.Reader, req)
 	if err != nil {
-		// The rest of the stream stays unread, so the connection is of no more
-		// use; its sender closes it after every snapshot.
-		rpc.Respond(&raft.InstallSnapshotResponse{}, err)
+		rpc.Respond(nil, err)
 		return
 	}
 	defer t.spool.release(file)
@@ -116,19 +120,14 @@ func (t *Raft) receive(rpc raft.RPC, req *raft.InstallSnapshotRequest) {
 	}
 }
 
-// SetHeartbeatHandler implements raft.Transport. Raft's own handler is not used.
-func (t *Raft) SetHeartbeatHandler(cb func(raft.RPC)) {
-	if cb == nil {
-		t.Inner.SetHeartbeatHandler(nil)
-		return
-	}
-	t.Inner.SetHeartbeatHandler(heartbeats{state: t.state, queue: t.queue}.handle)
-}
+// SetHeartbeatHandler implements raft.Transport. Raft's own handler is not used, see
+// heartbeats.
+func (t *Raft) SetHeartbeatHandler(func(raft.RPC)) {}
 
 // AppendEntries implements raft.Transport: both heartbeats and replication pass
 // here.
 func (t *Raft) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
-	round := t.rounds.sending()
+	round := t.rounds.sending(args)
 	if err := t.Inner.AppendEntries(id, target, args, resp); err != nil {
 		return err
 	}

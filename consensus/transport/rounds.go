@@ -14,11 +14,18 @@ import (
 // round before it is sent. When it is answered in the term that it was sent in,
 // its receiver still held that term after the round began. A refusal because of
 // a log mismatch counts: it too acknowledges the term.
+//
+// Once something was sent in a newer term, answers in older ones do not count:
+// what a former leadership of this node still sends, to a follower that has not
+// heard of the newer term, says nothing about the newer one. So a round must begin
+// after this node has sent something in its term; a leader that has had a command
+// of its own committed has.
 type Rounds struct {
 	mu      sync.Mutex
 	current uint64
+	term    uint64 // newest that something was sent in
 	acks    map[raft.ServerID]ack
-	changed chan struct{}
+	changed chan struct{} // nil: nobody asked for it since it was closed
 }
 
 type ack struct {
@@ -28,7 +35,7 @@ type ack struct {
 
 // NewRounds returns Rounds in which nothing was sent.
 func NewRounds() *Rounds {
-	return &Rounds{acks: map[raft.ServerID]ack{}, changed: make(chan struct{})}
+	return &Rounds{acks: map[raft.ServerID]ack{}}
 }
 
 // Begin starts a round: what is sent from now on belongs to it or a later one.
@@ -59,13 +66,17 @@ func (r *Rounds) LastAck(id raft.ServerID) time.Time {
 func (r *Rounds) Changed() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.changed == nil {
+		r.changed = make(chan struct{})
+	}
 	return r.changed
 }
 
 // sending returns the round that a message about to be sent belongs to.
-func (r *Rounds) sending() uint64 {
+func (r *Rounds) sending(req *raft.AppendEntriesRequest) uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.term = max(r.term, req.Term)
 	return r.current
 }
 
@@ -76,10 +87,13 @@ func (r *Rounds) answered(id raft.ServerID, round uint64, req *raft.AppendEntrie
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if req.Term != r.term {
+		return
+	}
 	last := r.acks[id]
 	r.acks[id] = ack{max(round, last.round), time.Now()}
-	if round > last.round {
+	if round > last.round && r.changed != nil {
 		close(r.changed)
-		r.changed = make(chan struct{})
+		r.changed = nil
 	}
 }

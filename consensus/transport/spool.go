@@ -5,19 +5,24 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
+
+	"github.com/hashicorp/raft"
 )
 
-// A snapshot whose next bytes do not come for this long is given up, so that a
-// dead sender does not hold the only place for the next one.
-const spoolIdle = 10 * time.Second
+// maxSnapshotBytes is the largest snapshot that is received: a size beyond it is not
+// one.
+const maxSnapshotBytes = 1 << 42
 
 var (
 	errSpoolBusy = errors.New("another snapshot is being received")
-	errSpoolIdle = fmt.Errorf("no bytes of the snapshot for %v", spoolIdle)
+	errSpoolSize = errors.New("no snapshot has this size")
 )
 
-// spool receives snapshots into files, one at a time.
+// spool receives snapshots into files, one at a time: Raft would read them from the
+// connection on its main loop, which neither votes nor appends meanwhile.
+//
+// The files are not synced. What Raft makes of one is, and a file that is left by a
+// crash is a leftover in the staging directory.
 type spool struct {
 	dir   string
 	place chan struct{} // holds one token while a snapshot is here
@@ -25,64 +30,42 @@ type spool struct {
 
 func newSpool(dir string) *spool { return &spool{dir: dir, place: make(chan struct{}, 1)} }
 
-// take reads size bytes into a file and returns it at its beginning. The caller
-// releases it.
-func (s *spool) take(r io.Reader, size int64, stop <-chan struct{}) (*os.File, error) {
+// take reads the snapshot into a file and returns it at its beginning. The caller
+// releases it. After an error the stream was read to its end, or is broken: raft's
+// transport goes on reading where it stands, and would take the rest for calls.
+//
+// A sender that falls silent is noticed by its connection (calledConn).
+func (s *spool) take(r io.Reader, req *raft.InstallSnapshotRequest) (file *os.File, err error) {
+	defer func() {
+		if err != nil {
+			_, _ = io.Copy(io.Discard, r)
+		}
+	}()
+	if req.Size < 0 || req.Size > maxSnapshotBytes {
+		return nil, fmt.Errorf("%w: %d bytes", errSpoolSize, req.Size)
+	}
 	select {
 	case s.place <- struct{}{}:
 	default:
 		return nil, errSpoolBusy
 	}
-	file, err := os.CreateTemp(s.dir, "spool-")
+	file, err = os.CreateTemp(s.dir, "spool-")
 	if err != nil {
 		<-s.place
 		return nil, fmt.Errorf("create spool file: %w", err)
 	}
-	done := make(chan error, 1)
-	progress := make(chan struct{}, 1)
-	go func() { done <- copyExactly(file, &reporter{r: r, progress: progress}, size) }()
-	if err := s.watch(done, progress, stop); err != nil {
+	n, err := io.Copy(file, io.LimitReader(r, req.Size))
+	if err == nil && n != req.Size {
+		err = io.ErrUnexpectedEOF
+	}
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
 		s.release(file)
 		return nil, fmt.Errorf("spool snapshot: %w", err)
 	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		s.release(file)
-		return nil, fmt.Errorf("rewind spool file: %w", err)
-	}
 	return file, nil
-}
-
-func copyExactly(w io.Writer, r io.Reader, size int64) error {
-	n, err := io.Copy(w, io.LimitReader(r, size))
-	if err == nil && n != size {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
-// watch waits for the copy to end. A read of a connection cannot be interrupted
-// from here: when the bytes stop coming, the place is given to the next snapshot
-// at once, but watch returns only when the connection has ended too, since
-// nobody else may read it before.
-func (s *spool) watch(done <-chan error, progress, stop <-chan struct{}) error {
-	idle := time.NewTimer(spoolIdle)
-	defer idle.Stop()
-	for {
-		select {
-		case err := <-done:
-			return err
-		case <-progress:
-			idle.Reset(spoolIdle)
-		case <-idle.C:
-			<-s.place
-			err := <-done
-			s.place <- struct{}{} // release takes it back
-			return errors.Join(errSpoolIdle, err)
-		case <-stop:
-			<-done // Close ends the connection
-			return os.ErrClosed
-		}
-	}
 }
 
 // release removes the file and makes room for the next snapshot.
@@ -90,21 +73,4 @@ func (s *spool) release(file *os.File) {
 	_ = file.Close()
 	_ = os.Remove(file.Name()) // a leftover goes with the next start
 	<-s.place
-}
-
-// reporter tells of each read that brought something.
-type reporter struct {
-	r        io.Reader
-	progress chan<- struct{}
-}
-
-func (r *reporter) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	if n > 0 {
-		select {
-		case r.progress <- struct{}{}:
-		default:
-		}
-	}
-	return n, err
 }
