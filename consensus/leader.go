@@ -47,8 +47,14 @@ func (n *Node) watchLeadership(r *raft.Raft) {
 // state machine, and raft.AppliedIndex counts what is queued for it.)
 func (n *Node) establish(r *raft.Raft) {
 	for r.State() == raft.Leader {
-		commit := LeadCommit(string(n.serverID), n.proposedEpoch, 0)
-		err := r.Apply(EncodeEntry(n.stamp(), [][]byte{commit}), enqueueTimeout).Error()
+		header, commits := n.stamp(), [][]byte{LeadCommit(string(n.serverID), n.proposedEpoch, 0)}
+		if header.Epoch.IsZero() {
+			// The first leader of all also brings the settings. If another's epoch
+			// got in before, these belong to no epoch and are refused.
+			header.Epoch = n.proposedEpoch
+			commits = append(commits, n.firstSettings()...)
+		}
+		err := r.Apply(EncodeEntry(header, commits), enqueueTimeout).Error()
 		if err == nil {
 			n.proposer.setOpen(true)
 			return
@@ -62,6 +68,14 @@ func (n *Node) establish(r *raft.Raft) {
 			return
 		}
 	}
+}
+
+// firstSettings are the replicated settings with which a cluster begins.
+func (n *Node) firstSettings() [][]byte {
+	if n.cfg.Window == 0 {
+		return nil
+	}
+	return [][]byte{SettingCommit(SettingWindow, n.cfg.Window, 0)}
 }
 
 // stamp returns the header of the next entry. Nodes agree on time by what the
