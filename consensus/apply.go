@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime/debug"
 
 	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/store"
@@ -14,14 +15,14 @@ import (
 // and has no outcomes. The entry is kept, for its events' bytes, until they are
 // flushed; the caller must not change it.
 //
-// An error is the node's end: it wraps ErrUndecodable, store.ErrCorrupt, or is
-// one of storage. The core then refuses everything, and what was not published
-// is lost, to be applied again from the log.
+// An error is the node's end: it wraps ErrUndecodable, ErrPanic, store.ErrCorrupt,
+// or is one of storage. The core then refuses everything, and what was not
+// published is lost, to be applied again from the log.
 func (c *Core) Apply(index, term uint64, entry []byte) ([]Outcome, error) {
 	if c.err != nil || index <= c.meta.Index {
 		return nil, c.err
 	}
-	outcomes, err := c.applyEntry(entry)
+	outcomes, err := c.guardedEntry(entry)
 	if err != nil {
 		c.err = fmt.Errorf("apply entry %d: %w", index, err)
 		return nil, c.err
@@ -44,6 +45,19 @@ func (c *Core) ApplyConfiguration(index, term uint64, configuration []byte) erro
 func (c *Core) advance(index, term uint64) {
 	c.meta.Index, c.meta.Term = index, term
 	c.changed = true
+}
+
+// ErrPanic says that applying an entry broke an invariant. It is an error, since
+// Raft would answer the caller of a goroutine that panics that all is well.
+var ErrPanic = errors.New("apply panicked")
+
+func (c *Core) guardedEntry(b []byte) (outcomes []Outcome, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v\n%s", ErrPanic, r, debug.Stack())
+		}
+	}()
+	return c.applyEntry(b)
 }
 
 func (c *Core) applyEntry(b []byte) ([]Outcome, error) {

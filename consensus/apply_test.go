@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/edri-io/edri/api/edriv1"
@@ -245,6 +246,52 @@ func TestOnlyWhatIsPublishedIsSeen(t *testing.T) {
 	if err != nil || len(list) != 1 || old.Journal().Last() != 1 || old.Mark.Last != 1 {
 		t.Errorf("the old view has streams %v, ends at %d, error %v", list, old.Journal().Last(), err)
 	}
+}
+
+// A view's state and journal are of the same Publish, whatever goes on.
+func TestViewsAreConsistentWhileEntriesAreApplied(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 2 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				v := h.core.View()
+				list, _, err := v.Streams("", "", 10)
+				sum := event.Position(0)
+				for _, s := range list {
+					sum += event.Position(s.Revision)
+				}
+				if last := v.Journal().Last(); err != nil || sum != last || v.Mark.Last != last {
+					t.Errorf("%d events in streams, %d in the journal, mark at %d, error %v", sum, last, v.Mark.Last, err)
+				}
+				v.Close()
+			}
+		})
+	}
+	var flushes sync.WaitGroup
+	for i := range 300 {
+		h.one(alone(add("a", fmt.Sprint(i)), add(fmt.Sprint(i%5), fmt.Sprint("b", i))))
+		if i%20 == 0 {
+			flushes.Wait()
+			if f := h.core.Freeze(); f != nil {
+				flushes.Go(func() {
+					if err := f.Run(); err != nil {
+						t.Errorf("flush: %v", err)
+					}
+				})
+			}
+		}
+	}
+	flushes.Wait()
+	close(done)
+	readers.Wait()
 }
 
 func TestFlushMakesDurable(t *testing.T) {

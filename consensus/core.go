@@ -26,6 +26,9 @@ const (
 // DefaultSegmentBytes is when a segment of the journal is full.
 const DefaultSegmentBytes = 256 << 20
 
+// maxBatchRecords bounds the memory for records that is used again.
+const maxBatchRecords = 4096
+
 const (
 	tableMeta         = "meta"
 	tableStreams      = "streams"
@@ -195,7 +198,10 @@ func (c *Core) Publish() {
 	}
 	c.published.Store(&meta)
 	c.publishing.Unlock()
-	c.batch = nil
+	clear(c.batch) // their memory is the journal's now
+	if c.batch = c.batch[:0]; cap(c.batch) > maxBatchRecords {
+		c.batch = nil
+	}
 }
 
 // writeRows writes the rows of what entries changed in memory.

@@ -33,7 +33,9 @@
 //  2. Session. Unknown: session_expired. Sequences up to the last executed one
 //     are repeats and get the kept result, byte for byte; a sequence whose result
 //     is no longer kept is outcome_unknown; a range that overlaps what was
-//     executed is invalid; a gap is unavailable. None of these is consumed.
+//     executed is invalid; a gap is unavailable. None of these is consumed, but
+//     all of them count as use of the session, and drop the results up to
+//     acked_through.
 //  3. Each operation in order. An append looks for its (source, id) first, so
 //     that a duplicate is a success even where `expected` would fail, then at
 //     `expected`.

@@ -4,11 +4,9 @@ import (
 	"fmt"
 
 	"github.com/edri-io/edri/event"
-	"github.com/edri-io/edri/store"
 )
 
-// load reads the state into memory. What cannot be decoded is corruption: the
-// rows' checksums hold, so another program wrote them or an older bug.
+// load reads the state into memory.
 func (c *Core) load() error {
 	c.heads.byName = map[string]*head{}
 	c.sessions.byID = map[uint64]*session{}
@@ -32,10 +30,8 @@ func (c *Core) loadMeta() error {
 		c.meta = Meta{Floor: 1, Trimmed: 1}
 		return nil
 	}
-	if c.meta, err = decodeMeta(row); err != nil {
-		return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
-	}
-	return nil
+	c.meta, err = decodeMeta(row)
+	return err
 }
 
 func (c *Core) loadSessions() error {
@@ -43,11 +39,11 @@ func (c *Core) loadSessions() error {
 	defer it.Close()
 	for it.Next() {
 		if len(it.Key()) != 8 {
-			return fmt.Errorf("%w: a session's key has %d bytes", store.ErrCorrupt, len(it.Key()))
+			return fmt.Errorf("%w: a session's key has %d bytes", errRow, len(it.Key()))
 		}
 		s, err := decodeSession(be64(it.Key()), it.Value())
 		if err != nil {
-			return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+			return err
 		}
 		c.sessions.add(s)
 	}
@@ -67,18 +63,19 @@ func (c *Core) loadWindow() error {
 	}
 	if row != nil {
 		if len(row) != 8 || be64(row) < 1 || be64(row) > MaxWindow {
-			return fmt.Errorf("%w: setting %s: %x", store.ErrCorrupt, SettingWindow, row)
+			return fmt.Errorf("%w: setting %s: %x", errRow, SettingWindow, row)
 		}
 		size = be64(row)
 	}
 	c.window.reset(size, c.meta.Floor)
+	c.window.reindex(indexFor(uint64(c.meta.Mark.Last) + 1 - c.meta.Floor))
 	next, last := c.meta.Trimmed, uint64(c.meta.Mark.Last)
 	it := c.tx.Scan(c.tables.fingerprints, nil, nil, false)
 	defer it.Close()
 	for it.Next() {
 		key, value := it.Key(), it.Value()
 		if len(key) != 8 || be64(key) != next || len(value) == 0 || len(value)%fingerprintBytes != 0 {
-			return fmt.Errorf("%w: fingerprints at key %x, want %d", store.ErrCorrupt, key, next)
+			return fmt.Errorf("%w: fingerprints at key %x, want %d", errRow, key, next)
 		}
 		for ; len(value) > 0; value = value[fingerprintBytes:] {
 			if next >= c.meta.Floor {
@@ -92,7 +89,7 @@ func (c *Core) loadWindow() error {
 		return fmt.Errorf("read fingerprints: %w", err)
 	}
 	if next != last+1 {
-		return fmt.Errorf("%w: fingerprints end at %d, the journal at %d", store.ErrCorrupt, next-1, last)
+		return fmt.Errorf("%w: fingerprints end at %d, the journal at %d", errRow, next-1, last)
 	}
 	return nil
 }

@@ -65,10 +65,11 @@ func decodeMeta(b []byte) (Meta, error) {
 		return Meta{}, fmt.Errorf("%w: meta: leader", errRow)
 	}
 	m.Leader = string(rest[:size])
-	var err error
-	if m.Mark, err = log.ParseMark(rest[size:]); err != nil {
+	mark, err := log.ParseMark(rest[size:])
+	if err != nil {
 		return Meta{}, fmt.Errorf("%w: meta: %w", errRow, err)
 	}
+	m.Mark = mark
 	if m.Floor == 0 || m.Trimmed > m.Floor || m.Floor > uint64(m.Mark.Last)+1 {
 		return Meta{}, fmt.Errorf("%w: meta: window %d-%d, rows from %d", errRow, m.Floor, m.Mark.Last, m.Trimmed)
 	}

@@ -134,6 +134,18 @@ func TestBrokenStateMachineStopsTheCore(t *testing.T) {
 	}
 }
 
+func TestPanicOfStateMachineIsAnError(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, registers{})
+	commit := h.seal(alone(register(16, ""))) // puts a row with an empty key
+	if _, err := h.try(commit); !errors.Is(err, consensus.ErrPanic) {
+		t.Fatalf("got error %v", err)
+	}
+	if _, err := h.try(commit); !errors.Is(err, consensus.ErrPanic) {
+		t.Errorf("the next entry: got error %v", err)
+	}
+}
+
 func TestOperationOfNoMachineStopsTheCore(t *testing.T) {
 	t.Parallel()
 	with, without := newHarness(t, registers{}), newHarness(t)

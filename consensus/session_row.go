@@ -2,8 +2,9 @@ package consensus
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
+
+	"github.com/edri-io/edri/store"
 )
 
 const (
@@ -11,7 +12,9 @@ const (
 	sessionRowFixed   = 17
 )
 
-var errRow = errors.New("row cannot be decoded")
+// errRow says that a row whose checksum holds makes no sense: an older bug or
+// another program wrote it.
+var errRow = fmt.Errorf("%w: row cannot be decoded", store.ErrCorrupt)
 
 // appendRow appends the row of a session.
 //

@@ -68,7 +68,7 @@ func decodeConfiguration(row []byte) (uint64, []byte, error) {
 		return 0, nil, nil
 	}
 	if len(row) < 8 {
-		return 0, nil, fmt.Errorf("%w: configuration of %d bytes", store.ErrCorrupt, len(row))
+		return 0, nil, fmt.Errorf("%w: configuration of %d bytes", errRow, len(row))
 	}
 	return be64(row), bytes.Clone(row[8:]), nil
 }
@@ -95,7 +95,7 @@ func (v *View) Streams(prefix, after string, limit int) (list []StreamHead, more
 		}
 		h := StreamHead{Name: string(it.Key())}
 		if h.Revision, h.Position, err = decodeHead(it.Value()); err != nil {
-			return nil, false, fmt.Errorf("%w: stream %q: %w", store.ErrCorrupt, h.Name, err)
+			return nil, false, fmt.Errorf("read stream %q: %w", h.Name, err)
 		}
 		list = append(list, h)
 	}
@@ -148,7 +148,7 @@ func (v *View) IdleSessions(before int64, limit int) ([]IdleSession, error) {
 	for len(list) < limit && it.Next() {
 		s, _, err := decodeSessionHead(be64(it.Key()), it.Value())
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+			return nil, err
 		}
 		if s.producer == "" && s.used < before {
 			list = append(list, IdleSession{ID: s.id, Used: s.used})
