@@ -85,9 +85,19 @@ func load(src Sources) (*Effective, error) {
 	}
 	e.Limits.Name = event.MaxNameBytes
 	if p := e.check(); p != nil {
-		return nil, fmt.Errorf("%s (%s): %w", p.setting, e.origins[p.setting], p.err)
+		return nil, fmt.Errorf("%s (%s): %w", p.setting, e.place(p.setting), p.err)
 	}
 	return e, nil
+}
+
+// place says where a setting stands, or where it could.
+func (e *Effective) place(setting string) string {
+	for _, s := range settings {
+		if s.Name == setting && s.Default == "" && e.origins[setting] == "default" {
+			return fmt.Sprintf("--%s, %s or in the file", setting, s.Env())
+		}
+	}
+	return e.origins[setting]
 }
 
 // find returns the value that counts.

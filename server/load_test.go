@@ -200,7 +200,7 @@ func TestRequiredSettingsAreAskedFor(t *testing.T) {
 	for _, name := range []string{"node-id", "data-dir", "peers"} {
 		src := sources(t, "", nil, nil)
 		delete(src.Preset, name)
-		if _, err := Load(src); err == nil || !strings.Contains(err.Error(), name+" (default): is needed") {
+		if _, err := Load(src); err == nil || !strings.Contains(err.Error(), name+" (--"+name+", EDRI_") || !strings.Contains(err.Error(), ": is needed") {
 			t.Errorf("without %s: got %v", name, err)
 		}
 	}

@@ -1,0 +1,222 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/edri-io/edri/consensus"
+)
+
+// How long the parts of a graceful stop may take: together less than stopWithin,
+// after which the process ends as it is. (It may, at any time: that is what the
+// log is for.)
+const (
+	stopWithin     = 4800 * time.Millisecond
+	finishRequests = 1200 * time.Millisecond // what is under way, and streams that were told to end
+	handOver       = 2500 * time.Millisecond // leadership
+)
+
+// Options are what a Server needs besides its configuration.
+type Options struct {
+	// Logger gets all the node says. Default: discarded.
+	Logger *slog.Logger
+	// Exit ends the process when the node cannot trust its storage any more; it
+	// must not return. Required.
+	Exit func(code int)
+}
+
+// Server is a node with its API.
+type Server struct {
+	cfg    Config
+	logger *slog.Logger
+
+	node       *consensus.Node
+	port       net.Listener
+	http       *http.Server
+	endStreams context.CancelFunc // also makes the node say that it is not ready
+
+	started atomic.Bool
+	failed  sync.Once
+	tasks   sync.WaitGroup
+}
+
+// New opens the ports and the data directory. Close or Run must follow.
+func New(cfg Config, opts Options) (*Server, error) {
+	if opts.Exit == nil {
+		return nil, errors.New("server: Options.Exit is required")
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, logger: opts.Logger}
+	// The port first: a second start of the same node fails here, with the data
+	// directory untouched.
+	port, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("open the API's port: %w", err)
+	}
+	s.port = port
+	s.cfg.Listen = port.Addr().String() // with the port that 0 stood for
+	if s.node, err = consensus.Open(s.nodeConfig(opts.Exit)); err != nil {
+		return nil, errors.Join(fmt.Errorf("open node: %w", err), port.Close())
+	}
+	if err := s.openHTTP(opts.Exit); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), handOver)
+		defer cancel()
+		return nil, errors.Join(err, s.node.Close(ctx), port.Close())
+	}
+	return s, nil
+}
+
+func (s *Server) nodeConfig(exit func(int)) consensus.Config {
+	c := s.cfg
+	peers := make([]consensus.Peer, len(c.Peers))
+	for i, p := range c.Peers {
+		peers[i] = consensus.Peer{Name: p.ID, Address: p.Address}
+	}
+	return consensus.Config{
+		Name: c.NodeID, Dir: c.DataDir, Peers: peers,
+		RaftListen: c.RaftListen, RaftAdvertise: c.raftAddress(), APIURL: c.APIURL(),
+		Limits:        c.Limits,
+		FlushInterval: c.FlushInterval, SegmentBytes: c.SegmentBytes, Window: c.DedupWindow, SessionTTL: c.SessionTTL,
+		SnapshotLogBytes: c.SnapshotLogBytes, TrailingLogBytes: c.TrailingLogBytes,
+		HeartbeatTimeout: c.HeartbeatTimeout, ElectionTimeout: c.ElectionTimeout, LeaseTimeout: c.LeaseTimeout,
+		Fatal:      func(code int, err error) { s.fatal(exit, code, err) },
+		Logger:     s.logger,
+		RaftLogger: raftLogger(s.logger),
+	}
+}
+
+// fatal ends the process: the node can no longer trust what it has stored.
+func (s *Server) fatal(exit func(int), code int, err error) {
+	s.failed.Do(func() {
+		s.logger.Error("node stops at once", "exit_code", code, "error", err)
+		exit(code)
+	})
+}
+
+// URL is where the API listens.
+func (s *Server) URL() string { return "http://" + s.cfg.Listen }
+
+// Node is the node itself.
+func (s *Server) Node() *consensus.Node { return s.node }
+
+// Run serves until ctx ends, then stops gracefully. It may be called once.
+func (s *Server) Run(ctx context.Context) error {
+	if s.started.Swap(true) {
+		return errors.New("server: Run was called before")
+	}
+	if s.cfg.Insecure {
+		s.logger.Warn("nothing is encrypted or authenticated (insecure)")
+	}
+	s.logger.Info("node runs", "node_id", s.cfg.NodeID, "server_id", s.node.ServerID(), "data_dir", s.cfg.DataDir,
+		"api", s.cfg.APIURL(), "raft", s.cfg.raftAddress(), "version", ReadBuild().Version)
+	failed := make(chan error, 1)
+	s.tasks.Go(func() {
+		if err := s.http.Serve(s.port); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("serve the API: %w", err)
+		}
+	})
+	watched, stopWatching := context.WithCancel(ctx)
+	s.tasks.Go(func() { s.watchReady(watched) })
+	var err error
+	select {
+	case <-ctx.Done():
+		s.logger.Info("node stops", "reason", context.Cause(ctx))
+	case err = <-failed:
+		s.logger.Error("API failed", "error", err)
+	}
+	stopWatching()
+	return errors.Join(err, s.stop())
+}
+
+// Close releases what New opened. It is for a server that is not run.
+func (s *Server) Close() error {
+	if s.started.Swap(true) {
+		return nil
+	}
+	return errors.Join(s.stop(), ignoreClosed(s.port.Close()))
+}
+
+// ErrStopTooSlow says that the graceful stop took too long and was left.
+var ErrStopTooSlow = errors.New("graceful stop took too long")
+
+func (s *Server) stop() error {
+	done := make(chan error, 1)
+	go func() { done <- s.stopParts() }()
+	timer := time.NewTimer(stopWithin)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		if err == nil {
+			s.logger.Info("node has stopped")
+		}
+		return err
+	case <-timer.C:
+		return ErrStopTooSlow // and the process ends with its goroutines
+	}
+}
+
+// stopParts ends one part after the other: nobody is sent here any more, nobody
+// is served, the node hands leadership over, writes what it has and closes.
+func (s *Server) stopParts() error {
+	s.endStreams()
+	ctx, cancel := context.WithTimeout(context.Background(), finishRequests)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		s.logger.Warn("requests are cut off", "error", err)
+		err = ignoreClosed(s.http.Close())
+	}
+	s.tasks.Wait()
+	ctx, cancel = context.WithTimeout(context.Background(), handOver)
+	defer cancel()
+	if cerr := s.node.Close(ctx); cerr != nil {
+		err = errors.Join(err, fmt.Errorf("close node: %w", cerr))
+	}
+	return err
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// readyInterval is how often the log is told whether the node is ready.
+const readyInterval = 250 * time.Millisecond
+
+// watchReady logs when the node becomes ready, and when it no longer is.
+func (s *Server) watchReady(ctx context.Context) {
+	ticker := time.NewTicker(readyInterval)
+	defer ticker.Stop()
+	was := false
+	for {
+		err := s.node.Ready()
+		if ready := err == nil; ready != was {
+			was = ready
+			leader, _ := s.node.Leader()
+			if ready {
+				s.logger.Info("node is ready", "leader", leader)
+			} else {
+				s.logger.Warn("node is not ready", "reason", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
