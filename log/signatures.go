@@ -10,13 +10,11 @@ import (
 var hashSeed = maphash.MakeSeed()
 
 // signature stands for the names of one record: hashes, 0 where there is none,
-// and the number of its type. 20 bytes without pointers, compared in order,
-// measured far below posting lists in what they cost to keep and fast enough to
-// search through the few ten thousand records that no run covers yet.
-type signature struct {
-	names [numNames]uint32
-	typ   uint32
-}
+// and last the number of its type. 20 bytes without pointers cost little to keep,
+// and the few ten thousand that no run covers yet are searched from end to end.
+type signature [numNames + 1]uint32
+
+const signatureType = numNames // index of the type's number
 
 // signatures covers the records after base. All slices are only appended to, so
 // that a copy of the struct is a snapshot.
@@ -47,9 +45,9 @@ func (s *signer) add(r *Record) {
 	n := namesOf(r)
 	var g signature
 	for i, name := range n.of {
-		g.names[i] = nameHash(name)
+		g[i] = nameHash(name)
 	}
-	g.typ = s.number(n.typ)
+	g[signatureType] = s.number(n.typ)
 	s.list = append(s.list, g)
 }
 
@@ -70,7 +68,7 @@ func (s *signer) rebase(base event.Position) signer {
 	next := newSigner(base)
 	next.list = make([]signature, 0, len(rest))
 	for _, g := range rest {
-		g.typ = next.number([]byte(s.types[g.typ]))
+		g[signatureType] = next.number([]byte(s.types[g[signatureType]]))
 		next.list = append(next.list, g)
 	}
 	return next
@@ -80,51 +78,60 @@ func (s *signer) rebase(base event.Position) signer {
 // records must be compared as well.
 type scan struct {
 	signatures
-	want    [numNames]uint32 // 0: any
-	types   []bool           // by number, nil: any
-	reverse bool
-	last    event.Position // bounds of what is searched
-	first   event.Position
+	want        signature // hashes, 0: any; the type's stays 0
+	lead        int       // index of a hash that is wanted; -1: only types are
+	allowed     []bool    // types by number, nil: any
+	reverse     bool
+	first, last event.Position // bounds of what is searched
 }
 
 func newScan(s signatures, q *Query, first, last event.Position) *scan {
-	c := &scan{signatures: s, reverse: q.Reverse, first: first, last: last}
+	c := &scan{signatures: s, reverse: q.Reverse, first: first, last: last, lead: -1}
 	for i, name := range q.names() {
-		c.want[i] = nameHash(name)
+		if c.want[i] = nameHash(name); c.want[i] != 0 {
+			c.lead = i
+		}
 	}
 	if q.Type != "" || q.TypePrefix != "" {
-		c.types = make([]bool, len(s.types))
+		c.allowed = make([]bool, len(s.types))
 		for i, typ := range s.types {
-			c.types[i] = i > 0 && q.matchesType(typ)
+			c.allowed[i] = i > 0 && q.matchesType(typ)
 		}
 	}
 	return c
 }
 
 func (c *scan) seek(p event.Position) (event.Position, error) {
+	list := c.list[c.first-c.base-1 : c.last-c.base]
+	i := int(p - c.first)
 	if c.reverse {
-		for ; p >= c.first; p-- {
-			if c.fits(&c.list[p-c.base-1]) {
-				return p, nil
+		for ; i >= 0; i-- {
+			if c.fits(&list[i]) {
+				return c.first + event.Position(i), nil
 			}
 		}
 		return 0, nil
 	}
-	for ; p <= c.last; p++ {
-		if c.fits(&c.list[p-c.base-1]) {
-			return p, nil
+	for ; i < len(list); i++ {
+		if c.fits(&list[i]) {
+			return c.first + event.Position(i), nil
 		}
 	}
 	return 0, nil
 }
 
+// fits is two steps so that the first, which decides nearly always, is inlined.
 func (c *scan) fits(g *signature) bool {
+	return (c.lead < 0 || g[c.lead] == c.want[c.lead]) && c.fitsAll(g)
+}
+
+func (c *scan) fitsAll(g *signature) bool {
 	for i, want := range c.want {
-		if want != 0 && g.names[i] != want {
+		if want != 0 && g[i] != want {
 			return false
 		}
 	}
-	return c.types == nil || c.types[g.typ]
+	return c.allowed == nil || c.allowed[g[signatureType]]
 }
 
 func (c *scan) size() (uint64, error) { return uint64(c.last-c.first) + 1, nil }
