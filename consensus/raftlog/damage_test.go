@@ -269,3 +269,50 @@ func listDir(t *testing.T, dir string) []string {
 	}
 	return names
 }
+
+// The one kind of damage that looks like a torn batch is found after an orderly stop.
+func TestDamagedLastBatchWithZerosIsNoticedAfterClose(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cfg := Config{SegmentBytes: minSegmentBytes}
+	l := mustOpen(t, dir, cfg)
+	mustStore(t, l, 1, 3, 100)
+	last := &raft.Log{Index: 4, Term: 1, Data: append([]byte("the last words"), make([]byte, 4096)...)}
+	if err := l.StoreLog(last); err != nil {
+		t.Fatal(err)
+	}
+	killed := copyDir(t, dir)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	flipInFiles(t, dir, last.Data[:14])
+	if _, err := Open(dir, cfg); !errors.Is(err, ErrCorrupt) {
+		t.Fatalf("closed: got %v, want ErrCorrupt", err)
+	}
+	// After a kill it cannot be told; see judgeRest.
+	flipInFiles(t, killed, last.Data[:14])
+	wantEntries(t, mustOpen(t, killed, cfg), 1, 3, 100)
+}
+
+func TestEntriesKeepTheirBytes(t *testing.T) {
+	t.Parallel()
+	l := mustOpen(t, t.TempDir(), Config{SegmentBytes: minSegmentBytes})
+	for i := range uint64(30) {
+		mustStore(t, l, 1+3*i, 3, damageEntryBytes)
+	}
+	mustStore(t, l, 91, 1, 100_000)
+	got := make([]raft.Log, 91)
+	for i := range got {
+		if err := l.GetLog(uint64(i+1), &got[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range got[:90] {
+		if !equalEntries(&got[i], entry(uint64(i+1), damageEntryBytes)) {
+			t.Fatalf("entry %d changed while others were read", i+1)
+		}
+	}
+	if !equalEntries(&got[90], entry(91, 100_000)) {
+		t.Fatal("the large entry changed")
+	}
+}

@@ -12,10 +12,11 @@ import (
 //
 // Raft's side sets no deadlines and, after a call that it answers with an error,
 // goes on reading where it stands: what is left of a snapshot would be taken for
-// calls. Here a call that has begun must go on: where its bytes stop for callIdle, or
+// calls. Here a call that has begun must go on: where its bytes stop for idle, or
 // anything else goes wrong within a call, the connection is over for good.
 type calledConn struct {
 	net.Conn
+	idle   time.Duration
 	closed func()
 	once   sync.Once
 
@@ -32,7 +33,7 @@ func (c *calledConn) Read(b []byte) (int, error) {
 	if err == nil && inCall != c.deadline || inCall && err == nil {
 		var by time.Time
 		if inCall {
-			by = time.Now().Add(callIdle)
+			by = time.Now().Add(c.idle)
 		}
 		c.deadline = inCall
 		err = c.Conn.SetReadDeadline(by)

@@ -281,10 +281,10 @@ func (l *link) dropSilent(now time.Time) {
 	l.mu.Lock()
 	conn, silent := l.conn, false
 	for _, r := range l.pending {
-		silent = silent || now.Sub(r.sent) > replyTimeout
+		silent = silent || now.Sub(r.sent) > l.port.cfg.replyTimeout
 	}
 	l.mu.Unlock()
 	if silent {
-		l.lose(conn, fmt.Errorf("%s was silent for %v", l.peer, replyTimeout))
+		l.lose(conn, fmt.Errorf("%s was silent for %v", l.peer, l.port.cfg.replyTimeout))
 	}
 }

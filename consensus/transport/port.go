@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,6 +56,9 @@ type Config struct {
 
 	RaftLogger hclog.Logger // default: discards
 	Logger     *slog.Logger // default: discards
+
+	callIdle     time.Duration // default callIdle; shorter in tests
+	replyTimeout time.Duration // default replyTimeout; shorter in tests
 }
 
 func (c *Config) normalise() {
@@ -70,6 +74,8 @@ func (c *Config) normalise() {
 	if c.State == nil {
 		c.State = func() (raft.RaftState, uint64) { return raft.Shutdown, 0 }
 	}
+	c.callIdle = cmp.Or(c.callIdle, callIdle)
+	c.replyTimeout = cmp.Or(c.replyTimeout, replyTimeout)
 	if c.RaftLogger == nil {
 		c.RaftLogger = hclog.NewNullLogger()
 	}
@@ -232,7 +238,7 @@ func (p *Port) greet(raw net.Conn) {
 	switch purpose {
 	case forRaft:
 		p.served.Add(1)
-		called := &calledConn{Conn: conn, closed: func() { p.forget(raw); p.served.Done() }}
+		called := &calledConn{Conn: conn, idle: p.cfg.callIdle, closed: func() { p.forget(raw); p.served.Done() }}
 		select {
 		case p.accepted <- called:
 		case <-p.lifetime.Done():

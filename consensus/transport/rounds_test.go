@@ -1,0 +1,107 @@
+package transport
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+func appendRequest(term uint64) *raft.AppendEntriesRequest {
+	return &raft.AppendEntriesRequest{Term: term}
+}
+
+func response(term uint64, success bool) *raft.AppendEntriesResponse {
+	return &raft.AppendEntriesResponse{Term: term, Success: success}
+}
+
+func TestAnswersCountForTheRoundTheyWereSentIn(t *testing.T) {
+	t.Parallel()
+	r := NewRounds()
+	early := r.sending(appendRequest(3))
+	round := r.Begin()
+	late := r.sending(appendRequest(3))
+	changed := r.Changed()
+	r.answered("n2", early, appendRequest(3), response(3, true))
+	if got := r.Acked("n2"); got >= round {
+		t.Fatalf("an answer to what was sent before the round counts for it: %d", got)
+	}
+	r.answered("n3", late, appendRequest(3), response(4, false))
+	if got := r.Acked("n3"); got != 0 {
+		t.Fatalf("an answer of a newer term counts: %d", got)
+	}
+	select {
+	case <-changed:
+		t.Fatal("nothing has changed")
+	default:
+	}
+	r.answered("n2", late, appendRequest(3), response(3, false)) // a log mismatch acknowledges the term
+	<-changed
+	if got := r.Acked("n2"); got != round {
+		t.Fatalf("got %d, want %d", got, round)
+	}
+	r.answered("n2", early, appendRequest(3), response(3, true)) // overtaken
+	if got := r.Acked("n2"); got != round {
+		t.Fatalf("got %d, want %d", got, round)
+	}
+	if r.Acked("n4") != 0 || !r.LastAck("n4").IsZero() || time.Since(r.LastAck("n2")) > time.Minute {
+		t.Fatal("wrong times")
+	}
+}
+
+// What a former leadership of this node still sends reaches a follower that has not
+// heard of the newer term: it says nothing about the newer one.
+func TestAnswersInAnOlderTermDoNotCount(t *testing.T) {
+	t.Parallel()
+	r := NewRounds()
+	r.sending(appendRequest(3))
+	r.sending(appendRequest(5))
+	round := r.Begin()
+	old := r.sending(appendRequest(3))
+	r.answered("n2", old, appendRequest(3), response(3, true))
+	if got := r.Acked("n2"); got >= round {
+		t.Fatalf("got %d", got)
+	}
+	r.answered("n2", r.sending(appendRequest(5)), appendRequest(5), response(5, true))
+	if got := r.Acked("n2"); got != round {
+		t.Fatalf("got %d, want %d", got, round)
+	}
+}
+
+// failing is an inner transport whose answers are set.
+type failing struct {
+	Inner
+	resp raft.AppendEntriesResponse
+	err  error
+}
+
+func (f *failing) AppendEntries(_ raft.ServerID, _ raft.ServerAddress, _ *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	*resp = f.resp
+	return f.err
+}
+
+func TestEveryAppendEntriesIsTagged(t *testing.T) {
+	t.Parallel()
+	_, inmem := raft.NewInmemTransport("n1")
+	inner := &failing{Inner: inmem}
+	rounds := NewRounds()
+	trans := WrapRaft(inner, rounds, func() (raft.RaftState, uint64) { return raft.Leader, 2 }, t.TempDir())
+	defer trans.Close()
+	send := func() error {
+		return trans.AppendEntries("n2", "n2", appendRequest(2), &raft.AppendEntriesResponse{})
+	}
+	round := rounds.Begin()
+	inner.resp, inner.err = *response(2, true), errors.New("timeout")
+	if err := send(); err == nil || rounds.Acked("n2") != 0 {
+		t.Fatalf("a failed call counts: %v, %d", err, rounds.Acked("n2"))
+	}
+	inner.err = nil
+	if err := send(); err != nil || rounds.Acked("n2") != round {
+		t.Fatalf("got %v, %d, want %d", err, rounds.Acked("n2"), round)
+	}
+	round = rounds.Begin()
+	if rounds.Acked("n2") >= round {
+		t.Fatal("an earlier answer counts")
+	}
+}
