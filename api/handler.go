@@ -32,10 +32,19 @@ type service struct {
 	cfg      Config
 	failures failures
 	metrics  *metrics
+	progress time.Duration // progressInterval, but in tests
 }
 
 // Handler returns the handler of a node's whole HTTP interface.
 func Handler(cfg Config) (http.Handler, error) {
+	s, err := newService(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return s.handler(), nil
+}
+
+func newService(cfg Config) (*service, error) {
 	cfg, err := cfg.normalised()
 	if err != nil {
 		return nil, err
@@ -43,18 +52,21 @@ func Handler(cfg Config) (http.Handler, error) {
 	s := &service{
 		cfg:      cfg,
 		failures: failures{logger: cfg.Logger, corrupt: cfg.Corrupt},
+		progress: progressInterval,
 	}
-	if s.metrics, err = newMetrics(cfg.Registerer); err != nil {
-		return nil, err
-	}
+	s.metrics, err = newMetrics(cfg.Registerer)
+	return s, err
+}
+
+func (s *service) handler() http.Handler {
 	mux := http.NewServeMux()
 	s.mountProcedures(mux)
 	s.mountCloudEvents(mux)
 	s.mountHealth(mux)
-	if cfg.Metrics != nil {
-		mux.Handle("GET /metrics", cfg.Metrics)
+	if s.cfg.Metrics != nil {
+		mux.Handle("GET /metrics", s.cfg.Metrics)
 	}
-	return s.bounded(mux), nil
+	return s.bounded(mux)
 }
 
 func (s *service) mountProcedures(mux *http.ServeMux) {

@@ -107,7 +107,7 @@ func (s *service) copyEvents(ctx context.Context, scan *scan, send func(response
 func (s *service) follow(ctx context.Context, scan *scan, send func(response []byte) error) error {
 	notReady := 0
 	for {
-		wait, cancel := context.WithTimeout(ctx, progressInterval)
+		wait, cancel := context.WithTimeout(ctx, s.progress)
 		err := s.cfg.Node.WaitBeyond(wait, scan.looked)
 		expired := wait.Err() != nil
 		cancel()
