@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/edri-io/edri/client"
+	"github.com/edri-io/edri/event"
 )
 
 // app is one run of the command line: its streams and the flags that every
@@ -167,9 +168,12 @@ func (a *app) logger() *slog.Logger {
 var errTookTooLong = errors.New("not within --timeout")
 
 // waitFirst returns a context that ends after the timeout, unless stop is called
-// before: for reads whose first answer may wait, and whose rest may take as long
-// as it takes.
-func (a *app) waitFirst(ctx context.Context) (_ context.Context, stop func()) {
+// before, if a read may wait before it begins to answer. How long the answer then
+// takes is not bounded.
+func (a *app) waitFirst(ctx context.Context, c client.Consistency, min event.Position) (_ context.Context, stop func()) {
+	if c != client.Linearizable && min == 0 {
+		return ctx, func() {}
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(a.timeout, func() { cancel(errTookTooLong) })
 	return ctx, func() { timer.Stop() }

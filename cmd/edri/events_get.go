@@ -40,7 +40,7 @@ func (a *app) get(ctx context.Context, position event.Position, o client.ReadOpt
 		return err
 	}
 	defer c.Close()
-	ctx, answered := a.waitFirst(ctx)
+	ctx, answered := a.waitFirst(ctx, o.Consistency, o.MinPosition)
 	e, err := c.Get(ctx, position, o)
 	answered()
 	if err != nil {

@@ -43,11 +43,7 @@ func (a *app) query(ctx context.Context, q client.Query) error {
 		return err
 	}
 	defer c.Close()
-	answered := func() {}
-	if q.MinPosition > 0 || q.Consistency == client.Linearizable {
-		// Only these may wait before they answer.
-		ctx, answered = a.waitFirst(ctx)
-	}
+	ctx, answered := a.waitFirst(ctx, q.Consistency, q.MinPosition)
 	out := newListWriter(a.stdout, a.output)
 	r := c.OpenRead(ctx, q)
 	defer r.Close()
@@ -77,7 +73,7 @@ func (a *app) query(ctx context.Context, q client.Query) error {
 // tooLong gives the error of a read that waitFirst ended its proper code.
 func tooLong(ctx context.Context, err error) error {
 	if errors.Is(context.Cause(ctx), errTookTooLong) {
-		return event.Errorf(event.CodeDeadlineExceeded, "no answer within --timeout: %v", err)
+		return event.Errorf(event.CodeDeadlineExceeded, "no node could answer within --timeout")
 	}
 	return err
 }

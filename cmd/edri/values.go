@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -13,18 +14,30 @@ import (
 	"github.com/edri-io/edri/event"
 )
 
-// parseWhen reads RFC 3339, or a duration that lies back from now.
+// parseWhen reads RFC 3339, or a duration that lies back from now. Commit times are
+// nanoseconds since 1970 in 63 bits: what lies outside becomes the first or the last
+// of them, which selects the same events.
 func parseWhen(flag, s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
 	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
-		return t, nil
+		return within(t, time.Unix(0, 1), time.Unix(0, math.MaxInt64)), nil
 	}
 	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
-		return now.Add(-d), nil
+		return within(now.Add(-d), time.Unix(0, 1), now), nil
 	}
 	return time.Time{}, usagef("--%s %q: is neither RFC 3339, such as 2026-01-02T15:04:05Z, nor how long ago, such as 90m", flag, s)
+}
+
+func within(t, lo, hi time.Time) time.Time {
+	switch {
+	case t.Before(lo):
+		return lo
+	case t.After(hi):
+		return hi
+	}
+	return t
 }
 
 func parseConsistency(s string) (client.Consistency, error) {
