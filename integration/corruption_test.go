@@ -3,6 +3,7 @@ package integration
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -22,22 +23,34 @@ const exitCorruption = 11
 // whichever file holds them.
 const marker = "tamper-evidence"
 
+// errNotDamaged says that a file did not hold what was to be damaged.
+var errNotDamaged = errors.New("nothing to damage was found")
+
 // damages are what can happen to a file. Each changes what the node wrote and
 // would read again.
 var damages = []struct {
 	name string
 	do   func(content []byte) ([]byte, error)
 }{
-	{"one bit flipped", func(content []byte) ([]byte, error) {
-		at := bytes.Index(content, []byte(marker))
-		if at < 0 {
+	// The same bit in each copy: the first may stand in a page that is free again.
+	{"bits flipped", func(content []byte) ([]byte, error) {
+		flipped := false
+		for at := 0; ; flipped = true {
+			next := bytes.Index(content[at:], []byte(marker))
+			if next < 0 {
+				break
+			}
+			at += next + 3
+			content[at] ^= 0x10
+		}
+		if !flipped {
 			return nil, errNotDamaged
 		}
-		content[at+3] ^= 0x10
 		return content, nil
 	}},
-	{"truncated to a half", func(content []byte) ([]byte, error) {
-		return content[:len(content)/2], nil
+	// Files are made longer than what they hold; the third page holds some of it.
+	{"truncated behind its first pages", func(content []byte) ([]byte, error) {
+		return content[:10_000], nil
 	}},
 }
 
@@ -152,7 +165,7 @@ func readEverything(ctx context.Context, t *testing.T, n *cluster.Node) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	c, err := client.New(client.Config{Servers: []string{n.URL()}})
+	c, err := client.New(client.Config{Servers: []string{n.URL()}, GiveUpAfter: time.Second})
 	must(t, err)
 	defer c.Close()
 	next := 0

@@ -3,7 +3,6 @@ package integration
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -145,6 +144,3 @@ func TestEmptyImportSucceeds(t *testing.T) {
 		t.Errorf("exit code %d, want 0:\n%s", got.code, got.stderr)
 	}
 }
-
-// errNotDamaged says that a file did not hold what was to be damaged.
-var errNotDamaged = errors.New("nothing to damage was found")

@@ -59,12 +59,12 @@ func (d *demo) queries(ctx context.Context) error {
 		n := d.cluster.Nodes()[i%len(d.cluster.Nodes())]
 		fmt.Printf("\n$ edri --server %s %s\n", n.URL(), strings.Join(args, " "))
 		cmd := exec.CommandContext(ctx, d.cluster.Edri(), append([]string{"--server", n.URL()}, args...)...)
-		var out bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, os.Stderr
+		var out, errs bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &errs
 		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("run edri %s: %w", strings.Join(args, " "), err)
+			return fmt.Errorf("run edri %s: %w: %s", strings.Join(args, " "), err, &errs)
 		}
-		for line := range strings.Lines(out.String()) {
+		for line := range strings.Lines(out.String() + errs.String()) {
 			fmt.Print("  ", shorten(strings.TrimRight(line, "\n")), "\n")
 		}
 	}
