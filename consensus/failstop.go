@@ -12,7 +12,7 @@ type failstop struct {
 }
 
 // fail stops the node for good.
-func (n *Node) fail(err error) { n.failWith(exitCode(err), err) }
+func (n *Node) fail(err error) { n.failWith(ExitCode(err), err) }
 
 func (n *Node) failWith(code int, err error) {
 	n.failstop.mu.Lock()

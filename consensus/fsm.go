@@ -102,8 +102,8 @@ func (s localSnapshot) Persist(sink raft.SnapshotSink) error {
 // Release implements raft.FSMSnapshot.
 func (localSnapshot) Release() {}
 
-// exitCode classifies what ends a node.
-func exitCode(err error) int {
+// ExitCode classifies what ends a node.
+func ExitCode(err error) int {
 	switch {
 	case errors.Is(err, ErrUndecodable):
 		return ExitUndecodable

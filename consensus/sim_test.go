@@ -36,12 +36,14 @@ type simCluster struct {
 	names []string
 	tune  func(name string, cfg *consensus.Config)
 
+	segmentBytes int64 // of the journal
+
 	mu    sync.Mutex
 	nodes map[string]*consensus.Node // that run
 }
 
 func newSimCluster(t *testing.T) *simCluster {
-	c := &simCluster{T: t, net: newSimNetwork(), dir: simDir(t), names: []string{"n1", "n2", "n3"}, nodes: map[string]*consensus.Node{}}
+	c := &simCluster{T: t, net: newSimNetwork(), dir: simDir(t), names: []string{"n1", "n2", "n3"}, segmentBytes: 32 << 10, nodes: map[string]*consensus.Node{}}
 	return c
 }
 
@@ -58,9 +60,49 @@ func simDir(t *testing.T) string {
 
 func (c *simCluster) start(name string) {
 	c.Helper()
+	if err := c.tryStart(name); err != nil {
+		c.Fatalf("open %s: %v", name, err)
+	}
+}
+
+// startToFail starts a node that stops by itself, and returns why.
+func (c *simCluster) startToFail(name string) (code int, err error) {
+	c.Helper()
+	type stop struct {
+		code int
+		err  error
+	}
+	stopped := make(chan stop, 1)
+	tune := c.tune
+	c.tune = func(name string, cfg *consensus.Config) {
+		cfg.Fatal = func(code int, err error) { stopped <- stop{code, err} }
+		if tune != nil {
+			tune(name, cfg)
+		}
+	}
+	defer func() { c.tune = tune }()
+	c.start(name)
+	select {
+	case s := <-stopped:
+		code, err = s.code, s.err
+	case <-time.After(10 * time.Second):
+		c.Errorf("%s did not stop by itself", name)
+	}
+	_ = c.node(name).Abandon()
+	c.forget(name)
+	return code, err
+}
+
+func (c *simCluster) forget(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.nodes, name)
+}
+
+func (c *simCluster) tryStart(name string) error {
 	cfg := consensus.Config{
 		Name: name, Dir: filepath.Join(c.dir, name),
-		RaftListen: name, LogSegmentBytes: 64 << 10, SegmentBytes: 32 << 20,
+		RaftListen: name, LogSegmentBytes: 64 << 10, SegmentBytes: c.segmentBytes,
 		Network: c.net.join(name, filepath.Join(c.dir, name, "staging")),
 		Fatal:   func(code int, err error) { c.Errorf("%s stopped with code %d: %v", name, code, err) },
 	}
@@ -76,11 +118,12 @@ func (c *simCluster) start(name string) {
 	}
 	node, err := consensus.Open(cfg)
 	if err != nil {
-		c.Fatalf("open %s: %v", name, err)
+		return err
 	}
 	c.mu.Lock()
 	c.nodes[name] = node
 	c.mu.Unlock()
+	return nil
 }
 
 func (c *simCluster) startAll() {

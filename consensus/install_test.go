@@ -1,0 +1,146 @@
+package consensus_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/edri-io/edri/api/edriv1"
+	"github.com/edri-io/edri/consensus"
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/fault"
+)
+
+// behind returns a cluster of which n3 was away for so long that the others have
+// truncated what it needs from their raft logs.
+func behind(t *testing.T, l *simLedger) *simCluster {
+	c := newSimCluster(t)
+	c.segmentBytes = 4 << 10 // the copy has sealed segments and an active one
+	c.startAll()
+	c.eventually("all are ready", c.allReady)
+	session := c.openSession()
+	for i := range uint64(90) {
+		if i == 30 {
+			c.end("n3", true)
+		}
+		c.append(l, session, i+1)
+	}
+	for _, name := range []string{"n1", "n2"} {
+		c.eventually(name+" truncates its log", func() bool { return c.node(name).Compact() == nil })
+	}
+	return c
+}
+
+func (c *simCluster) allReady() bool {
+	for _, name := range c.names {
+		if node := c.node(name); node == nil || node.Ready() != nil {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *simCluster) openSession() uint64 {
+	c.Helper()
+	r := c.must(&edriv1.Commit{Ops: []*edriv1.Op{{Op: &edriv1.Op_OpenSession{OpenSession: &edriv1.OpenSession{}}}}})
+	return r.Results[0].GetSessionOpened().GetSession()
+}
+
+func (c *simCluster) append(l *simLedger, session, sequence uint64) {
+	c.Helper()
+	id := fmt.Sprintf("e-%d", sequence)
+	r := c.must(in(session, sequence, addContent("s", id, string(make([]byte, 300)))))
+	l.add(id, event.Position(r.Results[0].GetAppended().Position))
+}
+
+// must executes a commit on whatever node leads.
+func (c *simCluster) must(commit *edriv1.Commit) *edriv1.CommitResult {
+	c.Helper()
+	var result *edriv1.CommitResult
+	c.eventually("a commit is executed", func() bool {
+		leader := c.leader()
+		if leader == "" {
+			return false
+		}
+		r, err := submit(c.node(leader), commit)
+		result = r
+		return err == nil
+	})
+	return result
+}
+
+func TestFollowerFarBehindInstallsASnapshot(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &simLedger{acked: map[string]event.Position{}}
+		c := behind(t, l)
+		defer c.endAll()
+		c.start("n3")
+		c.verify(l)
+		if _, err := os.Stat(filepath.Join(c.dir, "n3", "data-000002", "origin.json")); err != nil {
+			t.Errorf("n3 did not install a snapshot: %v", err)
+		}
+		// What was installed goes on like any other, and over a restart.
+		session := c.openSession()
+		for i := range uint64(20) {
+			r := c.must(in(session, i+1, add("t", fmt.Sprintf("f-%d", i))))
+			l.add(fmt.Sprintf("f-%d", i), event.Position(r.Results[0].GetAppended().Position))
+		}
+		c.end("n3", true)
+		c.start("n3")
+		c.verify(l)
+	})
+}
+
+// A receiver that dies at any step of a file operation, from its start over the
+// install to the flushes after it, comes back with the old state or the new one.
+func TestInstallSurvivesACrashAtEveryStep(t *testing.T) {
+	t.Parallel()
+	stride := 1
+	if testing.Short() {
+		stride = 7
+	}
+	reached := true
+	for n := 1; reached; n += stride {
+		synctest.Test(t, func(t *testing.T) { reached = crashInstall(t, n) })
+		if t.Failed() {
+			t.Fatalf("crash at step %d", n)
+		}
+		if n > 2000 {
+			t.Fatal("the steps do not end")
+		}
+	}
+}
+
+func crashInstall(t *testing.T, n int) (reached bool) {
+	l := &simLedger{acked: map[string]event.Position{}}
+	c := behind(t, l)
+	defer c.endAll()
+	injector := fault.CrashAt(n)
+	died := make(chan struct{}, 1)
+	c.tune = func(name string, cfg *consensus.Config) {
+		if name == "n3" {
+			cfg.Seam = injector.Seam()
+			cfg.Fatal = func(int, error) {
+				died <- struct{}{}
+				runtime.Goexit() // it must not return
+			}
+		}
+	}
+	if c.tryStart("n3") == nil {
+		select {
+		case <-died:
+		case <-time.After(5 * time.Second): // more than an install and its flush take
+		}
+		_ = c.node("n3").Abandon()
+		c.forget("n3")
+	}
+	c.tune = nil
+	c.start("n3")
+	c.verify(l)
+	return injector.Fired()
+}
