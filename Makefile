@@ -2,6 +2,9 @@
 
 GO      ?= go
 BIN     := $(CURDIR)/bin
+# One setting for all, so that tests and binaries share what is compiled.
+export CGO_ENABLED ?= 0
+
 # Time for each fuzz target of `make fuzz`.
 FUZZTIME ?= 20s
 # What `make demo`, `make bench` and `make soak` pass on, such as ARGS='-rounds 5'.
@@ -25,7 +28,7 @@ help: ## List what can be made
 
 .PHONY: build
 build: ## Build ./bin/edri and ./bin/edri-server, static
-	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/ ./cmd/edri ./cmd/edri-server
+	$(GO) build -trimpath -o $(BIN)/ ./cmd/edri ./cmd/edri-server
 
 .PHONY: test
 test: ## Run all tests (under 10 minutes on two cores)
