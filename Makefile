@@ -69,9 +69,11 @@ demo: build ## Import, kill, restart and count on three local nodes
 	$(GO) run ./integration/demo -bin $(BIN) -events examples/events.ndjson $(ARGS)
 
 .PHONY: soak
-soak: ## Run the long campaigns (an hour or more)
-	EDRI_SOAK=1 $(GO) test -count=1 -timeout 3h -v ./integration/... $(ARGS)
-	EDRI_SOAK=1 $(GO) test -count=1 -timeout 3h ./store/... ./log/... ./consensus/... ./client/... $(ARGS)
+soak: ## Run the long campaigns: faults, damage, simulated clusters, models (hours)
+	EDRI_SOAK=1 $(GO) test -count=1 -timeout 3h -v ./integration $(ARGS)
+	EDRI_SOAK=1 $(GO) test -count=1 -timeout 3h ./store ./log ./consensus/raftlog
+	$(GO) test -count=1 -timeout 3h -run Simulat ./consensus -sim.seeds 5000
+	$(GO) test -count=1 -timeout 3h ./store ./log ./consensus -rapid.checks 3000
 
 .PHONY: generate
 generate: $(GENERATORS) ## Generate code from api/edriv1/*.proto
