@@ -1,7 +1,5 @@
 package store
 
-import "go.etcd.io/bbolt"
-
 // applyState is what the apply goroutine owns. Nothing in it is locked.
 type applyState struct {
 	db     *DB
@@ -12,9 +10,9 @@ type applyState struct {
 	// What lies below the active layer, as of the last Publish or Freeze. It
 	// may be behind db.current by a finished flush, which moves rows from the
 	// frozen layer to the file and changes none.
-	frozen  layer
-	file    *fileView       // pinned
-	cursors []*bbolt.Cursor // of file, by Table; nil until used
+	frozen layer
+	file   *fileView // pinned
+	stack  []frame   // memory for cursors of file
 
 	dirty     uint64 // set of tables with changes since the last Publish
 	published int64  // arena.used at the last Publish
@@ -34,11 +32,9 @@ func (a *applyState) get(t Table, key []byte) ([]byte, error) {
 	return a.fileGet(t, key)
 }
 
-func (a *applyState) fileGet(t Table, key []byte) ([]byte, error) {
-	if a.cursors[t] == nil {
-		a.cursors[t] = a.file.buckets[t].Cursor()
-	}
-	return a.file.get(t, key, a.cursors[t])
+func (a *applyState) fileGet(t Table, key []byte) (value []byte, err error) {
+	value, a.stack, err = a.file.get(t, key, a.stack)
+	return value, err
 }
 
 func (a *applyState) set(t Table, key string, value []byte) {
@@ -91,6 +87,5 @@ func (a *applyState) repinLocked() (release *fileView) {
 	release = a.file
 	a.file = now.file
 	a.file.retain()
-	clear(a.cursors)
 	return release
 }

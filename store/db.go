@@ -43,9 +43,8 @@ type DB struct {
 	current layers // guarded by mu
 	closed  bool   // guarded by mu
 
-	failed    atomic.Pointer[error] // set once, by the first failed flush
-	dirty     atomic.Int64          // bytes in the active layer, as published, and the frozen one
-	fileViews sync.WaitGroup        // open bbolt read transactions
+	failed atomic.Pointer[error] // set once, by the first failed flush
+	dirty  atomic.Int64          // bytes in the active layer, as published, and the frozen one
 }
 
 // Open opens the database at path, or creates it where there is none. A second
@@ -85,9 +84,7 @@ func (db *DB) start() error {
 	}
 	db.current = layers{active: db.newLayer(), file: file}
 	file.retain()
-	db.apply = &applyState{
-		db: db, active: db.newLayer(), file: file, cursors: make([]*bbolt.Cursor, len(db.tables)),
-	}
+	db.apply = &applyState{db: db, active: db.newLayer(), file: file}
 	db.tx = &Tx{db: db}
 	return nil
 }
@@ -129,10 +126,10 @@ func (db *DB) Close() error {
 	db.mu.Unlock()
 	db.current.file.release()
 	db.apply.file.release()
-	db.fileViews.Wait()
 	if db.stuck {
 		return nil // closing would wait for bbolt's locks for ever
 	}
+	// bbolt waits until its last read transaction has ended.
 	return ioError("close", db.path, db.bolt.Close())
 }
 

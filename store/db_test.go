@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -194,29 +195,79 @@ func TestDirtyBytesFallsToZero(t *testing.T) {
 	}
 }
 
+// TestIteratorSeesTheTableAsAtScan does as timers do: handle what is due,
+// remove it and set new ones, within the iteration.
 func TestIteratorSeesTheTableAsAtScan(t *testing.T) {
 	t.Parallel()
+	for name, in := range map[string]struct {
+		scratch, flushed bool
+		rows             int
+	}{
+		"top": {rows: 1000}, "small scratch": {scratch: true, rows: 5},
+		"large scratch": {scratch: true, rows: 1000}, "file": {flushed: true, rows: 1000},
+	} {
+		for _, reverse := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s reverse %t", name, reverse), func(t *testing.T) {
+				t.Parallel()
+				db := openTest(t)
+				tx, a := db.Begin(), db.Table("alpha")
+				if in.scratch {
+					tx = tx.Scratch()
+				}
+				var want []string
+				for i := range in.rows {
+					key := fmt.Sprintf("%04d", i)
+					tx.Put(a, []byte(key), []byte(key))
+					want = append(want, key)
+				}
+				if in.flushed {
+					flush(t, db)
+				}
+				if reverse {
+					slices.Reverse(want)
+				}
+				it := tx.Scan(a, nil, nil, reverse)
+				defer it.Close()
+				var got []string
+				for it.Next() {
+					got = append(got, string(it.Key()))
+					tx.Delete(a, it.Key())
+					tx.Put(a, append([]byte("0500-"), it.Key()...), nil)
+				}
+				if !slices.Equal(got, want) || it.Err() != nil {
+					t.Errorf("got %d rows, %v; want the %d that were there", len(got), it.Err(), len(want))
+				}
+				wantRow(t, tx, a, want[0], "-")
+				wantRow(t, tx, a, "0500-"+want[0], "")
+			})
+		}
+	}
+}
+
+func TestCloseWaitsForViews(t *testing.T) {
+	t.Parallel()
 	db := openTest(t)
-	tx, a := db.Begin(), db.Table("alpha")
-	for _, k := range []string{"a", "b", "c", "d"} {
-		tx.Put(a, []byte(k), []byte(k))
+	a := db.Table("alpha")
+	db.Begin().Put(a, []byte("k"), []byte("v"))
+	flush(t, db)
+	v := db.View()
+	closed := make(chan error)
+	go func() { closed <- db.Close() }()
+	for closing := false; !closing; runtime.Gosched() {
+		other := db.View()
+		closing = other.err != nil
+		other.Close()
 	}
-	s := tx.Scratch()
-	s.Put(a, []byte("e"), []byte("e"))
-	it := s.Scan(a, nil, nil, false)
-	defer it.Close()
-	var got []string
-	for it.Next() { // as timers do: handle what is due and remove it
-		got = append(got, string(it.Key()))
-		s.Delete(a, it.Key())
-		s.Put(a, []byte("z"+string(it.Key())), nil)
+	select {
+	case err := <-closed:
+		t.Fatalf("closed below a view: %v", err)
+	default:
 	}
-	if want := []string{"a", "b", "c", "d", "e"}; !slices.Equal(got, want) || it.Err() != nil {
-		t.Errorf("got %q, %v; want %q", got, it.Err(), want)
+	wantRow(t, v, a, "k", "v")
+	v.Close()
+	if err := <-closed; err != nil {
+		t.Error(err)
 	}
-	s.Merge()
-	wantRow(t, tx, a, "a", "-")
-	wantRow(t, tx, a, "ze", "")
 }
 
 func TestFlushTwiceIsAnErrorAndNothingIsLost(t *testing.T) {

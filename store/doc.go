@@ -34,7 +34,7 @@
 // order: DB.flushMu (a commit, a check), then DB.mu (which layers are current;
 // held for a few instructions).
 //
-// Every read holds a bbolt read transaction through a reference count. bbolt
+// Every read holds a bbolt read transaction through a count of references. bbolt
 // cannot reuse pages that an open one sees, so a view held for long makes the
 // file grow; and it cannot move its memory map while one is open, so the file
 // is mapped once, far larger than it is (Config.InitialMmap).
@@ -46,18 +46,17 @@
 //	value | CRC-32C u32 little endian
 //
 // with the checksum over the table's name, the key's length, the key and the
-// value (row.go), checked at every read from the file. A row that is not found
-// must lie between its neighbours, and they are checked too, so that a damaged
-// key does not hide a row. Panics and memory faults on damaged pages become
-// errors. At open the skeleton of the file is checked (CheckBolt). So damage is
-// ErrCorrupt and never a wrong value.
+// value (row.go), checked at every read from the file. Reads do not go through
+// bbolt's cursors, which trust every page, but through our own (cursor.go): each
+// page must fit the branch that leads to it, and a row that is not found must
+// lie between sound neighbours, so that damage does not hide rows either. At open
+// the skeleton of the file is checked (CheckBolt). So damage is ErrCorrupt, and
+// neither a wrong value nor a wrong "there is none".
 //
-// What reading cannot show is a row that vanished without a trace: a leaf page
-// whose count of rows is damaged downward, or one that the disk never wrote.
-// Check reads everything and finds the former; the latter only comparing
-// digests between nodes finds, which is the work of a scrub above this package.
-// A branch page that is damaged under an open database, after the check at
-// open, can still exhaust the stack and so end the process.
+// What remains are writes that the disk reported and never made: a page that is
+// old but whole. Some of them Check finds, which reads everything; the rest only
+// shows by comparing digests between nodes, the work of a scrub above this
+// package.
 //
 // # Errors
 //

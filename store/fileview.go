@@ -2,21 +2,21 @@ package store
 
 import (
 	"bytes"
-	"fmt"
 	"runtime/debug"
 	"sync/atomic"
 
 	"go.etcd.io/bbolt"
 )
 
-// fileView is one durable state of the file: a bbolt read transaction that
-// everybody shares who reads that state. bbolt allows concurrent reads of one
-// transaction as long as it stays open, which the count of references ensures.
+// fileView is one durable state of the file. A bbolt read transaction, which
+// everybody shares who reads that state, keeps its pages as they are; the
+// count of references ensures that it stays open.
 type fileView struct {
-	db      *DB
-	tx      *bbolt.Tx
-	buckets []*bbolt.Bucket // by Table
-	refs    atomic.Int32    // raised only while above 0
+	db    *DB
+	tx    *bbolt.Tx
+	pages mapped
+	roots []treeRoot   // by Table
+	refs  atomic.Int32 // raised only while above 0
 }
 
 // openFileView begins a read transaction on what was committed last, with one
@@ -27,16 +27,42 @@ func (db *DB) openFileView() (f *fileView, err error) {
 	if err != nil {
 		return nil, ioError("begin reading", db.path, err)
 	}
-	f = &fileView{db: db, tx: tx, buckets: make([]*bbolt.Bucket, len(db.tables))}
+	f = &fileView{db: db, tx: tx, pages: newMapped(db.path, tx), roots: make([]treeRoot, len(db.tables))}
 	f.refs.Store(1)
+	buckets := cursor{pages: &f.pages, root: treeRoot{id: uint64(tx.Cursor().Bucket().Root())}}
 	for i, t := range db.tables {
-		if f.buckets[i] = tx.Bucket([]byte(t.name)); f.buckets[i] == nil {
+		if f.roots[i], err = findBucket(&buckets, t.name); err != nil {
 			_ = tx.Rollback()
-			return nil, &CorruptError{Path: db.path, Table: t.name, Detail: "table is missing"}
+			return nil, err
 		}
 	}
-	db.fileViews.Add(1)
 	return f, nil
+}
+
+// findBucket returns where the tree of a bucket begins.
+func findBucket(buckets *cursor, name string) (root treeRoot, err error) {
+	exact, err := buckets.seek([]byte(name))
+	if err != nil {
+		return treeRoot{}, err
+	}
+	if !exact {
+		return treeRoot{}, buckets.pages.corrupt("table %q is missing", name)
+	}
+	_, raw, err := buckets.row()
+	if err != nil {
+		return treeRoot{}, err
+	}
+	if len(raw) < bucketHeader {
+		return treeRoot{}, buckets.pages.corrupt("table %q: header of %d bytes", name, len(raw))
+	}
+	if root.id = native.Uint64(raw); root.id != 0 {
+		return root, nil
+	}
+	root.inline = page{buf: raw[bucketHeader:]}
+	if len(root.inline.buf) < pageHeader {
+		return treeRoot{}, buckets.pages.corrupt("table %q: inline page of %d bytes", name, len(raw))
+	}
+	return root, buckets.pages.layout(root.inline)
 }
 
 func (f *fileView) retain() { f.refs.Add(1) }
@@ -47,77 +73,86 @@ func (f *fileView) release() {
 		return
 	}
 	_ = f.tx.Rollback() // fails only where the transaction has ended
-	f.db.fileViews.Done()
 }
 
-// get reads a row through a cursor, which no one else may be using. The value
-// aliases the file and is valid as long as the view is retained.
-func (f *fileView) get(t Table, key []byte, c *bbolt.Cursor) (value []byte, err error) {
+// cursor returns a cursor for a table, with the stack of another that is no
+// longer in use.
+func (f *fileView) cursor(t Table, stack []frame) cursor {
+	return cursor{pages: &f.pages, root: f.roots[t], stack: stack[:0]}
+}
+
+// get reads a row. The value aliases the file and is valid as long as the view
+// is retained. stack is memory for the cursor.
+func (f *fileView) get(t Table, key []byte, stack []frame) (value []byte, _ []frame, err error) {
 	defer recoverCorrupt(&err, f.db.path, debug.SetPanicOnFault(true))
-	k, raw := c.Seek(key)
-	if k != nil && bytes.Equal(k, key) {
-		return f.open(t, k, raw)
+	c := f.cursor(t, stack)
+	exact, err := c.seek(key)
+	switch {
+	case err != nil:
+		return nil, c.stack, err
+	case !exact:
+		return nil, c.stack, f.absent(t, key, &c)
 	}
-	return nil, f.absent(t, key, c, k, raw)
+	k, raw, err := c.row()
+	if err == nil {
+		value, err = f.open(t, k, raw)
+	}
+	return value, c.stack, err
 }
 
 // seek moves a cursor to the first row whose key is key or greater. Call it
 // under recoverCorrupt.
-func (f *fileView) seek(t Table, key []byte, c *bbolt.Cursor) (k, raw []byte, err error) {
-	k, raw = c.Seek(key)
-	if k != nil && bytes.Equal(k, key) {
-		return k, raw, nil
+func (f *fileView) seek(t Table, key []byte, c *cursor) error {
+	exact, err := c.seek(key)
+	if err != nil || exact {
+		return err
 	}
-	if err := f.absent(t, key, c, k, raw); err != nil {
-		return nil, nil, err
+	if err := f.absent(t, key, c); err != nil {
+		return err
 	}
-	k, raw = c.Seek(key)
-	return k, raw, nil
+	_, err = c.seek(key)
+	return err
 }
 
 // maxNeighbour is up to which size a row beside one that was not found is read
 // whole. Beyond, only its key's order is looked at.
 const maxNeighbour = 64 << 10
 
-// absent confirms that a row is not there after c.Seek(key) returned k: that
-// key lies between its neighbours, and that those are sound. A damaged key, be
-// it the row's own or one in the branch pages that lead there, would hide the
-// row otherwise, and apply would decide on that. It moves the cursor.
-func (f *fileView) absent(t Table, key []byte, c *bbolt.Cursor, k, raw []byte) error {
-	if k != nil {
-		if err := f.neighbour(t, key, k, raw, 1); err != nil {
+// absent confirms that a row is not there after a seek that was not exact: that
+// key lies between its neighbours, and that those are sound. A damaged key
+// would hide a row otherwise, and apply would decide on that. It moves the
+// cursor.
+func (f *fileView) absent(t Table, key []byte, c *cursor) error {
+	if c.valid() {
+		if err := f.neighbour(t, key, c, 1); err != nil {
 			return err
 		}
-		k, raw = c.Prev()
-	} else {
-		k, raw = c.Last()
 	}
-	if k != nil {
-		return f.neighbour(t, key, k, raw, -1)
+	if err := c.prev(); err != nil || !c.valid() {
+		return err
 	}
-	return nil
+	return f.neighbour(t, key, c, -1)
 }
 
-// neighbour checks a row that stands on one side of key.
-func (f *fileView) neighbour(t Table, key, k, raw []byte, side int) error {
-	if len(k) > MaxKey || bytes.Compare(k, key) != side {
+// neighbour checks the current row, which stands on one side of key.
+func (f *fileView) neighbour(t Table, key []byte, c *cursor, side int) error {
+	k, raw, err := c.row()
+	if err != nil {
+		return err
+	}
+	if bytes.Compare(k, key) != side {
 		return f.damaged(t, key, "its place in the table is out of order")
 	}
 	if len(raw) > maxNeighbour {
 		return nil
 	}
-	_, err := f.open(t, k, raw)
+	_, err = f.open(t, k, raw)
 	return err
 }
 
-// open checks a row that was read. It touches memory of the file: call it
-// under recoverCorrupt.
+// open checks a row that was read.
 func (f *fileView) open(t Table, key, raw []byte) ([]byte, error) {
-	table := &f.db.tables[t]
-	if len(key) > MaxKey || len(raw) > MaxValue+crcSize {
-		return nil, f.damaged(t, nil, fmt.Sprintf("row of %d + %d bytes", len(key), len(raw)))
-	}
-	value, ok := openRow(table.seed, key, raw)
+	value, ok := openRow(f.db.tables[t].seed, key, raw)
 	if !ok {
 		return nil, f.damaged(t, key, "checksum does not match")
 	}

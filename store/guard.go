@@ -6,18 +6,18 @@ import (
 )
 
 // Reading a bbolt file means following page numbers, offsets and lengths in a
-// memory map. Where they are damaged, bbolt panics (its assertions), indexes
-// out of range, or touches memory that no file backs, which the kernel answers
-// with SIGBUS or SIGSEGV. Every function that lets bbolt touch a file's pages
-// therefore begins with
+// memory map. Where they are damaged, bbolt's own code panics (its assertions),
+// indexes out of range, or touches memory that no file backs, which the kernel
+// answers with SIGBUS or SIGSEGV; a file that is cut short or a disk that fails
+// makes our own reads fault the same. Every function that touches a file's
+// pages therefore begins with
 //
 //	defer recoverCorrupt(&err, path, debug.SetPanicOnFault(true))
 //
-// which turns all of these into ErrCorrupt. An error of the disk under the map
-// is a SIGBUS too and comes out the same. Two things cannot be recovered: the
+// which turns all of these into ErrCorrupt. Two things cannot be recovered: the
 // exhaustion of the stack and a panic on one of bbolt's own goroutines. The
 // check of the skeleton at open (CheckBolt) rules out the damage that leads to
-// either.
+// either, and our own reads (cursor.go) cannot do either.
 
 // recoverCorrupt, when deferred, turns a panic into a CorruptError in *err and
 // restores the goroutine's panic-on-fault setting to old.

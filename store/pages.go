@@ -53,9 +53,9 @@ type boltMeta struct {
 	txid      uint64
 }
 
-// page is one page with its overflow.
+// page is one page with its overflow. The zero page is no page.
 type page struct {
-	id  pageID
+	id  pageID // 0: inline in a bucket's row
 	buf []byte
 }
 
@@ -63,48 +63,42 @@ func (p page) flags() uint16    { return native.Uint16(p.buf[8:]) }
 func (p page) count() int       { return int(native.Uint16(p.buf[10:])) }
 func (p page) overflow() uint32 { return native.Uint32(p.buf[12:]) }
 
-// slice returns n bytes at offset off of the page, nil if they are not inside.
-func (p page) slice(off, n uint64) []byte {
-	if end := off + n; end <= uint64(len(p.buf)) {
-		return p.buf[off:end:end]
-	}
-	return nil
-}
-
-// A page's rows follow its elements without gaps, in the same order. So the
-// element's pos is known without reading it, and one that disagrees, or a count
-// that was changed, is damage. rowStart is where the rows begin.
+// rowStart is where the rows begin. They follow the elements without gaps and
+// in the same order, so an element that says otherwise, or a count that was
+// changed, is damage.
 func (p page) rowStart() uint64 { return uint64(pageHeader + p.count()*elemSize) }
 
-// branchElem returns key and child of element i, and where the next row starts.
-func (p page) branchElem(i int, start uint64) (key []byte, child pageID, next uint64, err error) {
+// branchElem returns key and child of element i, and where its key starts. It
+// is false if any of it is outside the page.
+func (p page) branchElem(i int) (key []byte, child pageID, start uint64, ok bool) {
 	off := uint64(pageHeader + i*elemSize)
-	e := p.slice(off, elemSize)
-	if e == nil {
-		return nil, 0, 0, fmt.Errorf("page %d: branch element %d of %d is outside", p.id, i, p.count())
+	if off+elemSize > uint64(len(p.buf)) {
+		return nil, 0, 0, false
 	}
-	size := uint64(native.Uint32(e[4:]))
-	key = p.slice(start, size)
-	if key == nil || off+uint64(native.Uint32(e)) != start {
-		return nil, 0, 0, fmt.Errorf("page %d: key of branch element %d is outside its place", p.id, i)
+	e := p.buf[off : off+elemSize]
+	start = off + uint64(native.Uint32(e))
+	end := start + uint64(native.Uint32(e[4:]))
+	if end > uint64(len(p.buf)) {
+		return nil, 0, 0, false
 	}
-	return key, native.Uint64(e[8:]), start + size, nil
+	return p.buf[start:end:end], native.Uint64(e[8:]), start, true
 }
 
-// leafElem returns key, value and flags of element i, and where the next row
-// starts.
-func (p page) leafElem(i int, start uint64) (key, value []byte, flags uint32, next uint64, err error) {
+// leafElem returns key, value and flags of element i, and where its key starts.
+// It is false if any of it is outside the page.
+func (p page) leafElem(i int) (key, value []byte, flags uint32, start uint64, ok bool) {
 	off := uint64(pageHeader + i*elemSize)
-	e := p.slice(off, elemSize)
-	if e == nil {
-		return nil, nil, 0, 0, fmt.Errorf("page %d: leaf element %d of %d is outside", p.id, i, p.count())
+	if off+elemSize > uint64(len(p.buf)) {
+		return nil, nil, 0, 0, false
 	}
-	ksize, vsize := uint64(native.Uint32(e[8:])), uint64(native.Uint32(e[12:]))
-	key, value = p.slice(start, ksize), p.slice(start+ksize, vsize)
-	if key == nil || value == nil || off+uint64(native.Uint32(e[4:])) != start {
-		return nil, nil, 0, 0, fmt.Errorf("page %d: row of leaf element %d is outside its place", p.id, i)
+	e := p.buf[off : off+elemSize]
+	start = off + uint64(native.Uint32(e[4:]))
+	mid := start + uint64(native.Uint32(e[8:]))
+	end := mid + uint64(native.Uint32(e[12:]))
+	if end > uint64(len(p.buf)) {
+		return nil, nil, 0, 0, false
 	}
-	return key, value, native.Uint32(e), start + ksize + vsize, nil
+	return p.buf[start:mid:mid], p.buf[mid:end:end], native.Uint32(e), start, true
 }
 
 // parseMeta reads the meta page in buf, which holds at least metaEnd bytes.

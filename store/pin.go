@@ -31,7 +31,8 @@ func (db *DB) Pin() (*Pin, error) {
 // Get returns the value of a durable row, nil if there is none. It is valid
 // until Close.
 func (p *Pin) Get(t Table, key []byte) ([]byte, error) {
-	return p.file.get(t, key, p.file.buckets[t].Cursor())
+	value, _, err := p.file.get(t, key, make([]frame, 0, usualDepth))
+	return value, err
 }
 
 // Size is how many bytes WriteTo writes.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -124,6 +125,10 @@ const (
 func TestMain(m *testing.M) {
 	if path := os.Getenv(helperPath); path != "" {
 		os.Exit(helper(path, os.Getenv(helperMode)))
+	}
+	// More than rapid's default, for sequences that need many steps to matter.
+	if err := flag.Set("rapid.steps", "100"); err != nil {
+		panic(err)
 	}
 	os.Exit(m.Run())
 }

@@ -5,7 +5,6 @@ import (
 	"runtime/debug"
 
 	"github.com/tidwall/btree"
-	"go.etcd.io/bbolt"
 )
 
 // treeSource goes through a tree that does not change.
@@ -85,61 +84,44 @@ func (s *rowsSource) value() ([]byte, error) {
 type fileSource struct {
 	it     *Iterator
 	f      *fileView
-	cursor *bbolt.Cursor // nil: not started
+	cursor cursor // without pages: not started
 	key    []byte
 	raw    []byte
 }
 
-// next also checks that keys come in order, so that damage in a branch page
-// cannot make an iteration repeat rows, or go on for ever.
 func (s *fileSource) next() (_ []byte, err error) {
 	defer recoverCorrupt(&err, s.f.db.path, debug.SetPanicOnFault(true))
-	last := s.key
-	if s.cursor == nil && s.it.reverse {
-		last = s.it.hi
-	}
-	if err := s.move(); err != nil || s.key == nil {
+	if err := s.move(); err != nil || !s.cursor.valid() {
 		return nil, err
 	}
-	if len(s.key) > MaxKey {
-		return nil, s.f.damaged(s.it.table, nil, "key too long")
-	}
-	if last != nil {
-		if c := bytes.Compare(s.key, last); c == 0 || c < 0 != s.it.reverse {
-			return nil, s.f.damaged(s.it.table, s.key, "keys are out of order")
-		}
-	}
-	if !s.it.inside(s.key) {
-		return nil, nil
+	if s.key, s.raw, err = s.cursor.row(); err != nil || !s.it.inside(s.key) {
+		return nil, err
 	}
 	return s.key, nil
 }
 
-func (s *fileSource) move() (err error) {
-	t, lo, hi := s.it.table, s.it.lo, s.it.hi
-	started := s.cursor != nil
+func (s *fileSource) move() error {
+	c, t, lo, hi := &s.cursor, s.it.table, s.it.lo, s.it.hi
+	started := c.pages != nil
 	if !started {
-		s.cursor = s.f.buckets[t].Cursor()
+		*c = s.f.cursor(t, nil)
 	}
-	switch c := s.cursor; {
+	switch {
 	case started && s.it.reverse:
-		s.key, s.raw = c.Prev()
+		return c.prev()
 	case started:
-		s.key, s.raw = c.Next()
+		return c.next()
 	case s.it.reverse && hi == nil:
-		s.key, s.raw = c.Last()
+		return c.last()
 	case s.it.reverse:
-		if s.key, _, err = s.f.seek(t, hi, c); s.key == nil {
-			s.key, s.raw = c.Last()
-		} else {
-			s.key, s.raw = c.Prev()
+		if err := s.f.seek(t, hi, c); err != nil {
+			return err
 		}
+		return c.prev()
 	case len(lo) == 0:
-		s.key, s.raw = c.First()
-	default:
-		s.key, s.raw, err = s.f.seek(t, lo, c)
+		return c.first()
 	}
-	return err
+	return s.f.seek(t, lo, c)
 }
 
 func (s *fileSource) value() (value []byte, err error) {

@@ -46,7 +46,8 @@ func (v *View) Get(t Table, key []byte) ([]byte, error) {
 	if value, known := v.frozen.get(t, key); known {
 		return clip(value), nil
 	}
-	return v.file.get(t, key, v.file.buckets[t].Cursor())
+	value, _, err := v.file.get(t, key, make([]frame, 0, usualDepth))
+	return value, err
 }
 
 // Close gives the view free. It may be called twice.

@@ -171,8 +171,9 @@ func (w *walker) tree(root pageID, t *bucketWalk) error {
 		if p, err = w.read(id, p.buf); err != nil {
 			return err
 		}
-		if _, id, _, err = p.branchElem(0, p.rowStart()); err != nil {
-			return w.corrupt("%v", err)
+		var ok bool
+		if _, id, _, ok = p.branchElem(0); !ok {
+			return w.outside(p, 0)
 		}
 	}
 	return w.node(t, root, 0, nil, nil)
@@ -197,6 +198,9 @@ func (w *walker) node(t *bucketWalk, id pageID, depth int, lo, hi []byte) error 
 	if err := w.use(id, p.overflow(), pageUsed); err != nil {
 		return err
 	}
+	if p.count() == 0 && depth > 0 {
+		return w.corrupt("page %d: is empty", id)
+	}
 	if leaf {
 		return w.leaf(t, p, lo, hi)
 	}
@@ -206,25 +210,29 @@ func (w *walker) node(t *bucketWalk, id pageID, depth int, lo, hi []byte) error 
 	var before []byte
 	start := p.rowStart()
 	for i := range p.count() {
-		key, child, next, err := p.branchElem(i, start)
-		if err != nil {
-			return w.corrupt("%v", err)
+		key, child, at, ok := p.branchElem(i)
+		if !ok || at != start {
+			return w.outside(p, i)
 		}
 		if err := w.inOrder(id, i, key, lo, hi, before); err != nil {
 			return err
 		}
 		bound := hi
 		if i+1 < p.count() {
-			if bound, _, _, err = p.branchElem(i+1, next); err != nil {
-				return w.corrupt("%v", err)
+			if bound, _, _, ok = p.branchElem(i + 1); !ok {
+				return w.outside(p, i+1)
 			}
 		}
 		if err := w.node(t, child, depth+1, key, bound); err != nil {
 			return err
 		}
-		before, start = key, next
+		before, start = key, start+uint64(len(key))
 	}
 	return nil
+}
+
+func (w *walker) outside(p page, i int) error {
+	return w.corrupt("page %d: element %d of %d is outside its place", p.id, i, p.count())
 }
 
 // inOrder checks key i of a page against the page's bounds and the key before.
@@ -247,13 +255,14 @@ func (w *walker) leaf(t *bucketWalk, p page, lo, hi []byte) error {
 	var before []byte
 	start := p.rowStart()
 	for i := range p.count() {
-		key, value, flags, next, err := p.leafElem(i, start)
-		if err != nil {
-			return w.corrupt("%v", err)
+		key, value, flags, at, ok := p.leafElem(i)
+		if !ok || at != start {
+			return w.outside(p, i)
 		}
 		if err := w.inOrder(p.id, i, key, lo, hi, before); err != nil {
 			return err
 		}
+		var err error
 		switch {
 		case t.root:
 			err = w.bucket(t, key, value, flags)
@@ -265,7 +274,7 @@ func (w *walker) leaf(t *bucketWalk, p page, lo, hi []byte) error {
 		if err != nil {
 			return err
 		}
-		before, start = key, next
+		before, start = key, start+uint64(len(key)+len(value))
 	}
 	return nil
 }
