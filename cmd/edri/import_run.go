@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/edri-io/edri/client"
@@ -54,6 +53,7 @@ type importer struct {
 	// batch were given up; else 0.
 	carried   uint64
 	fruitless int
+	ended     bool // all lines were read
 }
 
 type sent struct {
@@ -78,62 +78,48 @@ func (im *importer) run(ctx context.Context) error {
 	// A read of a terminal or pipe cannot be interrupted; the goroutine then ends
 	// with the process.
 	defer stopReading()
-
-	depth := maxUnderWay
-	if im.strict {
-		depth = 1
-	}
-	for incoming != nil || len(im.underway)+len(im.waiting) > 0 {
-		if len(im.underway) == depth || len(im.underway) > 0 && len(im.waiting) == 0 && incoming == nil {
-			if err := im.settle(ctx); err != nil {
-				return err
-			}
-			continue
-		}
-		if len(im.waiting) > 0 {
-			b := im.waiting[0]
-			if len(b.lines) == 1 && len(im.underway) > 0 {
-				// A batch of one may be refused, and then those behind it with it.
-				if err := im.settle(ctx); err != nil {
-					return err
-				}
-				continue
-			}
-			im.waiting = im.waiting[1:]
-			if err := im.send(ctx, b); err != nil {
-				return err
-			}
-			continue
-		}
-		f, ok, err := im.receive(ctx, incoming)
-		switch {
-		case err != nil:
+	for !im.ended || len(im.underway)+len(im.waiting) > 0 {
+		if err := im.step(ctx, incoming); err != nil {
 			return err
-		case !ok:
-			incoming = nil
-		default:
-			if err := im.take(ctx, f); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
 }
 
-// receive waits for what was read, or settles the oldest batch if its result
-// comes first: then what it returns is empty.
-func (im *importer) receive(ctx context.Context, incoming <-chan found) (f found, ok bool, err error) {
+// step settles, sends or receives one batch.
+func (im *importer) step(ctx context.Context, incoming <-chan found) error {
+	depth := maxUnderWay
+	if im.strict {
+		depth = 1
+	}
+	switch {
+	case len(im.underway) == depth:
+		return im.settle(ctx)
+	case len(im.waiting) > 0:
+		b := im.waiting[0]
+		if len(b.lines) == 1 && len(im.underway) > 0 {
+			// A batch of one may be refused, and then those before it are in doubt.
+			return im.settle(ctx)
+		}
+		im.waiting = im.waiting[1:]
+		return im.send(ctx, b)
+	case im.ended:
+		return im.settle(ctx)
+	}
 	var result <-chan struct{}
 	if len(im.underway) > 0 {
 		result = im.underway[0].result.Done()
 	}
 	select {
-	case f, ok = <-incoming:
-		return f, ok, nil
+	case f, ok := <-incoming:
+		if !ok { // it did not come to its end
+			return context.Cause(ctx)
+		}
+		return im.take(ctx, f)
 	case <-result:
-		return found{lines: im.total.Lines}, true, im.settle(ctx)
+		return im.settle(ctx)
 	case <-ctx.Done():
-		return found{}, false, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
 }
 
@@ -150,7 +136,9 @@ func (im *importer) take(ctx context.Context, f found) error {
 			}
 		}
 		return im.badLine(f.line, f.bad)
-	case f.err != nil && !errors.Is(f.err, io.EOF):
+	case errors.Is(f.err, io.EOF):
+		im.ended = true
+	case f.err != nil:
 		return f.err
 	case f.batch != nil:
 		im.waiting = append(im.waiting, f.batch)
@@ -229,99 +217,5 @@ func (im *importer) settle(ctx context.Context) error {
 		}
 	}
 	im.show.update(im.total, s.batch.offset)
-	return nil
-}
-
-// recover goes on after a batch has ended without results: failed, and with it
-// perhaps all that are under way.
-func (im *importer) recover(ctx context.Context, failed *batch, cause error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	code := event.CodeOf(cause)
-	if code == event.CodeUnavailable || code == event.CodeDeadlineExceeded {
-		return cause // the client has tried for as long as it was told to
-	}
-	if im.fruitless++; im.fruitless > maxFruitless {
-		return fmt.Errorf("opened the producer %d times without getting further: %w", maxFruitless, cause)
-	}
-	todo := []*batch{failed}
-	for _, s := range im.underway {
-		todo = append(todo, s.batch)
-	}
-	im.underway = nil
-	im.p.Close()
-	if err := im.reopen(ctx); err != nil {
-		return err
-	}
-	if last := im.p.Last(); last > im.total.Last {
-		im.total.Last, im.fruitless = last, 0
-	}
-	// The cluster refuses this batch as a whole, and not because another import
-	// under the same name is further.
-	refused := code != event.CodeOutcomeUnknown && code != event.CodeSessionExpired &&
-		code != event.CodeEpochChanged && im.p.Last() < failed.first
-	var again []*batch
-	for i, b := range todo {
-		b = im.remainder(b)
-		switch {
-		case b == nil:
-		case refused && i == 0 && len(b.lines) == 1:
-			// Nothing but this line can be the reason. The next batch covers it.
-			im.carried, im.fruitless = b.first, 0
-			if err := im.badLine(b.lines[0].number, cause); err != nil {
-				return err
-			}
-		case refused && i == 0:
-			again = split(b)
-		default:
-			again = append(again, b)
-		}
-	}
-	im.waiting = append(again, im.waiting...)
-	return nil
-}
-
-// remainder returns what of the batch is still to be executed, nil for nothing.
-// What was executed without a result is counted so.
-func (im *importer) remainder(b *batch) *batch {
-	executed := im.p.Last()
-	rest := *b
-	rest.first = max(b.first, executed+1)
-	for len(rest.lines) > 0 && rest.lines[0].number <= executed {
-		rest.lines = rest.lines[1:]
-		im.total.Unconfirmed++
-	}
-	if len(rest.lines) == 0 {
-		if rest.last > executed {
-			im.carried = rest.first // bad and blank lines, for the next batch
-		}
-		return nil
-	}
-	return &rest
-}
-
-// split makes a batch of each line, so that one that is refused as a whole spoils
-// none of the others.
-func split(b *batch) []*batch {
-	parts := make([]*batch, len(b.lines))
-	first := b.first
-	for i, l := range b.lines {
-		last := l.number
-		if i == len(b.lines)-1 {
-			last = b.last
-		}
-		parts[i] = &batch{first: first, last: last, lines: []line{l}, bytes: l.size, offset: b.offset}
-		first = last + 1
-	}
-	return parts
-}
-
-func (im *importer) reopen(ctx context.Context) error {
-	p, err := im.open(ctx)
-	if err != nil {
-		return fmt.Errorf("open producer: %w", err)
-	}
-	im.p = p
 	return nil
 }
