@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/hashicorp/raft"
+	"github.com/hashicorp/raft-wal/segment"
 )
 
 // damageDirs are log directories of every shape, with the number of entries in each.
@@ -314,5 +315,67 @@ func TestEntriesKeepTheirBytes(t *testing.T) {
 	}
 	if !equalEntries(&got[90], entry(91, 100_000)) {
 		t.Fatal("the large entry changed")
+	}
+}
+
+// A flipped bit in the index of a sealed segment leads to a whole record, but another.
+func TestRecordOfAnotherIndexIsNotServed(t *testing.T) {
+	t.Parallel()
+	dir, f := t.TempDir(), &fatals{}
+	l := mustOpen(t, dir, Config{SegmentBytes: minSegmentBytes, Fatal: f.record})
+	for i := range uint64(60) {
+		mustStore(t, l, 1+3*i, 3, damageEntryBytes)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = mustOpen(t, dir, Config{SegmentBytes: minSegmentBytes, Fatal: f.record}) // now the index is read from the file
+	info := l.meta.segments()[0]
+	file, err := os.OpenFile(filepath.Join(dir, segment.FileName(info)), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	offset, err := readAll(file, int64(info.IndexStart)+4*6, 4) // of entry 7
+	if err == nil {
+		_, err = file.WriteAt(offset, int64(info.IndexStart)+4*4) // as that of entry 5
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.GetLog(5, new(raft.Log)); !errors.Is(err, ErrCorrupt) {
+		t.Fatalf("got %v, want ErrCorrupt", err)
+	}
+	if code, _ := f.only(t); code != ExitCorrupt {
+		t.Fatalf("got code %d", code)
+	}
+}
+
+func TestTornBatchIsDroppedAndDoesNotComeBack(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cfg := Config{SegmentBytes: minSegmentBytes}
+	l := mustOpen(t, dir, cfg)
+	mustStore(t, l, 1, 3, damageEntryBytes)
+	end := l.files.tailEnd()
+	mustStore(t, l, 4, 8, damageEntryBytes)
+	dir = copyDir(t, dir)
+	path := filepath.Join(dir, segment.FileName(l.meta.segments()[0]))
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hole := (int(end)/sectorBytes + 1) * sectorBytes
+	clear(b[hole : hole+sectorBytes])
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l = mustOpen(t, dir, cfg)
+	wantEntries(t, l, 1, 3, damageEntryBytes)
+	mustStore(t, l, 4, 1, damageEntryBytes) // shorter than what was torn
+	for range 2 {
+		dir = copyDir(t, dir)
+		l = mustOpen(t, dir, cfg)
+		wantEntries(t, l, 1, 4, damageEntryBytes)
 	}
 }

@@ -76,3 +76,27 @@ func TestUnfinishedStableStoreIsMadeAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A whole row of an earlier transaction, as a pointer with a flipped bit may find it.
+func TestOldRowOfTheStableStoreIsNotServed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := openStable(dir, true, nil, new(atomic.Bool), func(err error) error { return err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for term := range uint64(5) {
+		if err := s.SetUint64([]byte("CurrentTerm"), term); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.db.Set(stableKey, encodeStable(s.tx, s.values)); err != nil { // of the transaction before
+		t.Fatal(err)
+	}
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readStable(filepath.Join(dir, stableName)); !errors.Is(err, ErrCorrupt) {
+		t.Fatalf("got %v, want ErrCorrupt", err)
+	}
+}

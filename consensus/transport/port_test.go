@@ -225,6 +225,27 @@ func TestAdvertisedAddressIsNotTheListenAddress(t *testing.T) {
 	}
 }
 
+func TestCloseEndsConnectionsThatRaftKeeps(t *testing.T) {
+	t.Parallel()
+	server, client := openPort(t, Config{}), openPort(t, Config{})
+	go answerVotes(server.Raft())
+	if err := vote(client, server.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	open := func() int {
+		server.mu.Lock()
+		defer server.mu.Unlock()
+		return len(server.conns)
+	}
+	if open() != 1 {
+		t.Fatalf("%d connections, want the one in raft's pool", open())
+	}
+	if err := client.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is closed", func() bool { return open() == 0 })
+}
+
 // Not parallel: it looks at all goroutines of the process.
 func TestCloseWaitsForEveryGoroutine(t *testing.T) {
 	server, client := openPort(t, Config{}), openPort(t, Config{})

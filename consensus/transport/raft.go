@@ -106,18 +106,16 @@ func (t *Raft) receive(rpc raft.RPC, req *raft.InstallSnapshotRequest) {
 		rpc.Respond(nil, err)
 		return
 	}
-	defer t.spool.release(file)
 	answer := make(chan raft.RPCResponse, 1)
-	if !t.enqueue(raft.RPC{Command: rpc.Command, Reader: file, RespChan: answer}) {
-		rpc.Respond(nil, raft.ErrTransportShutdown)
-		return
+	got := raft.RPCResponse{Error: raft.ErrTransportShutdown}
+	if t.enqueue(raft.RPC{Command: rpc.Command, Reader: file, RespChan: answer}) {
+		select {
+		case got = <-answer:
+		case <-t.stop:
+		}
 	}
-	select {
-	case got := <-answer:
-		rpc.Respond(got.Response, got.Error)
-	case <-t.stop:
-		rpc.Respond(nil, raft.ErrTransportShutdown)
-	}
+	t.spool.release(file) // before the answer, after which the next one may come
+	rpc.Respond(got.Response, got.Error)
 }
 
 // SetHeartbeatHandler implements raft.Transport. Raft's own handler is not used, see

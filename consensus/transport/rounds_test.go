@@ -74,9 +74,13 @@ type failing struct {
 	Inner
 	resp raft.AppendEntriesResponse
 	err  error
+	sent func() // called while a call is on its way
 }
 
 func (f *failing) AppendEntries(_ raft.ServerID, _ raft.ServerAddress, _ *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	if f.sent != nil {
+		f.sent()
+	}
 	*resp = f.resp
 	return f.err
 }
@@ -100,8 +104,8 @@ func TestEveryAppendEntriesIsTagged(t *testing.T) {
 	if err := send(); err != nil || rounds.Acked("n2") != round {
 		t.Fatalf("got %v, %d, want %d", err, rounds.Acked("n2"), round)
 	}
-	round = rounds.Begin()
-	if rounds.Acked("n2") >= round {
-		t.Fatal("an earlier answer counts")
+	inner.sent = func() { round = rounds.Begin() }
+	if err := send(); err != nil || rounds.Acked("n2") >= round {
+		t.Fatal("a call that was on its way when the round began counts for it")
 	}
 }
