@@ -137,7 +137,7 @@ func BenchmarkSignatures(b *testing.B) {
 		tail := j.current.Load().tail
 		for b.Loop() {
 			for i := range tail {
-				if q.Matches(&tail[i]) {
+				if q.Matches(tail[i]) {
 					b.Fatal("found")
 				}
 			}
@@ -153,5 +153,52 @@ func BenchmarkGet(b *testing.B) {
 		if _, err := v.Get(event.Position(1 + rng.IntN(benchCount))); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkSeal is the flush that crosses into a new segment, after 256 MiB.
+func BenchmarkSeal(b *testing.B) {
+	n := newNode(0)
+	j := mustOpen(b, b.TempDir(), Mark{}, Config{})
+	for b.Loop() {
+		b.StopTimer()
+		for rolled := false; !rolled; {
+			batch := benchRecords(n, 4000)
+			for i := range batch[1:] {
+				rolled = rolled || n.mark.Last > 4000 && batch[i+1].Roll
+			}
+			if !rolled {
+				j.Append(batch, n.mark)
+				mustFlush(b, j)
+				continue
+			}
+			j.Append(batch, n.mark)
+		}
+		b.StartTimer()
+		mustFlush(b, j)
+	}
+}
+
+// BenchmarkOpen opens a journal of a million records in the page cache.
+func BenchmarkOpen(b *testing.B) {
+	dir, n := b.TempDir(), newNode(0)
+	j := mustOpen(b, dir, Mark{}, Config{})
+	for range 250 {
+		j.Append(benchRecords(n, 4000), n.mark)
+		mustFlush(b, j)
+	}
+	if err := j.Close(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		j, err := Open(dir, n.mark, Config{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if err := j.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
 	}
 }

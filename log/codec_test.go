@@ -173,7 +173,7 @@ func TestACursorIsGoodForItsEpochFilterAndDirectionOnly(t *testing.T) {
 			t.Errorf("resume of %+v: got %v, want invalid", other, err)
 		}
 	}
-	back := Cursor{Epoch: epoch, Position: 1, Reverse: true, Filter: (&Query{}).Hash()}
+	back := Cursor{Epoch: epoch, Position: 1, Reverse: true, Filter: Query{}.Hash()}
 	if got, err := back.Resume(Query{Reverse: true}); err != nil || got.From <= got.To {
 		t.Errorf("resume before the first: got %+v, %v, want nothing left", got, err)
 	}

@@ -107,7 +107,7 @@ func (p *play) requireReads(t *testing.T, j *Journal, n int) {
 	} {
 		var want []Record
 		for i := range p.records[:n] {
-			if q.Matches(&p.records[i]) {
+			if q.Matches(p.records[i]) {
 				want = append(want, p.records[i])
 			}
 		}

@@ -2,6 +2,7 @@ package log
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/store"
 )
 
@@ -55,7 +57,7 @@ func (p *play) requireRightOrCorrupt(t *testing.T, name string) (found bool) {
 	for _, q := range queries {
 		var want []Record
 		for i := range p.records[:p.state] {
-			if q.Matches(&p.records[i]) {
+			if q.Matches(p.records[i]) {
 				want = append(want, p.records[i])
 			}
 		}
@@ -104,6 +106,65 @@ func TestABitThatFlippedIsFoundOrDoesNotMatter(t *testing.T) {
 	if found < 100 {
 		t.Errorf("only %d flips were found", found)
 	}
+}
+
+// A damaged branch page sends a search for a name to a leaf where it cannot be.
+// Opening a file finds that; here the damage comes while the file is open.
+func TestABranchPageThatChangesHidesNoName(t *testing.T) {
+	t.Parallel()
+	dir, n := t.TempDir(), newNode(0)
+	j := mustOpen(t, dir, Mark{}, Config{RunBytes: 1})
+	const count = 4000
+	for i := range count {
+		j.Append(n.records(1, spec{stream: "s", correlation: fmt.Sprintf("c%04d", i)}), n.mark)
+	}
+	mustFlush(t, j)
+	path := filepath.Join(dir, segmentFiles(t, dir)[0])
+	intact, used := readUsed(t, path)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	write := func(at int, b byte) {
+		if _, err := f.WriteAt([]byte{b}, int64(at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rng := rand.New(rand.NewPCG(11, 12))
+	flips, found := 0, 0
+	for _, id := range used {
+		page := intact[id*pageBytes : (id+1)*pageBytes]
+		if binary.NativeEndian.Uint16(page[8:]) != 1 || !bytes.Contains(page, []byte("nc0")) {
+			continue // not a branch of the names
+		}
+		for in := bytes.Index(page, []byte("nc0")); in < len(bytes.TrimRight(page, "\x00")); in += 1 + rng.IntN(7) {
+			at := id*pageBytes + in
+			write(at, intact[at]^1<<rng.IntN(8))
+			if flips++; searchAll(t, j, count) {
+				found++
+			}
+			write(at, intact[at])
+		}
+	}
+	if searchAll(t, j, count); flips < 20 || found == 0 {
+		t.Errorf("of %d flips %d were found", flips, found)
+	}
+}
+
+// searchAll looks for every seventh name: it must be found, or damage.
+func searchAll(t *testing.T, j *Journal, count int) (found bool) {
+	t.Helper()
+	for i := 0; i < count; i += 7 {
+		got, err := collectAll(j, Query{Correlation: fmt.Sprintf("c%04d", i)})
+		switch {
+		case errors.Is(err, store.ErrCorrupt):
+			found = true
+		case err != nil || len(got) != 1 || got[0].Position != event.Position(i+1):
+			t.Fatalf("name %d: got %v, %v", i, positions(got), err)
+		}
+	}
+	return found
 }
 
 // readUsed returns a file up to its last page that was ever written, and the

@@ -16,9 +16,12 @@
 //
 // The newest records, up to Config.RunBytes and what is not flushed, are found by
 // signatures: 20 bytes a record in memory, searched from end to end, 50,000 of
-// them in some 50 µs. All others are found by posting lists. Written with every
-// flush, posting lists would touch a page for each name in each flush; a run at a
-// time they are sorted first and their pages written once and full.
+// them in 30 µs (comparing the records themselves takes 11 ms). All others are
+// found by posting lists, which are written a run at a time: sorted first, so that
+// pages are written once, in order and full. Putting the names of each flush into
+// one tree instead was measured at 12 µs and 1,500 bytes written per event, against
+// 1.4 µs and 14 bytes (flushes of 6,000 events in 10,000 streams; with a correlation
+// id for each event 73 µs and 3,700 bytes, against 15 µs and 82).
 //
 // # A segment file
 //

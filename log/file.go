@@ -115,11 +115,12 @@ func (f *file) search(lo, hi event.Position, stamp int64) (event.Position, error
 }
 
 // scanRecords calls fn for each record in [lo, hi] with its bytes as they stand
-// in the chunk.
+// in the chunk. Both are valid during the call.
 func (f *file) scanRecords(lo, hi event.Position, fn func(r *Record, frame []byte) error) error {
+	var r Record // one for all: fn makes it escape
 	for p := lo; p <= hi; p++ {
-		r, err := f.record(p)
-		if err != nil {
+		var err error
+		if r, err = f.record(p); err != nil {
 			return err
 		}
 		if err := fn(&r, f.chunk.frame(p)); err != nil {

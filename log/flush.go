@@ -70,7 +70,7 @@ func (j *Journal) roll(first event.Position) error {
 	if err := segment.create(); err != nil {
 		return fmt.Errorf("create segment: %w", err)
 	}
-	if err := segment.openWritable(); err != nil {
+	if err := segment.openWritable(j.cfg.SegmentBytes); err != nil {
 		return err
 	}
 	j.active = segmentState{segment, header{first: first, last: first - 1, indexed: first - 1}}

@@ -24,8 +24,9 @@ const (
 
 // Config configures a journal. The zero value is usable.
 type Config struct {
-	// SegmentBytes is not read here: Mark.Add is told it, and decides where
-	// segments begin. It is only checked not to be negative.
+	// SegmentBytes is what Mark.Add is told, which decides where segments begin;
+	// 0: DefaultSegmentBytes. Here it only says how much of the active segment's
+	// file is mapped at once: twice as much, at least 512 MiB of address space.
 	SegmentBytes int64
 	// MaxOpen is how many sealed segments are kept open for reading, default 64.
 	// Each costs a file descriptor and address space, no memory.
@@ -44,6 +45,9 @@ func (c Config) normalised() (Config, error) {
 	if c.SegmentBytes < 0 || c.MaxOpen < 0 || c.RunBytes < 0 {
 		return c, fmt.Errorf("journal configuration: negative segment bytes %d, max open %d or run bytes %d",
 			c.SegmentBytes, c.MaxOpen, c.RunBytes)
+	}
+	if c.SegmentBytes == 0 {
+		c.SegmentBytes = DefaultSegmentBytes
 	}
 	if c.MaxOpen == 0 {
 		c.MaxOpen = defaultMaxOpen

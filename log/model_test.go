@@ -131,7 +131,7 @@ func (m *journalModel) rewind() {
 func (m *journalModel) want(q Query) []Record {
 	var want []Record
 	for i := range m.all {
-		if q.Matches(&m.all[i]) {
+		if q.Matches(m.all[i]) {
 			want = append(want, m.all[i])
 		}
 	}

@@ -63,8 +63,7 @@ func (j *Journal) open(mark Mark) error {
 			return err
 		}
 	}
-	// Files above the mark go from the newest on, those below from the oldest on:
-	// whenever a crash stops this, what is left has no hole.
+	// A crash in between does no harm: the rest goes at the next open.
 	for _, first := range slices.Concat(plan.above, plan.below) {
 		j.cfg.Logger.Info("deleting a segment outside of the mark", "first", uint64(first), "mark", mark)
 		if err := store.Remove(j.cfg.Seam, filepath.Join(j.dir, segmentName(first))); err != nil {
@@ -96,7 +95,7 @@ func (j *Journal) start(mark Mark, segments []segmentState) error {
 // openActive opens the segment that the mark ends in.
 func (j *Journal) openActive(mark Mark) error {
 	segment := newSegment(j.dir, mark.Segment, j.pool, j.cfg.Seam)
-	if err := segment.openWritable(); err != nil {
+	if err := segment.openWritable(j.cfg.SegmentBytes); err != nil {
 		return err
 	}
 	j.active = segmentState{segment: segment}
@@ -216,8 +215,8 @@ func (j *Journal) checkSealed(keep []event.Position) ([]segmentState, error) {
 // openPlan says what becomes of the files in the journal's directory.
 type openPlan struct {
 	keep  []event.Position // ascending, the active segment last
-	above []event.Position // begin above the mark; from the newest
-	below []event.Position // end below First; from the oldest
+	above []event.Position // begin above the mark
+	below []event.Position // end below First
 }
 
 func planOpen(firsts []event.Position, mark Mark) openPlan {
@@ -232,7 +231,6 @@ func planOpen(firsts []event.Position, mark Mark) openPlan {
 			p.keep = append(p.keep, first)
 		}
 	}
-	slices.Reverse(p.above)
 	return p
 }
 

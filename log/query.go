@@ -37,7 +37,7 @@ func (q *Query) filtered() bool {
 }
 
 // Matches reports whether q selects r.
-func (q *Query) Matches(r *Record) bool {
+func (q Query) Matches(r Record) bool {
 	switch {
 	case r.Position < q.From, q.To != 0 && r.Position > q.To:
 		return false
@@ -46,7 +46,7 @@ func (q *Query) Matches(r *Record) bool {
 	case q.Stream != "" && r.Stream != q.Stream:
 		return false
 	}
-	return q.matchesNames(r)
+	return q.matchesNames(&r)
 }
 
 func (q *Query) matchesNames(r *Record) bool {
@@ -72,7 +72,7 @@ func (q *Query) matchesType(typ string) bool {
 
 // Hash identifies what q filters by, without the bounds of positions and stamps:
 // a cursor is good for another read of the same filter.
-func (q *Query) Hash() [8]byte {
+func (q Query) Hash() [8]byte {
 	h := sha256.New()
 	for _, s := range [...]string{q.Stream, q.Type, q.TypePrefix, q.Subject, q.Source, q.Correlation} {
 		h.Write(binary.AppendUvarint(nil, uint64(len(s))))

@@ -70,7 +70,7 @@ func TestLongListsEqualAModel(t *testing.T) {
 		}
 		var want []event.Position
 		for i := range all {
-			if q.Matches(&all[i]) {
+			if q.Matches(all[i]) {
 				want = append(want, all[i].Position)
 			}
 		}

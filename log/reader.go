@@ -5,9 +5,10 @@ import (
 )
 
 // Reader goes through the records that a query selects, in order. Between calls
-// it holds at most one file's read transaction: finish or close it before
-// waiting for a network, and never write to the journal's directory meanwhile.
-// Readers are not for concurrent use.
+// it holds at most one file's read transaction, which keeps the flusher from
+// using replaced pages again: finish or close the reader before waiting for a
+// network, and go on with a new View after Position. Readers are not for
+// concurrent use.
 //
 //	for r.Next() {
 //		use(r.Record())

@@ -24,9 +24,9 @@ var (
 const (
 	segmentSuffix = ".seg"
 	pageBytes     = 4096
-	// activeMmapBytes is mapped at once for a segment that is written to, since
-	// to map more the writer would have to wait for every reader.
-	activeMmapBytes = 512 << 20
+	// minMmapBytes is mapped at once for a segment that is written to, since to
+	// map more the writer would have to wait for every reader.
+	minMmapBytes = 512 << 20
 )
 
 // segment is one file. Its handle is open for writing while the segment is
@@ -82,9 +82,9 @@ func (s *segment) create() error {
 }
 
 // openWritable opens the file of the active segment.
-func (s *segment) openWritable() error {
+func (s *segment) openWritable(segmentBytes int64) error {
 	db, err := store.OpenBolt(s.seam, s.path, &bbolt.Options{
-		NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, InitialMmapSize: activeMmapBytes,
+		NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, InitialMmapSize: int(max(minMmapBytes, 2*segmentBytes)),
 	})
 	if err != nil {
 		return fmt.Errorf("open segment: %w", err)
