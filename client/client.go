@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/edri-io/edri/event"
 )
@@ -19,6 +20,8 @@ type Client struct {
 	cancel context.CancelCauseFunc
 	lanes  sync.WaitGroup
 
+	watchEvery time.Duration // watchInterval, but in tests
+
 	mu     sync.Mutex
 	closed bool
 }
@@ -29,7 +32,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, servers: newServers(cfg.HTTPClient, cfg.Servers)}
+	c := &Client{cfg: cfg, servers: newServers(cfg.HTTPClient, cfg.Servers), watchEvery: watchInterval}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.pool.client = c
 	return c, nil

@@ -36,7 +36,7 @@ func fromRPC(err error) *event.Error {
 		}
 	}
 	if !connect.IsWireError(err) {
-		return event.Errorf(event.CodeUnavailable, "%v", err)
+		return event.Errorf(event.CodeUnavailable, "%s", rpc.Message()) // without connect's own code
 	}
 	return event.Errorf(fromStatus(rpc.Code()), "%s", rpc.Message())
 }

@@ -138,7 +138,7 @@ func (n *Node) Close(ctx context.Context) error {
 }
 
 func (n *Node) close(ctx context.Context) error {
-	n.handOver(ctx)
+	n.HandOver(ctx)
 	n.halt()
 	var err error
 	if !n.hasFailed() {
@@ -164,9 +164,10 @@ func (n *Node) halt() {
 	n.tasks.Wait()
 }
 
-// handOver moves leadership to another voter, so that a planned stop costs no
-// election timeout. Raft waits for one election timeout at most.
-func (n *Node) handOver(ctx context.Context) {
+// HandOver moves leadership to another voter, so that a planned stop costs no
+// election timeout. Raft waits for one election timeout at most. On a node that
+// does not lead it does nothing; Close calls it too.
+func (n *Node) HandOver(ctx context.Context) {
 	r := n.raft.Load()
 	if r == nil || r.State() != raft.Leader || len(r.GetConfiguration().Configuration().Servers) < 2 {
 		return

@@ -167,11 +167,15 @@ func (s *Server) stop() error {
 	}
 }
 
-// stopParts ends one part after the other: nobody is sent here any more, nobody
-// is served, the node hands leadership over, writes what it has and closes.
+// stopParts ends one part after the other: the node hands leadership over, nobody
+// is sent here any more, nobody is served, what is in memory is written.
+// Leadership goes first, so that the cluster accepts writes while the rest ends.
 func (s *Server) stopParts() error {
+	ctx, cancel := context.WithTimeout(context.Background(), handOver)
+	s.node.HandOver(ctx)
+	cancel()
 	s.endStreams()
-	ctx, cancel := context.WithTimeout(context.Background(), finishRequests)
+	ctx, cancel = context.WithTimeout(context.Background(), finishRequests)
 	defer cancel()
 	err := s.http.Shutdown(ctx)
 	if err != nil {

@@ -1,0 +1,91 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/edri-io/edri/api/edriv1"
+	"github.com/edri-io/edri/event"
+)
+
+const (
+	// locateTimeout bounds the question who leads.
+	locateTimeout = 1 * time.Second
+	// watchInterval is how often a lane that is used asks whether another node
+	// leads by now: the old one forwards, which costs more.
+	watchInterval = 2 * time.Second
+	// maxWatch is how seldom it asks where the leader cannot be reached from here.
+	maxWatch = 1 * time.Minute
+)
+
+// locate asks who leads, and in which epoch. Where the leader is not known, or
+// was not to be reached a moment ago, the server that answered will do: it
+// forwards.
+func (c *Client) locate(ctx context.Context) (*server, []byte, *event.Error) {
+	n := c.servers.towardsLeader()
+	status, err := n.askStatus(ctx)
+	if err != nil {
+		c.lost(n, err)
+		return nil, nil, err
+	}
+	if len(status.Epoch) == 0 {
+		c.servers.failedAt(n)
+		return nil, nil, event.Errorf(event.CodeUnavailable, "server %s has not started yet: %s", n.url, status.Reason)
+	}
+	if leader := c.servers.named(status.LeaderUrl); leader != nil {
+		n = leader
+	}
+	return n, status.Epoch, nil
+}
+
+func (n *server) askStatus(ctx context.Context) (*edriv1.StatusResponse, *event.Error) {
+	ctx, cancel := context.WithTimeout(ctx, locateTimeout)
+	defer cancel()
+	response, err := n.status.CallUnary(ctx, connect.NewRequest(&edriv1.StatusRequest{}))
+	if err != nil {
+		return nil, fromRPC(err)
+	}
+	return response.Msg, nil
+}
+
+// lost notes that a server did not serve, and who leads if it said so.
+func (c *Client) lost(n *server, err *event.Error) {
+	switch err.Code {
+	case event.CodeNotLeader, event.CodeUnavailable, event.CodeDeadlineExceeded:
+		c.servers.failedAt(n)
+		c.servers.named(err.Leader)
+	}
+}
+
+// watch returns the leader's URL when it is another than n's and answers, empty
+// when ctx ends.
+func (l *lane) watch(ctx context.Context, n *server) string {
+	interval, seen := l.client.watchEvery, l.sequence()
+	for {
+		select {
+		case <-ctx.Done():
+			return ""
+		case <-time.After(interval):
+		}
+		if now := l.sequence(); now == seen {
+			continue // nobody writes
+		} else {
+			seen = now
+		}
+		status, err := n.askStatus(ctx)
+		if err != nil {
+			continue // the stream will notice
+		}
+		leader := l.client.servers.named(status.LeaderUrl)
+		if leader == nil || leader.url == n.url {
+			continue
+		}
+		if _, err := leader.askStatus(ctx); err == nil {
+			return leader.url
+		}
+		l.client.servers.failedAt(leader)
+		interval = min(2*interval, maxWatch)
+	}
+}
