@@ -33,7 +33,9 @@
 //     a segment with an index in memory.
 //   - A crash between sealing a segment and recording that leaves a tail that
 //     refuses every append: recover.go completes the rotation.
-//   - A torn sealing batch leaves the same: scan.go zeroes it first.
+//   - A torn sealing batch leaves the same: recover.go zeroes it first.
+//   - A delete right after a segment filled up does not wait for the rotation,
+//     which then seals the new tail: log.go waits.
 //   - A tail that is reopened does not sync its directory: recover.go does.
 //   - Close leaves the meta store open and does not wait: log.go does both.
 //
@@ -47,7 +49,8 @@
 //
 // # Concurrency
 //
-// All methods of Log and Stable may be called from any goroutine. A Log owns three
-// goroutines: raft-wal's rotation, the stall watch and the preparation of the next
-// segment file. Close stops them and waits.
+// All methods of Log and Stable may be called from any goroutine. A Log owns two
+// goroutines, the stall watch and the preparation of the next segment file; Close
+// stops them and waits. raft-wal's own, for the rotation, has nothing left to do
+// then and ends by itself.
 package raftlog

@@ -2,15 +2,13 @@ package raftlog
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"hash/fnv"
-	"io"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -31,11 +29,12 @@ const (
 	// stableFirstTx is the bbolt transaction that writes the first row: an empty file
 	// has 0 and 1, raft-boltdb makes its buckets in 2.
 	stableFirstTx = 3
+
+	stableBucket = "conf" // raft-boltdb's, for what is set by key
 )
 
 var (
-	stableKey    = []byte("edri")
-	stableBucket = []byte("conf") // raft-boltdb's, for what is set by key
+	stableKey = []byte("edri")
 
 	stableBoltOptions = &bbolt.Options{Timeout: time.Second}
 )
@@ -186,19 +185,29 @@ func (s *Stable) close() error {
 	return nil
 }
 
-// readStable reads the row of the file at path.
+// readStable reads the row of the file at path, without bbolt, which asserts or reads
+// beside its pages where they are damaged.
 func readStable(path string) (map[string][]byte, error) {
-	tx, err := readBoltMeta(path)
-	if err != nil {
-		return nil, err
-	}
-	row, err := readBoltRow(path)
-	if err != nil {
+	var row []byte
+	err := store.CheckBoltRows(context.Background(), path, func(bucket string, key, value []byte) error {
+		if bucket == stableBucket && bytes.Equal(key, stableKey) {
+			row = bytes.Clone(value)
+		}
+		return nil
+	})
+	if errors.Is(err, store.ErrCorrupt) {
 		return nil, corruptf(path, 0, "stable store: %v", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read stable store: %w", err)
 	}
 	values, rowTx, err := decodeStable(row)
 	if err != nil {
 		return nil, corruptf(path, 0, "stable store: %v", err)
+	}
+	tx, err := newestBoltTx(path)
+	if err != nil {
+		return nil, fmt.Errorf("read stable store: %w", err)
 	}
 	if rowTx != tx {
 		return nil, corruptf(path, 0, "stable store: row of transaction %d in a file of transaction %d", rowTx, tx)
@@ -206,72 +215,29 @@ func readStable(path string) (map[string][]byte, error) {
 	return values, nil
 }
 
-// readBoltMeta checks both meta pages of a bbolt file and returns the newer
-// transaction.
+// newestBoltTx is the number of the last transaction of a bbolt file, whose two meta
+// pages were checked:
 //
-//	page header 16 bytes; magic, version, page size, flags u32; root page,
-//	sequence, freelist, high water, transaction u64; FNV-1a of these 56 bytes u64
-func readBoltMeta(path string) (uint64, error) {
-	const (
-		pageHeader  = 16
-		metaSum     = 56
-		metaBytes   = 64
-		boltMagic   = 0xED0CDAED
-		boltVersion = 2
-	)
+//	page header 16 bytes; magic, version, page size, flags u32; root page, its
+//	sequence, freelist, high water, transaction u64; checksum u64
+func newestBoltTx(path string) (newest uint64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return 0, fmt.Errorf("open stable store: %w", err)
+		return 0, err
 	}
 	defer f.Close()
-	var newest uint64
+	pageSize, err := readAll(f, 16+8, 4)
+	if err != nil {
+		return 0, err
+	}
 	for page := range int64(2) {
-		offset := page*int64(os.Getpagesize()) + pageHeader
-		b, err := readAll(f, offset, metaBytes)
-		if errors.Is(err, io.EOF) {
-			return 0, corruptf(path, offset, "stable store is cut short")
-		}
+		tx, err := readAll(f, page*int64(binary.NativeEndian.Uint32(pageSize))+16+48, 8)
 		if err != nil {
-			return 0, fmt.Errorf("read stable store: %w", err)
+			return 0, err
 		}
-		sum := fnv.New64a()
-		_, _ = sum.Write(b[:metaSum])
-		if binary.NativeEndian.Uint32(b) != boltMagic || binary.NativeEndian.Uint32(b[4:]) != boltVersion ||
-			binary.NativeEndian.Uint64(b[metaSum:]) != sum.Sum64() {
-			return 0, corruptf(path, offset, "meta page %d of the stable store is damaged", page)
-		}
-		newest = max(newest, binary.NativeEndian.Uint64(b[metaSum-8:]))
+		newest = max(newest, binary.NativeEndian.Uint64(tx))
 	}
 	return newest, nil
-}
-
-// readBoltRow reads the one row. On a damaged page bbolt asserts, or reads outside of
-// the file's mapping: both become errors.
-func readBoltRow(path string) (row []byte, err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("bbolt: %v", p)
-		}
-	}()
-	db, err := bbolt.Open(path, 0, &bbolt.Options{ReadOnly: true, Timeout: stableBoltOptions.Timeout})
-	if err != nil {
-		return nil, err
-	}
-	// Close waits for transactions; a panic inside of View has rolled its own back.
-	defer func() { err = errors.Join(err, db.Close()) }()
-	err = db.View(func(tx *bbolt.Tx) error {
-		bucket := tx.Bucket(stableBucket)
-		if bucket == nil {
-			return errors.New("bucket is missing")
-		}
-		row = bytes.Clone(bucket.Get(stableKey))
-		if row == nil {
-			return errors.New("row is missing")
-		}
-		return nil
-	})
-	return row, err
 }
 
 func encodeStable(tx uint64, values map[string][]byte) []byte {

@@ -6,6 +6,7 @@
 //	raft         "edri" 1 'r' 0 0         hashicorp/raft's network transport
 //	hello        "edri" 1 'h' 0 0         one line of JSON comes back
 //	forward      "edri" 1 'f' 0 0         frames, see frame.go
+//	(kept)       "edri" 1 's' 0 0         segments of a snapshot, later
 //
 // A connection that begins otherwise is closed before any decoder sees a byte.
 // Config.Wrap is where TLS goes, for the same reason.
@@ -17,6 +18,12 @@
 //     them itself where nothing can change, and hands the rest to the main loop.
 //   - InstallSnapshot is read from the network on the main loop, which then
 //     neither votes nor applies: spool.go reads it first.
+//   - After a call that it answers with an error the transport goes on reading
+//     where it stands, and takes what is left of a snapshot for calls: spool.go
+//     reads a refused one to its end, conn.go ends a connection that breaks within
+//     a call.
+//   - A snapshot may take as long as its size allows, hours, also to a peer that is
+//     gone: conn.go gives each write its own deadline.
 //   - VerifyLeader counts answers to heartbeats that were sent before it was
 //     asked: rounds.go numbers what is sent.
 //   - Pipelined replication can wedge a follower in silence: it is off, by

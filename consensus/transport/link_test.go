@@ -346,6 +346,9 @@ func BenchmarkForward(b *testing.B) {
 					}
 				})
 			}
+			for range cap(room) { // the answers of the last ones
+				room <- struct{}{}
+			}
 		})
 	}
 }
