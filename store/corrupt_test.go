@@ -457,6 +457,44 @@ func TestChangedCountIsNoticed(t *testing.T) {
 	}
 }
 
+// TestDamagedMetaPageIsRefused, whichever it is: bbolt would fall back to the
+// other one, and to a state whose pages may have been reused.
+func TestDamagedMetaPageIsRefused(t *testing.T) {
+	t.Parallel()
+	path, _ := writeDamageable(t)
+	for meta := range int64(2) {
+		for i := range int64(metaEnd) {
+			if i >= 10 && i < pageHeader {
+				continue // count and overflow of the header are not used
+			}
+			undo := flip(t, path, meta*int64(os.Getpagesize())+i, 1<<(i%8))
+			if err := CheckBolt(path); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("meta page %d byte %d: got %v, want ErrCorrupt", meta, i, err)
+			}
+			undo()
+		}
+	}
+}
+
+func TestDamagedBranchIsFoundByTheCheck(t *testing.T) {
+	t.Parallel()
+	path, _ := writeDamageable(t)
+	inUse := usedBytes(t, path)
+	for _, id := range pagesInUse(t, path) {
+		if pageOf(t, path, id).flags() != flagBranch {
+			continue
+		}
+		first := id * int64(os.Getpagesize())
+		for offset := first; inUse(offset); offset += int64(campaign(3, 1)) {
+			undo := flip(t, path, offset, 1<<(offset%7))
+			if err := CheckFile(context.Background(), path); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("page %d offset %d: got %v, want ErrCorrupt", id, offset-first, err)
+			}
+			undo()
+		}
+	}
+}
+
 // usedBytes tells of an offset whether a tree of rows uses it: the header of a
 // page, its elements, or its rows.
 func usedBytes(t *testing.T, path string) func(offset int64) bool {

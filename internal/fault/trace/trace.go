@@ -27,7 +27,7 @@ type Call struct {
 	Path   string // of the file or file descriptor, "" if unknown
 	To     string // the new name, of a rename
 	Flags  string // of openat
-	Data   string // the first bytes, of write
+	Data   string // what is written: the first 64 bytes, or all with RunFull
 	Size   int64  // of write, pwrite64
 	Offset int64  // of pwrite64; the length, of ftruncate
 	Result string // "0", "4096", "-1 EIO (Input/output error) (INJECTED)"
@@ -57,13 +57,23 @@ type Injection struct {
 // Run runs a command under strace and returns its calls of those named in
 // Calls. The command's own exit is not an error: see cmd.ProcessState.
 func Run(ctx context.Context, inject *Injection, name string, env []string, args ...string) ([]Call, *Result, error) {
+	return run(ctx, inject, 64, name, env, args)
+}
+
+// RunFull is Run without a fault, with all bytes that are written up to 1 MiB a
+// call: enough to make from the calls what a power failure leaves.
+func RunFull(ctx context.Context, name string, env []string, args ...string) ([]Call, *Result, error) {
+	return run(ctx, nil, 1<<20, name, env, args)
+}
+
+func run(ctx context.Context, inject *Injection, data int, name string, env, args []string) ([]Call, *Result, error) {
 	log, err := os.CreateTemp("", "trace")
 	if err != nil {
 		return nil, nil, fmt.Errorf("create trace file: %w", err)
 	}
 	defer func() { _ = errors.Join(log.Close(), os.Remove(log.Name())) }()
 
-	options := []string{"-f", "-qq", "-y", "-s", "64", "-o", log.Name(), "-e", "trace=?" + strings.Join(Calls, ",?")} // ?: not on every architecture
+	options := []string{"-f", "-qq", "-y", "-s", strconv.Itoa(data), "-o", log.Name(), "-e", "trace=?" + strings.Join(Calls, ",?")} // ?: not on every architecture
 	if inject != nil {
 		what := "error=EIO"
 		if inject.Kill {
@@ -102,7 +112,7 @@ var (
 func parse(r *os.File) ([]Call, error) {
 	var calls []Call
 	in := bufio.NewScanner(r)
-	in.Buffer(nil, 1<<20)
+	in.Buffer(nil, 8<<20)
 	for in.Scan() {
 		if m := line.FindStringSubmatch(in.Text()); m != nil {
 			calls = append(calls, parseCall(m[1], m[2], m[3]))
@@ -144,12 +154,39 @@ func parseCall(name, args, result string) Call {
 	return c
 }
 
+// unquote decodes strace's strings: C escapes, octal ones with one to three
+// digits.
 func unquote(s string) string {
-	if u, err := strconv.Unquote(`"` + s + `"`); err == nil {
-		return u
+	if !strings.Contains(s, `\`) {
+		return s
 	}
-	return s
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' || i+1 == len(s) {
+			b.WriteByte(s[i])
+			continue
+		}
+		i++
+		if j := i; s[i] >= '0' && s[i] <= '7' {
+			n := 0
+			for ; i < len(s) && i < j+3 && s[i] >= '0' && s[i] <= '7'; i++ {
+				n = n*8 + int(s[i]-'0')
+			}
+			b.WriteByte(byte(n))
+			i--
+			continue
+		}
+		if at := strings.IndexByte(escapes, s[i]); at >= 0 {
+			b.WriteByte(byte(7 + at))
+		} else {
+			b.WriteByte(s[i])
+		}
+	}
+	return b.String()
 }
+
+// escapes are the letters for the bytes 7 to 13.
+const escapes = "abtnvfr"
 
 func number(s string) int64 {
 	n, _ := strconv.ParseInt(s, 10, 64)

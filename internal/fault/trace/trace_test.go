@@ -14,7 +14,7 @@ func TestParseCall(t *testing.T) {
 		name, args string
 		want       Call
 	}{
-		{"pwrite64", `3</d/state.db>, "\0\1"..., 4096, 8192`, Call{Path: "/d/state.db", Data: "\\0\\1", Size: 4096, Offset: 8192}},
+		{"pwrite64", `3</d/state.db>, "\0\1\3777\n\\\"x"..., 4096, 8192`, Call{Path: "/d/state.db", Data: "\x00\x01\xff7\n\\\"x", Size: 4096, Offset: 8192}},
 		{"fdatasync", `3</d/a b>`, Call{Path: "/d/a b"}},
 		{"ftruncate", `3</d/f>, 65536`, Call{Path: "/d/f", Offset: 65536}},
 		{"write", `1<pipe:[7]>, "done\n", 5`, Call{Path: "pipe:[7]", Data: "done\n", Size: 5}},
