@@ -55,7 +55,7 @@ func (p *play) live(seam fault.Seam, steps ...int) (err error) {
 	if err != nil {
 		return err
 	}
-	j.sealRows = 5
+	j.sealRows = 30
 	defer func() { err = errors.Join(err, j.Close()) }()
 	at := p.state
 	for _, step := range steps {
