@@ -282,6 +282,7 @@ func TestAStreamThatAnswersNoMoreIsReplaced(t *testing.T) {
 		return execute
 	}
 	c := cluster.client(t, Config{})
+	c.stallAfter = 20 * time.Millisecond
 	mustAppend(t, c, "s", "1")
 	if n := cluster.count()["1"]; n != 1 {
 		t.Errorf("event 1 is there %d times", n)
@@ -317,6 +318,62 @@ func TestWritesFollowTheLeaderAndSurviveItsDeath(t *testing.T) {
 	<-done
 	cluster.nodes[1].restart()
 	mustAppend(t, c, "s", "3")
+}
+
+// A node that no longer leads forwards; the lane moves to the new leader without
+// losing, doubling or failing anything.
+func TestWritesMoveToANewLeader(t *testing.T) {
+	t.Parallel()
+	cluster := newFakeCluster(t, 2)
+	c := cluster.client(t, Config{})
+	c.watchEvery = 5 * time.Millisecond
+	moved := make(chan struct{})
+	cluster.judge = func(n *fakeNode, _ *edriv1.Commit) verdict {
+		if n.index == 1 {
+			select {
+			case <-moved:
+			default:
+				close(moved)
+			}
+		}
+		return execute
+	}
+	var callers sync.WaitGroup
+	var sent [20]int
+	for k := range sent {
+		callers.Go(func() {
+			for arrived := false; !arrived; sent[k]++ {
+				mustAppend(t, c, "s", fmt.Sprintf("%d-%d", k, sent[k]))
+				if k == 0 && sent[k] == 10 {
+					cluster.with(func() { cluster.leader = 1 })
+				}
+				select {
+				case <-moved:
+					arrived = true
+				default:
+				}
+			}
+		})
+	}
+	callers.Wait()
+	want := 0
+	for _, n := range sent {
+		want += n
+	}
+	there := cluster.count()
+	if len(there) != want {
+		t.Errorf("%d events are there, want %d", len(there), want)
+	}
+	for id, n := range there {
+		if n != 1 {
+			t.Errorf("event %s is there %d times", id, n)
+		}
+	}
+	cluster.with(func() {
+		if len(cluster.sessions) != 1 {
+			t.Errorf("%d sessions, want the same one", len(cluster.sessions))
+		}
+	})
 }
 
 // Thousands of callers: all are served, in few frames, within the window of each

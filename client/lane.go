@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"github.com/edri-io/edri/api/edriv1/wire"
-	"github.com/edri-io/edri/event"
 )
 
 // What a lane has unanswered at most. The cluster keeps 256 results and 64 KiB
@@ -50,7 +49,9 @@ type lane struct {
 	startAt uint64  // a producer's last sequence when it was opened
 	dead    error   // set: takes no more calls
 	server  *server // that the last stream went to
-	quiet   bool    // no result since stalled was last called
+	// quiet: no result since stalled was last called. draining: nothing more is
+	// written to this stream, and run wants to know when nothing is under way.
+	quiet, draining bool
 }
 
 func newLane(c *Client, producer string) *lane {

@@ -69,11 +69,11 @@ func (l *lane) watch(ctx context.Context, n *server) string {
 			return ""
 		case <-time.After(interval):
 		}
-		if now := l.sequence(); now == seen {
+		now := l.sequence()
+		if now == seen {
 			continue // nobody writes
-		} else {
-			seen = now
 		}
+		seen = now
 		status, err := n.askStatus(ctx)
 		if err != nil {
 			continue // the stream will notice

@@ -32,7 +32,7 @@ type stream struct {
 // send writes what is pending, all of it in one frame, until the stream ends
 // (nil: receive knows why) or stalls.
 func (s *stream) send(ctx context.Context) *event.Error {
-	stall := time.NewTicker(stallTimeout)
+	stall := time.NewTicker(s.lane.client.stallAfter)
 	defer stall.Stop()
 	var frame []byte
 	leader := ""
@@ -62,7 +62,7 @@ func (s *stream) send(ctx context.Context) *event.Error {
 			return event.Errorf(event.CodeUnavailable, "client is closing")
 		case <-stall.C:
 			if s.lane.stalled() {
-				return event.Errorf(event.CodeUnavailable, "no result within %v", stallTimeout)
+				return event.Errorf(event.CodeUnavailable, "no result within %v", s.lane.client.stallAfter)
 			}
 		}
 	}
