@@ -33,6 +33,9 @@ func (l *lane) resolve(results [][]byte, r *wire.CommitResult) (progress bool, e
 	if l.draining {
 		l.signal()
 	}
+	if err != nil {
+		l.draining = true // what is written now would only be written again
+	}
 	l.mu.Unlock()
 	if room {
 		l.onRoom()
