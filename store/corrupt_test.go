@@ -495,6 +495,44 @@ func TestDamagedBranchIsFoundByTheCheck(t *testing.T) {
 	}
 }
 
+// TestFlushDoesNotLaunderDamage: bbolt would copy the rows that a lowered count
+// still shows to a new page, and the others would be gone without a trace.
+func TestFlushDoesNotLaunderDamage(t *testing.T) {
+	t.Parallel()
+	path, _ := writeDamageable(t)
+	tried := 0
+	for _, id := range pagesInUse(t, path) {
+		p := pageOf(t, path, id)
+		if p.flags() != flagLeaf || p.count() < 3 || bytes.Contains(p.buf, []byte(formatBucket)) {
+			continue
+		}
+		key, _, _, _, ok := p.leafElem(0)
+		if !ok || tried == 20 {
+			continue
+		}
+		tried++
+		undo := flip(t, path, id*int64(os.Getpagesize())+10, byte(p.count()^1))
+		db, err := Open(path, testConfig(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for table := range Table(2) { // the page belongs to one of them
+			db.Begin().Put(table, key, []byte("new"))
+		}
+		db.Publish()
+		if err := db.Flush(db.Freeze()); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("page %d: flush: got %v, want ErrCorrupt", id, err)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+		undo()
+	}
+	if tried < 5 {
+		t.Errorf("got only %d pages", tried)
+	}
+}
+
 // usedBytes tells of an offset whether a tree of rows uses it: the header of a
 // page, its elements, or its rows.
 func usedBytes(t *testing.T, path string) func(offset int64) bool {

@@ -102,6 +102,21 @@ func (c *cursor) seek(key []byte) (exact bool, err error) {
 	}
 }
 
+// ascend is seek for keys that come in ascending order, of which only the checks
+// of the pages are wanted: it stays where it is while the key is in the leaf.
+func (c *cursor) ascend(key []byte) error {
+	if len(c.stack) > 0 {
+		p := c.leaf().page
+		if n := p.count(); n > 0 {
+			if last, err := c.pages.key(p, n-1); err != nil || bytes.Compare(key, last) <= 0 {
+				return err
+			}
+		}
+	}
+	_, err := c.seek(key)
+	return err
+}
+
 // at tells whether a frame's element has this key.
 func (c *cursor) at(f *frame, key []byte) (bool, error) {
 	if f.i == f.page.count() {

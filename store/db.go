@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -37,7 +36,7 @@ type DB struct {
 	tx     *Tx // the top
 
 	flushMu sync.Mutex // held during a commit and while Check pins a state
-	stuck   bool       // bbolt panicked in a commit and may hold its locks; guarded by flushMu
+	stuck   bool       // bbolt may have panicked with its locks held; guarded by flushMu
 
 	mu      sync.Mutex
 	current layers // guarded by mu
@@ -148,21 +147,4 @@ func (db *DB) fail(err error) error {
 	err = fmt.Errorf("database failed: %w", err)
 	db.failed.CompareAndSwap(nil, &err)
 	return *db.failed.Load()
-}
-
-// Check reads the whole durable file: every page is used once or free, keys
-// are in order and every row's checksum matches. It goes on beside flushes and
-// holds a view of the file meanwhile.
-func (db *DB) Check(ctx context.Context) (err error) {
-	file, err := os.Open(db.path)
-	if err != nil {
-		return ioError("open", db.path, err)
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	pin, pages, err := db.pinPages(file)
-	if err != nil {
-		return err
-	}
-	defer pin.Close()
-	return pages.walk(ctx, true, checkStateRow(db.path))
 }

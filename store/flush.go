@@ -90,10 +90,7 @@ func (db *DB) Flush(f *Frozen) error {
 		return err
 	}
 	start := time.Now()
-	if err := db.write(f.rows); err != nil {
-		return db.fail(fmt.Errorf("flush: %w", err))
-	}
-	file, err := db.openFileView()
+	file, err := db.write(f.rows)
 	if err != nil {
 		return db.fail(fmt.Errorf("flush: %w", err))
 	}
@@ -126,23 +123,32 @@ func (db *DB) flushable(f *Frozen) error {
 	return nil
 }
 
-// write commits the rows of a layer.
-func (db *DB) write(rows layer) (err error) {
-	db.stuck = true // stays so if bbolt panics
+// write commits the rows of a layer and returns a view of the new state.
+func (db *DB) write(rows layer) (file *fileView, err error) {
 	defer recoverCorrupt(&err, db.path, debug.SetPanicOnFault(true))
-	tx, err := db.bolt.Begin(true)
-	if err == nil {
-		if err = db.fill(tx, rows); err != nil {
-			err = errors.Join(err, tx.Rollback())
-		} else {
-			err = CommitBolt(db.cfg.Seam, tx)
-		}
-	}
+	db.stuck = true // stays so if bbolt panics
+	file, err = db.commit(rows)
 	db.stuck = false
-	return ioError("write", db.path, err)
+	return file, err
 }
 
-// fill puts the rows into the transaction, in order.
+func (db *DB) commit(rows layer) (*fileView, error) {
+	tx, err := db.bolt.Begin(true)
+	if err != nil {
+		return nil, ioError("begin", db.path, err)
+	}
+	if err := db.fill(tx, rows); err != nil {
+		return nil, errors.Join(ioError("write", db.path, err), tx.Rollback())
+	}
+	if err := CommitBolt(db.cfg.Seam, tx); err != nil {
+		return nil, err
+	}
+	return db.openFileView()
+}
+
+// fill puts the rows into the transaction, in order. The page that a row goes to
+// is looked at before: bbolt would take what a damaged page still shows, write
+// it to a new page and so make the loss look sound.
 func (db *DB) fill(tx *bbolt.Tx, rows layer) error {
 	for t, tr := range rows {
 		if tr == nil || tr.Len() == 0 {
@@ -155,8 +161,12 @@ func (db *DB) fill(tx *bbolt.Tx, rows layer) error {
 		}
 		b.FillPercent = table.fill
 		var err error
+		sound := db.current.file.cursor(Table(t), nil) // only Flush replaces the file: no lock needed
 		tr.Scan(func(key string, value []byte) bool {
 			k := viewBytes(key)
+			if err = sound.ascend(k); err != nil {
+				return false
+			}
 			if value == nil {
 				err = b.Delete(k)
 			} else {

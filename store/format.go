@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -105,25 +104,4 @@ func (db *DB) options() *bbolt.Options {
 	}
 	size := int(mapSize(db.cfg.InitialMmap, fileSize))
 	return &bbolt.Options{FreelistType: bbolt.FreelistMapType, InitialMmapSize: size, MaxSize: size}
-}
-
-// CheckFile checks a state file that no process has open, as DB.Check does. A
-// copy that was received must pass before it is opened: copying does not look
-// at what it copies.
-func CheckFile(ctx context.Context, path string) error {
-	return CheckBoltRows(ctx, path, checkStateRow(path))
-}
-
-// checkStateRow checks the checksum of each row of a state file.
-func checkStateRow(path string) RowFunc {
-	name, seed := "", uint32(0)
-	return func(table string, key, raw []byte) error {
-		if table != name {
-			name, seed = table, tableSeed(table)
-		}
-		if _, ok := openRow(seed, key, raw); !ok {
-			return &CorruptError{Path: path, Table: table, Key: slices.Clone(key), Detail: "checksum does not match"}
-		}
-		return nil
-	}
 }

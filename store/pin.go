@@ -3,7 +3,6 @@ package store
 import (
 	"fmt"
 	"io"
-	"os"
 	"sync/atomic"
 )
 
@@ -82,26 +81,4 @@ func (db *DB) Copy(w io.Writer) (int64, error) {
 	}
 	defer pin.Close()
 	return pin.WriteTo(w)
-}
-
-// pinPages pins the durable state and reads its meta page from the file, open
-// a second time. The caller closes the pin.
-func (db *DB) pinPages(file *os.File) (*Pin, *boltFile, error) {
-	db.flushMu.Lock() // the newest meta page is that of the pinned state
-	defer db.flushMu.Unlock()
-	pin, err := db.Pin()
-	if err != nil {
-		return nil, nil, err
-	}
-	info, err := file.Stat()
-	if err != nil {
-		pin.Close()
-		return nil, nil, ioError("stat", db.path, err)
-	}
-	pages, err := newBoltFile(file, db.path, info.Size())
-	if err != nil {
-		pin.Close()
-		return nil, nil, err
-	}
-	return pin, pages, nil
 }

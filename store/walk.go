@@ -3,56 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"os"
 )
-
-// RowFunc sees one row of a bbolt file. The slices are valid during the call.
-type RowFunc func(bucket string, key, value []byte) error
-
-// CheckBolt checks the skeleton of a bbolt file that no process has open: both
-// meta pages, every branch page, the freelist, and that every page is either
-// used once or free. It reads about one hundredth of the file. What it rules
-// out is damage that cannot be met safely later: cycles, which end bbolt in
-// stack exhaustion, and a freelist that offers used pages for writing. Leaf
-// pages are left to those who read them, except in a file without a freelist
-// (bbolt's NoFreelistSync): there bbolt reads every page at open, on a
-// goroutine of its own where a panic ends the process, so CheckBolt does too.
-//
-// Damage is reported as ErrCorrupt, an error of the disk as ErrIO.
-func CheckBolt(path string) error { return checkSkeleton(path, false) }
-
-// checkSkeleton is CheckBolt. bbolt does not look for free pages in a file that
-// it opens to read only.
-func checkSkeleton(path string, readOnly bool) error {
-	return withBoltFile(path, func(f *boltFile) error {
-		return f.walk(context.Background(), f.meta.freelist == noFreelist && !readOnly, nil)
-	})
-}
-
-// CheckBoltRows checks every page of a bbolt file that no process has open,
-// and hands every row to row, bucket by bucket in ascending order.
-func CheckBoltRows(ctx context.Context, path string, row RowFunc) error {
-	return withBoltFile(path, func(f *boltFile) error { return f.walk(ctx, true, row) })
-}
-
-func withBoltFile(path string, fn func(*boltFile) error) (err error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("check: %w", err)
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	info, err := file.Stat()
-	if err != nil {
-		return ioError("stat", path, err)
-	}
-	f, err := newBoltFile(file, path, info.Size())
-	if err != nil {
-		return err
-	}
-	return fn(f)
-}
 
 // What is known of a page during a walk.
 const (

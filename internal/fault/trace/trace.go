@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
@@ -104,18 +105,31 @@ type Result struct {
 }
 
 var (
-	line   = regexp.MustCompile(`^\d+ +(\w+)\((.*)\) += (.*)$`)
-	fd     = regexp.MustCompile(`^(?:\d+|AT_FDCWD)<(.*?)>(?:, )?(.*)$`)
-	quoted = regexp.MustCompile(`^"((?:[^"\\]|\\.)*)"(?:\.\.\.)?(?:, )?(.*)$`)
+	line       = regexp.MustCompile(`^(\d+) +(\w+)\((.*)\) += (.*)$`)
+	unfinished = regexp.MustCompile(`^(\d+) +(\w+\(.*) <unfinished \.\.\.>$`)
+	resumed    = regexp.MustCompile(`^(\d+) +<\.\.\. \w+ resumed>(.*)$`)
+	fd         = regexp.MustCompile(`^(?:\d+|AT_FDCWD)<(.*?)>(?:, )?(.*)$`)
+	quoted     = regexp.MustCompile(`^"((?:[^"\\]|\\.)*)"(?:\.\.\.)?(?:, )?(.*)$`)
 )
 
-func parse(r *os.File) ([]Call, error) {
+// parse reads strace's lines. A call during which another thread made one is in
+// two of them; it counts where it ended.
+func parse(r io.Reader) ([]Call, error) {
 	var calls []Call
+	begun := make(map[string]string) // by thread
 	in := bufio.NewScanner(r)
 	in.Buffer(nil, 8<<20)
 	for in.Scan() {
-		if m := line.FindStringSubmatch(in.Text()); m != nil {
-			calls = append(calls, parseCall(m[1], m[2], m[3]))
+		text := in.Text()
+		if m := unfinished.FindStringSubmatch(text); m != nil {
+			begun[m[1]] = m[2]
+			continue
+		}
+		if m := resumed.FindStringSubmatch(text); m != nil {
+			text = m[1] + " " + begun[m[1]] + m[2]
+		}
+		if m := line.FindStringSubmatch(text); m != nil {
+			calls = append(calls, parseCall(m[2], m[3], m[4]))
 		}
 	}
 	if err := in.Err(); err != nil {

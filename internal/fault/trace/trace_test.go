@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -25,6 +26,23 @@ func TestParseCall(t *testing.T) {
 		if got := parseCall(tc.name, tc.args, "0"); got != tc.want {
 			t.Errorf("%s(%s):\ngot  %+v\nwant %+v", tc.name, tc.args, got, tc.want)
 		}
+	}
+}
+
+func TestParseJoinsCallsThatWereInterrupted(t *testing.T) {
+	t.Parallel()
+	calls, err := parse(strings.NewReader(`7  pwrite64(3</d/f>, "a (b) = c", 9, 4096 <unfinished ...>
+8  write(4<anon_inode:[eventfd]>, "\1\0\0\0\0\0\0\0", 8) = 8
+7  <... pwrite64 resumed>)               = 9
+7  fdatasync(3</d/f>)                = 0
+8  +++ exited with 0 +++
+`))
+	if err != nil || len(calls) != 3 {
+		t.Fatalf("got %+v, %v; want three calls", calls, err)
+	}
+	want := Call{Name: "pwrite64", Path: "/d/f", Data: "a (b) = c", Size: 9, Offset: 4096, Result: "9"}
+	if calls[1] != want {
+		t.Errorf("got %+v, want %+v", calls[1], want)
 	}
 }
 
