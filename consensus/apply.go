@@ -86,7 +86,7 @@ func (c *Core) applyEntry(b []byte) ([]Outcome, error) {
 // say otherwise.
 func (c *Core) applyCommit(b []byte) (Outcome, error) {
 	m := &c.commit
-	if err := c.decodeSealed(m, b); err != nil {
+	if err := decodeSealed(m, b); err != nil {
 		return Outcome{}, fmt.Errorf("%w: %w", ErrUndecodable, err)
 	}
 	if err := c.checkEpoch(m); err != nil {
@@ -117,7 +117,7 @@ func (c *Core) applyCommit(b []byte) (Outcome, error) {
 
 // decodeSealed decodes a commit of an entry. What CheckCommit would refuse and
 // what lacks its seal was never sent by a node of this version.
-func (c *Core) decodeSealed(m *commit, b []byte) error {
+func decodeSealed(m *commit, b []byte) error {
 	if _, err := m.decode(b, math.MaxInt); err != nil {
 		return err
 	}
@@ -130,6 +130,19 @@ func (c *Core) decodeSealed(m *commit, b []byte) error {
 	for _, o := range m.ops {
 		if o.solo() && (len(m.ops) > 1 || m.each) {
 			return fmt.Errorf("operation %d is not alone in its commit", o.number)
+		}
+	}
+	return nil
+}
+
+// checkSealed reports what apply could not decode in a sealed commit.
+func (x *Mux) checkSealed(m *commit, b []byte) error {
+	if err := decodeSealed(m, b); err != nil {
+		return err
+	}
+	for _, o := range m.ops {
+		if o.number >= opMachineFirst && o.number <= opMachineLast && x.find(o.number) == nil || o.number > opSetting {
+			return fmt.Errorf("unknown operation %d", o.number)
 		}
 	}
 	return nil

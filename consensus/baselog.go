@@ -25,6 +25,10 @@ var (
 	_ raft.MonotonicLogStore = (*baseLog)(nil)
 )
 
+// onlyTerm is a type that no Raft applies: should the stand-in ever be taken for
+// the entry itself, its receiver stops and does not diverge.
+const onlyTerm raft.LogType = 0xff
+
 // IsMonotonic implements raft.MonotonicLogStore, which embedding does not.
 func (l *baseLog) IsMonotonic() bool {
 	inner, ok := l.LogStore.(raft.MonotonicLogStore)
@@ -35,7 +39,7 @@ func (l *baseLog) IsMonotonic() bool {
 func (l *baseLog) GetLog(index uint64, entry *raft.Log) error {
 	err := l.LogStore.GetLog(index, entry)
 	if base := l.base.Load(); errors.Is(err, raft.ErrLogNotFound) && base != nil && base.Index == index {
-		*entry = raft.Log{Index: base.Index, Term: base.Term, Type: raft.LogNoop}
+		*entry = raft.Log{Index: base.Index, Term: base.Term, Type: onlyTerm}
 		return nil
 	}
 	return err

@@ -203,7 +203,7 @@ func (n *Node) startRaft() error {
 	if err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}
-	n.proposer = newProposer(r, n.stamp)
+	n.proposer = newProposer(r, n.dead, n.stamp)
 	n.reads = &readIndexes{raft: r, rounds: n.peers, local: n.serverID, established: n.progress.lastTerm, tasks: &n.tasks}
 	n.tasks.Add(1)
 	n.raft.Store(r)

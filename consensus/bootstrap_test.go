@@ -61,10 +61,12 @@ func TestPeersThatNameAnotherSetAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newSimCluster(t)
 		defer c.endAll()
+		c.tune = func(_ string, cfg *consensus.Config) { cfg.Fatal = func(int, error) {} } // they refuse it too
 		c.start("n2")
 		c.start("n3")
 		c.tune = func(_ string, cfg *consensus.Config) { cfg.Peers = cfg.Peers[:2] }
 		code, err := c.startToFail("n1")
+		c.tune = nil
 		if code != consensus.ExitError || err == nil || !strings.Contains(err.Error(), "was started with peers") {
 			t.Errorf("got exit code %d, error %v; want a refusal that names both sets", code, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -73,24 +74,41 @@ func (p *durablePin) snapshotMeta() raft.SnapshotMeta {
 // export makes a snapshot for another node: a copy of the state and then of the
 // segments that its position needs. The state and the active segment are copied
 // to the staging directory first, so that no transaction is open while bytes
-// travel. The journal's copy may go beyond the state; opening cuts that off.
+// travel; sealed segments never change and are linked. The journal's copy may go
+// beyond the state; opening cuts that off. There is one export at a time.
 func (n *Node) export() (*raft.SnapshotMeta, io.ReadCloser, error) {
+	if !n.exporting.CompareAndSwap(false, true) {
+		return nil, nil, errors.New("another snapshot is on its way") // Raft tries again
+	}
 	dir, err := os.MkdirTemp(n.gens.staging(), "export-")
 	if err != nil {
+		n.exporting.Store(false)
 		return nil, nil, fmt.Errorf("create staging directory: %w", err)
 	}
-	e := &snapshotExport{dir: dir, release: n.holdLog()}
+	e := &snapshotExport{dir: dir, release: n.releaseExport(time.Now())}
 	if err := e.copy(n.core.Load()); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("export snapshot: %w", err), e.Close())
 	}
 	return &e.meta, e, nil
 }
 
-// holdLog keeps the raft log from being truncated until it is released: the
-// receiver of a snapshot needs the entries after it.
-func (n *Node) holdLog() (release func()) {
-	n.exports.Add(1)
-	return func() { n.exports.Add(-1) }
+// releaseExport returns what ends an export that began at a time. Its receiver
+// needs the entries after the snapshot next, and then those that came together
+// while it read them; so the raft log is kept for twice as long again as the
+// transfer took, or a busy cluster would truncate it and send snapshots for ever.
+func (n *Node) releaseExport(began time.Time) func() {
+	return func() {
+		now := time.Now()
+		n.holdUntil.Store(now.Add(max(2*now.Sub(began), minLogHold)).UnixNano())
+		n.exporting.Store(false)
+	}
+}
+
+const minLogHold = 30 * time.Second
+
+// logHeld reports whether the raft log must not be truncated.
+func (n *Node) logHeld() bool {
+	return n.exporting.Load() || time.Now().UnixNano() < n.holdUntil.Load()
 }
 
 // snapshotExport reads a snapshot stream from staged files. While it is open the
@@ -119,7 +137,11 @@ func (e *snapshotExport) copy(core *Core) error {
 			break
 		}
 		name := fmt.Sprintf("%s/%020d.seg", journalDir, uint64(s.First))
-		if err := e.add(&m, name, copySegment(core, s.First)); err != nil {
+		add := func() error { return e.add(&m, name, copySegment(core, s.First)) }
+		if s.Sealed {
+			add = func() error { return e.link(&m, name, filepath.Dir(core.Store().Path())) }
+		}
+		if err := add(); err != nil {
 			return err
 		}
 	}
@@ -141,6 +163,27 @@ func (e *snapshotExport) add(m *manifest, name string, write func(io.Writer) (in
 	size, err := write(io.MultiWriter(file, digest))
 	if err != nil {
 		return fmt.Errorf("copy %s: %w", name, err)
+	}
+	m.Files = append(m.Files, manifestFile{Name: name, Size: size, SHA256: hex.EncodeToString(digest.Sum(nil))})
+	return nil
+}
+
+// link enters a file that never changes, under a name of its own: it may be
+// deleted while it is sent.
+func (e *snapshotExport) link(m *manifest, name, generation string) error {
+	staged := filepath.Join(e.dir, fmt.Sprintf("%d", len(e.files)))
+	if err := os.Link(filepath.Join(generation, filepath.FromSlash(name)), staged); err != nil {
+		return fmt.Errorf("link %s: %w", name, err)
+	}
+	file, err := os.Open(staged)
+	if err != nil {
+		return fmt.Errorf("open linked file: %w", err)
+	}
+	e.files = append(e.files, file)
+	digest := sha256.New()
+	size, err := io.Copy(digest, file)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
 	}
 	m.Files = append(m.Files, manifestFile{Name: name, Size: size, SHA256: hex.EncodeToString(digest.Sum(nil))})
 	return nil

@@ -77,7 +77,7 @@ func (n *Node) compactLoop() {
 
 func (n *Node) compact() error {
 	r := n.raft.Load()
-	if r == nil || n.exports.Load() > 0 || n.log.BytesSince(n.compacted.Load()) < n.cfg.SnapshotLogBytes {
+	if r == nil || n.logHeld() || n.log.BytesSince(n.compacted.Load()) < n.cfg.SnapshotLogBytes {
 		return nil
 	}
 	index, _ := n.progress.get()

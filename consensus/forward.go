@@ -79,24 +79,38 @@ func refuseAll(items []queued, err *event.Error) {
 
 // Serve answers another node's request; reply may be called from any goroutine.
 func (n *Node) Serve(kind byte, payload []byte, reply func([]byte)) {
+	// A peer may remember this node as the leader while it starts or stops.
+	if n.raft.Load() == nil || !n.beginTask() {
+		reply(errorReply(event.Errorf(event.CodeUnavailable, "the node is starting or stopping")))
+		return
+	}
+	if kind == kindReadIndex {
+		go func() {
+			defer n.tasks.Done()
+			n.serveReadIndex(reply)
+		}()
+		return
+	}
+	defer n.tasks.Done()
 	switch kind {
 	case kindCommits:
 		n.serveCommits(payload, reply)
-	case kindReadIndex:
-		n.tasks.Add(1)
-		go func() {
-			defer n.tasks.Done()
-			ctx, cancel := context.WithTimeout(n.lifetime, answerPatience)
-			defer cancel()
-			index, err := n.localReadIndex(ctx)
-			if err != nil {
-				reply(errorReply(asEventError(err)))
-				return
-			}
-			reply(binary.AppendUvarint([]byte{replyOK}, index))
-		}()
 	default:
 		reply(errorReply(event.Errorf(event.CodeInvalid, "unknown request kind %d", kind)))
+	}
+}
+
+func (n *Node) serveReadIndex(reply func([]byte)) {
+	ctx, cancel := context.WithTimeout(n.lifetime, answerPatience)
+	defer cancel()
+	index, err := n.localReadIndex(ctx)
+	switch {
+	case err == nil:
+		reply(binary.AppendUvarint([]byte{replyOK}, index))
+	case ctx.Err() != nil: // nothing is wrong with the read
+		reply(errorReply(event.Errorf(event.CodeUnavailable, "no read index: %v", ctx.Err())))
+	default:
+		reply(errorReply(asEventError(err)))
 	}
 }
 
@@ -108,7 +122,14 @@ func (n *Node) serveCommits(payload []byte, reply func([]byte)) {
 	}
 	frame := &forwarded{left: len(commits), reply: reply}
 	items := make([]queued, len(commits))
+	var m commit
 	for i, c := range commits {
+		// Checked where it entered, by a node that may be of another version: what
+		// apply could not decode must not get into the log.
+		if err := n.cfg.Machines.checkSealed(&m, c); err != nil {
+			reply(errorReply(event.Errorf(event.CodeInvalid, "forwarded commit %d: %v", i, err)))
+			return
+		}
 		items[i] = queued{commit: c, from: frame, index: i}
 	}
 	if len(items) == 0 {

@@ -2,7 +2,10 @@ package consensus
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"runtime/debug"
+	"slices"
 
 	"github.com/hashicorp/raft"
 
@@ -21,31 +24,49 @@ var _ raft.BatchingFSM = fsm{}
 func (f fsm) ApplyBatch(logs []*raft.Log) []any {
 	n := f.node
 	responses := make([]any, len(logs))
-	n.applying.Lock()
-	core := n.core.Load()
-	var outcomes []Outcome
-	var index, term uint64
-	for _, l := range logs {
-		applied, err := applyLog(core, l)
-		if err != nil {
-			n.applying.Unlock()
-			n.fail(err)
-			return responses
-		}
-		if l.Type == raft.LogCommand {
-			term = l.Term
-		}
-		index = l.Index
-		outcomes = append(outcomes, applied...)
+	outcomes, err := f.apply(logs)
+	if err != nil {
+		n.fail(err)
+		return responses
 	}
-	core.Publish()
-	n.applying.Unlock()
-	n.progress.advance(index, term)
+	last := logs[len(logs)-1]
+	n.progress.advance(last.Index, lastCommandTerm(logs))
 	n.waiters.resolve(outcomes)
-	if core.DirtyBytes() > flushBytes {
+	if n.core.Load().DirtyBytes() > flushBytes {
 		n.flushSoon()
 	}
 	return responses
+}
+
+// apply changes the core by a batch and publishes it.
+func (f fsm) apply(logs []*raft.Log) (outcomes []Outcome, err error) {
+	f.node.applying.Lock()
+	defer f.node.applying.Unlock()
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v\n%s", ErrPanic, r, debug.Stack())
+		}
+	}()
+	core := f.node.core.Load()
+	for _, l := range logs {
+		applied, err := applyLog(core, l)
+		if err != nil {
+			return nil, err
+		}
+		outcomes = append(outcomes, applied...)
+	}
+	core.Publish()
+	return outcomes, nil
+}
+
+// lastCommandTerm returns the term of the last command in a batch, 0 for none.
+func lastCommandTerm(logs []*raft.Log) uint64 {
+	for _, l := range slices.Backward(logs) {
+		if l.Type == raft.LogCommand {
+			return l.Term
+		}
+	}
+	return 0
 }
 
 func applyLog(core *Core, l *raft.Log) ([]Outcome, error) {
@@ -64,15 +85,15 @@ func (f fsm) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
 // Snapshot implements raft.FSM. The state file is the snapshot, so that there is
 // nothing to take; Persist waits until the file has got as far.
 func (f fsm) Snapshot() (raft.FSMSnapshot, error) {
-	index, _ := f.node.core.Load().AppliedIndex()
-	return localSnapshot{node: f.node, index: index}, nil
+	core := f.node.core.Load()
+	index, _ := core.AppliedIndex()
+	return localSnapshot{node: f.node, core: core, index: index}, nil
 }
 
 // Restore implements raft.FSM: it puts the snapshot that was just received in
 // force. The reader is not used, since the sink has written the files already.
 func (f fsm) Restore(snapshot io.ReadCloser) error {
 	if err := f.node.putInForce(); err != nil {
-		f.node.fail(err)
 		return err
 	}
 	return snapshot.Close()
@@ -81,6 +102,7 @@ func (f fsm) Restore(snapshot io.ReadCloser) error {
 // localSnapshot is the state of this node as of an index.
 type localSnapshot struct {
 	node  *Node
+	core  *Core
 	index uint64
 }
 
@@ -93,7 +115,7 @@ func (s localSnapshot) Persist(sink raft.SnapshotSink) error {
 	if local, ok := sink.(*snapshotSink); ok {
 		local.local = true
 	}
-	if durable := s.node.core.Load().DurableIndex(); durable < s.index {
+	if s.node.core.Load() != s.core || s.core.DurableIndex() < s.index {
 		return errors.New("the state was replaced while the snapshot was taken")
 	}
 	return nil
@@ -105,6 +127,8 @@ func (localSnapshot) Release() {}
 // ExitCode classifies what ends a node.
 func ExitCode(err error) int {
 	switch {
+	case errors.Is(err, ErrPanic):
+		return ExitError
 	case errors.Is(err, ErrUndecodable):
 		return ExitUndecodable
 	case errors.Is(err, store.ErrCorrupt):

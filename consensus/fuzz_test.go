@@ -65,9 +65,8 @@ func FuzzCheckCommit(f *testing.F) {
 			}
 			return
 		}
-		var c Core
 		var m commit
-		if err := c.decodeSealed(&m, SealCommit(nil, b, info, 5)); err != nil {
+		if err := decodeSealed(&m, SealCommit(nil, b, info, 5)); err != nil {
 			t.Fatalf("accepted, but apply says: %v", err)
 		}
 		if m.waiter != 5 || m.session != info.Session || m.sequence != info.Sequence || m.first != info.FirstSequence || len(m.ops) != info.Ops {

@@ -54,7 +54,7 @@ func (n *Node) establish(r *raft.Raft) {
 			header.Epoch = n.proposedEpoch
 			commits = append(commits, n.firstSettings()...)
 		}
-		err := r.Apply(EncodeEntry(header, commits), enqueueTimeout).Error()
+		err := await(r.Apply(EncodeEntry(header, commits), enqueueTimeout), n.dead)
 		if err == nil {
 			n.proposer.setOpen(true)
 			return

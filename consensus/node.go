@@ -46,7 +46,8 @@ type Node struct {
 	flushNow  chan struct{}
 
 	install       *installed    // a received snapshot that Restore puts in force
-	exports       atomic.Int32  // snapshots on their way to others
+	exporting     atomic.Bool   // a snapshot is on its way to another node
+	holdUntil     atomic.Int64  // when the raft log may be truncated again, ns since 1970
 	compacted     atomic.Uint64 // index of the last truncation of the raft log
 	lastStamp     atomic.Int64
 	proposedEpoch event.Epoch
@@ -59,6 +60,8 @@ type Node struct {
 	closing  <-chan struct{}
 	tasks    sync.WaitGroup
 	started  chan struct{} // closed when Raft runs, or never will
+	dead     chan struct{} // closed when Raft has shut down
+	ending   sync.Mutex    // held while a task of others begins, and to end that
 	failstop failstop
 	closed   sync.Once
 }
@@ -70,7 +73,7 @@ func Open(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, logger: cfg.Logger, gens: generations{cfg.Dir, cfg.Seam}, flushNow: make(chan struct{}, 1), started: make(chan struct{})}
+	n := &Node{cfg: cfg, logger: cfg.Logger, gens: generations{cfg.Dir, cfg.Seam}, flushNow: make(chan struct{}, 1), started: make(chan struct{}), dead: make(chan struct{})}
 	n.setWaiting("the data directory is being opened")
 	n.lifetime, n.end = context.WithCancel(context.Background()) // the node's own life, ended by Close
 	n.closing = n.lifetime.Done()
@@ -150,18 +153,32 @@ func (n *Node) close(ctx context.Context) error {
 // halt ends everything that runs. What was applied and not flushed is applied
 // again from the log at the next start.
 func (n *Node) halt() {
+	n.ending.Lock()
 	n.end()
+	n.ending.Unlock()
 	<-n.started
 	if r := n.raft.Load(); r != nil {
 		if err := r.Shutdown().Error(); err != nil {
 			n.logger.Warn("raft did not shut down", "error", err)
 		}
 	}
+	close(n.dead)
 	if n.proposer != nil {
 		n.proposer.close()
 	}
 	n.waiters.close()
 	n.tasks.Wait()
+}
+
+// beginTask adds a task that others asked for, false once the node is ending.
+func (n *Node) beginTask() bool {
+	n.ending.Lock()
+	defer n.ending.Unlock()
+	if n.lifetime.Err() != nil {
+		return false
+	}
+	n.tasks.Add(1)
+	return true
 }
 
 // HandOver moves leadership to another voter, so that a planned stop costs no
@@ -205,13 +222,18 @@ func (n *Node) release() error {
 // Await returns once this node may answer a read: it has applied position min,
 // and, for a linearizable read, all that was acknowledged before the call.
 func (n *Node) Await(ctx context.Context, linearizable bool, min event.Position) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(n.lifetime, func() {
+		cancel(event.Errorf(event.CodeUnavailable, "the node is stopping"))
+	})()
 	if linearizable {
 		index, err := n.leaderReadIndex(ctx)
 		if err != nil {
 			return n.readError(err)
 		}
 		if err := n.progress.wait(ctx, index); err != nil {
-			return n.readError(err)
+			return n.readError(context.Cause(ctx))
 		}
 	}
 	for {
@@ -221,10 +243,8 @@ func (n *Node) Await(ctx context.Context, linearizable bool, min event.Position)
 		}
 		select {
 		case <-changed:
-		case <-n.closing:
-			return event.Errorf(event.CodeUnavailable, "the node is stopping")
 		case <-ctx.Done():
-			return n.readError(ctx.Err())
+			return n.readError(context.Cause(ctx))
 		}
 	}
 }

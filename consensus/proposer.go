@@ -49,6 +49,7 @@ type applier interface {
 // and refuses as overloaded what does not fit.
 type proposer struct {
 	raft   applier
+	dead   <-chan struct{}    // closed when Raft has shut down
 	header func() EntryHeader // stamps an entry, on the proposer's goroutine
 
 	mu      sync.Mutex
@@ -61,8 +62,8 @@ type proposer struct {
 	running sync.WaitGroup
 }
 
-func newProposer(r applier, header func() EntryHeader) *proposer {
-	p := &proposer{raft: r, header: header}
+func newProposer(r applier, dead <-chan struct{}, header func() EntryHeader) *proposer {
+	p := &proposer{raft: r, dead: dead, header: header}
 	p.wake = sync.NewCond(&p.mu)
 	p.running.Add(1)
 	go p.run()
@@ -107,8 +108,8 @@ func (p *proposer) setOpen(open bool) {
 	}
 }
 
-// close refuses what is queued and waits for the entries in flight, whose
-// futures end when Raft shuts down at the latest.
+// close refuses what is queued and waits for the entries in flight, which end
+// with Raft at the latest.
 func (p *proposer) close() {
 	p.setOpen(false)
 	p.mu.Lock()
@@ -168,8 +169,27 @@ func (p *proposer) propose(items []queued) {
 	p.running.Add(1)
 	go func() {
 		defer p.running.Done()
-		p.finish(items, future.Error())
+		p.finish(items, await(future, p.dead))
 	}()
+}
+
+// await waits for a future of Raft, or for Raft's end: entries that are committed
+// but not applied when it shuts down are never answered. The goroutine that is
+// then left behind holds nothing but the future.
+func await(future raft.Future, dead <-chan struct{}) error {
+	result := make(chan error, 1)
+	go func() { result <- future.Error() }()
+	select {
+	case err := <-result:
+		return err
+	case <-dead:
+	}
+	select {
+	case err := <-result:
+		return err
+	default:
+		return raft.ErrRaftShutdown
+	}
 }
 
 func (p *proposer) finish(items []queued, err error) {

@@ -99,7 +99,7 @@ func commitsOf(t *testing.T, entry []byte) int {
 func TestProposerCoalescesWhatWaitsWhileTwoEntriesFly(t *testing.T) {
 	t.Parallel()
 	fake := &fakeRaft{entries: make(chan fakeFuture, 8)}
-	p := newProposer(fake, func() EntryHeader { return EntryHeader{Feature: FeatureLevel} })
+	p := newProposer(fake, make(chan struct{}), func() EntryHeader { return EntryHeader{Feature: FeatureLevel} })
 	r := newRecorder()
 	if err := p.enqueue(items(r, 1, 10)); err == nil || err.Code != event.CodeNotLeader {
 		t.Fatalf("before leading: got %v, want not_leader", err)
@@ -143,7 +143,7 @@ func TestProposerCoalescesWhatWaitsWhileTwoEntriesFly(t *testing.T) {
 func TestProposerRefusesWhatItsQueueCannotHold(t *testing.T) {
 	t.Parallel()
 	fake := &fakeRaft{entries: make(chan fakeFuture, 8)}
-	p := newProposer(fake, func() EntryHeader { return EntryHeader{Feature: FeatureLevel} })
+	p := newProposer(fake, make(chan struct{}), func() EntryHeader { return EntryHeader{Feature: FeatureLevel} })
 	p.setOpen(true)
 	r := newRecorder()
 	for range proposerDepth {

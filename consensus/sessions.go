@@ -73,11 +73,18 @@ func (s *session) keep(first, sequence uint64, result []byte) {
 	}
 }
 
+// maxIdleKeptBytes is how much memory a session without results keeps for the
+// next ones.
+const maxIdleKeptBytes = 4 << 10
+
 func (s *session) dropOldest() {
 	_, rest, _ := nextKept(s.kept[s.head:])
 	s.head = len(s.kept) - len(rest)
 	if s.results--; s.results == 0 {
 		s.kept, s.head = s.kept[:0], 0
+		if cap(s.kept) > maxIdleKeptBytes {
+			s.kept = nil
+		}
 	}
 }
 

@@ -125,8 +125,8 @@ func freshLeader(t *testing.T, read func(context.Context, *consensus.Node) error
 	}
 	release := make(chan struct{})
 	c.net.mu.Lock()
-	c.net.hold = func(_, _ string, req *raft.AppendEntriesRequest) {
-		if !isHeartbeat(req) {
+	c.net.hold = func(from, _ string, req *raft.AppendEntriesRequest) {
+		if from != old && !isHeartbeat(req) {
 			<-release
 		}
 	}

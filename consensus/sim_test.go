@@ -256,7 +256,8 @@ func (s *simClient) run(stop <-chan struct{}) {
 		return
 	}
 	id := session.Results[0].GetSessionOpened().GetSession()
-	for n := uint64(1); ; n++ {
+	// Bounded, so that a cluster that does not end does not fill the memory.
+	for n := uint64(1); n < 5000; n++ {
 		eventID := fmt.Sprintf("%s-%d", s.name, n)
 		r, ok := s.until(stop, in(id, n, add(s.name, eventID)))
 		if !ok {

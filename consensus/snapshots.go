@@ -81,11 +81,21 @@ func (s *snapshotSink) Write(p []byte) (int, error) {
 	if s.receiver == nil {
 		dir, err := s.node.nextGeneration()
 		if err != nil {
-			return 0, err
+			return 0, s.check(err)
 		}
 		s.receiver = &snapshotReceiver{dir: dir, seam: s.node.cfg.Seam}
 	}
-	return s.receiver.Write(p)
+	n, err := s.receiver.Write(p)
+	return n, s.check(err)
+}
+
+// check stops the node when its own disk failed; what the sender did wrong it
+// does not answer for.
+func (s *snapshotSink) check(err error) error {
+	if err != nil && !errors.Is(err, errSnapshotStream) {
+		s.node.fail(fmt.Errorf("receive snapshot: %w", err))
+	}
+	return err
 }
 
 // Close implements raft.SnapshotSink.
@@ -96,7 +106,7 @@ func (s *snapshotSink) Close() error {
 	if s.receiver == nil {
 		return fmt.Errorf("%w: it is empty", errSnapshotStream)
 	}
-	if err := s.receiver.finish(); err != nil {
+	if err := s.check(s.receiver.finish()); err != nil {
 		return errors.Join(err, s.receiver.abort())
 	}
 	if m := s.receiver.manifest; m.Index != s.index || m.Term != s.term {
@@ -126,12 +136,16 @@ func (n *Node) putInForce() error {
 	defer n.flushing.Unlock()
 	n.applying.Lock()
 	defer n.applying.Unlock()
-	if err := n.gens.switchTo(received.path); err != nil {
-		return err
-	}
+	// It must open before it counts: its bytes are those of the sender, but that
+	// does not make them sound, or of a version that this node reads.
 	core, err := OpenCore(received.path, n.coreConfig())
 	if err != nil {
-		return fmt.Errorf("open installed state: %w", err)
+		return errors.Join(fmt.Errorf("open received state, the old one stays in force: %w", err), os.RemoveAll(received.path))
+	}
+	if err := n.gens.switchTo(received.path); err != nil {
+		err = errors.Join(err, core.Close())
+		n.fail(err)
+		return err
 	}
 	n.replacing.Lock()
 	old := n.core.Swap(core)
@@ -140,10 +154,11 @@ func (n *Node) putInForce() error {
 	n.entries.setBase(snapshotOrigin{index, term})
 	n.progress.advance(index, term)
 	n.logger.Info("installed a snapshot", "index", index, "position", core.Meta().Mark.Last)
-	if err := old.Close(); err != nil {
-		return fmt.Errorf("close replaced state: %w", err)
+	if err := errors.Join(old.Close(), n.gens.clean(received.path)); err != nil {
+		n.fail(fmt.Errorf("remove replaced state: %w", err))
+		return err
 	}
-	return n.gens.clean(received.path)
+	return nil
 }
 
 func (n *Node) nextGeneration() (string, error) {
