@@ -9,9 +9,10 @@ const (
 	maxHeaderBytes = 64 << 10
 	// Streams that one connection may have open: the client's lanes and tails.
 	maxStreams = 1024
-	// receiveBuffer bounds what a connection may send ahead of the handlers: HTTP/2
-	// allows less than 4 MiB, and two large commits should be on their way.
-	receiveBuffer = 4<<20 - 1
+	// What a connection, and one stream of it, may send ahead of the handlers: a
+	// stream that is held back must leave room for the others.
+	connectionBuffer = 4<<20 - 1 // net/http allows no more
+	streamBuffer     = 1 << 20
 )
 
 // NewServer returns a server for the handler that speaks HTTP/1.1 and HTTP/2
@@ -29,8 +30,8 @@ func NewServer(handler http.Handler) *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          maxStreams,
-			MaxReceiveBufferPerConnection: receiveBuffer,
-			MaxReceiveBufferPerStream:     receiveBuffer,
+			MaxReceiveBufferPerConnection: connectionBuffer,
+			MaxReceiveBufferPerStream:     streamBuffer,
 			// A peer that is gone without a word frees its streams.
 			SendPingTimeout: 15 * time.Second,
 			PingTimeout:     10 * time.Second,

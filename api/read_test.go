@@ -399,3 +399,31 @@ func TestDamageThatAReadMeetsIsReported(t *testing.T) {
 		t.Errorf("reported %v", reported)
 	}
 }
+
+// A handler that appends for each event it tails must not wait for itself: what
+// a tail has not read yet may not take the connection's whole window.
+func TestASlowTailDoesNotHoldUpWrites(t *testing.T) {
+	t.Parallel()
+	f := serve(t, Config{})
+	big := testEvent("")
+	big.Data = make([]byte, 256<<10)
+	for i := range 80 {
+		big.ID = fmt.Sprint(i)
+		if _, err := f.client.Append(testContext(t), "big", event.ExpectAny, big); err != nil {
+			t.Fatalf("append: %v", err)
+		}
+	}
+	tails := make([]*client.Reader, 5)
+	for i := range tails {
+		tails[i] = f.client.OpenTail(testContext(t), client.Query{Stream: "big"})
+		defer tails[i].Close()
+		if !tails[i].Next() {
+			t.Fatalf("tail: %v", tails[i].Err())
+		}
+	}
+	for i := range 20 {
+		if _, err := f.client.Append(testContext(t), "small", event.ExpectAny, testEvent("small"+fmt.Sprint(i))); err != nil {
+			t.Fatalf("append beside a slow tail: %v", err)
+		}
+	}
+}

@@ -95,10 +95,11 @@ func defaultHTTPClient() *http.Client {
 		IdleConnTimeout:     90 * time.Second,
 		Protocols:           protocols,
 		HTTP2: &http.HTTP2Config{
-			SendPingTimeout:               pingAfter,
-			PingTimeout:                   pingTimeout,
-			MaxReceiveBufferPerConnection: 4<<20 - 1,
-			MaxReceiveBufferPerStream:     4<<20 - 1,
+			SendPingTimeout: pingAfter,
+			PingTimeout:     pingTimeout,
+			// Not the connection's, whose default is 1 GiB: a tail that is not read
+			// would keep the results of commits from coming.
+			MaxReceiveBufferPerStream: 1 << 20,
 		},
 	}}
 }
