@@ -188,7 +188,10 @@ type simRaft struct{ p *simPort }
 
 var _ transport.Inner = simRaft{}
 
-const simLatency = time.Millisecond
+const (
+	simLatency = time.Millisecond
+	simTimeout = 5 * time.Second
+)
 
 func (t simRaft) call(to raft.ServerAddress, command any, body io.Reader) (any, error) {
 	time.Sleep(simLatency)
@@ -207,6 +210,8 @@ func (t simRaft) call(to raft.ServerAddress, command any, body io.Reader) (any, 
 	} else {
 		select {
 		case peer.calls <- rpc:
+		case <-time.After(simTimeout):
+			return nil, errCut
 		case <-peer.stop:
 			return nil, errCut
 		case <-t.p.stop:
@@ -214,6 +219,8 @@ func (t simRaft) call(to raft.ServerAddress, command any, body io.Reader) (any, 
 		}
 	}
 	select {
+	case <-time.After(simTimeout):
+		return nil, errCut
 	case got := <-answer:
 		if req, ok := command.(*raft.AppendEntriesRequest); ok && hold != nil {
 			hold(t.p.name, string(to), req)

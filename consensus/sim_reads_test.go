@@ -114,9 +114,18 @@ func freshLeader(t *testing.T, read func(context.Context, *consensus.Node) error
 		return true
 	})
 	old := c.leader()
+	status, err := c.node(old).Status()
+	if err != nil {
+		t.Fatal(err)
+	}
 	c.net.mu.Lock()
 	c.net.drop = func(from, _ string, req *raft.AppendEntriesRequest) bool {
-		return from == old && len(req.Entries) == 0 && !isHeartbeat(req) // tells of commits
+		if from != old || isHeartbeat(req) {
+			return false
+		}
+		// The others learn of no commit beyond this one.
+		req.LeaderCommitIndex = min(req.LeaderCommitIndex, status.CommitIndex)
+		return len(req.Entries) == 0
 	}
 	c.net.mu.Unlock()
 	r, failed := submit(c.node(old), &edriv1.Commit{Ops: []*edriv1.Op{add("s", "acknowledged")}})
@@ -143,7 +152,7 @@ func freshLeader(t *testing.T, read func(context.Context, *consensus.Node) error
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	err := read(ctx, fresh)
+	err = read(ctx, fresh)
 	v := fresh.View()
 	last := v.Mark.Last
 	v.Close()
