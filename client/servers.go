@@ -85,13 +85,7 @@ func newServers(h *http.Client, configured []string) *servers {
 	}
 }
 
-// at returns the server of a URL.
-func (s *servers) at(url string) *server {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.atLocked(url)
-}
-
+// atLocked returns the server of a URL.
 func (s *servers) atLocked(url string) *server {
 	n, ok := s.known[url]
 	if !ok {

@@ -14,7 +14,6 @@ type load struct {
 	epoch    event.Epoch
 	id       int
 	stamp    int64
-	raw      []byte
 }
 
 func newLoad(b *testing.B, c *Core, sessions int) *load {

@@ -2,8 +2,6 @@ package consensus
 
 import (
 	"encoding/binary"
-	"maps"
-	"slices"
 )
 
 const (
@@ -144,9 +142,4 @@ func (t *sessions) touch(s *session) {
 		s.dirty = true
 		t.dirty = append(t.dirty, s)
 	}
-}
-
-// ids returns the ids of all sessions in order.
-func (t *sessions) ids() []uint64 {
-	return slices.Sorted(maps.Keys(t.byID))
 }

@@ -75,10 +75,10 @@ func checkURIReference[W text](what W, s []byte) *Error {
 		return Errorf(CodeInvalid, "%s %s: is not a URI reference", what, quote(s))
 	}
 	rest := s[scheme:]
-	end := len(rest)
 	if len(rest) >= 2 && rest[0] == '/' && rest[1] == '/' {
 		rest = rest[2:]
-		if end = bytes.IndexAny(rest, "/?#"); end < 0 {
+		end := bytes.IndexAny(rest, "/?#")
+		if end < 0 {
 			end = len(rest)
 		}
 		if !isAuthority(rest[:end]) {

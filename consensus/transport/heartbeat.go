@@ -33,10 +33,11 @@ func newHeartbeats(state State, queue chan<- raft.RPC) *heartbeats {
 	return &heartbeats{state: state, queue: queue, copied: make(chan raft.RPCResponse, 1)}
 }
 
-// isHeartbeat tells heartbeats as raft's network transport does.
+// isHeartbeat tells heartbeats as raft's network transport does, of leaders that
+// fill in RPCHeader.Addr as every raft since 1.4 does.
 func isHeartbeat(rpc raft.RPC) bool {
 	req, ok := rpc.Command.(*raft.AppendEntriesRequest)
-	return ok && req.Term != 0 && (len(req.Addr) > 0 || req.Leader != nil) &&
+	return ok && req.Term != 0 && len(req.Addr) > 0 &&
 		req.PrevLogEntry == 0 && req.PrevLogTerm == 0 && len(req.Entries) == 0 && req.LeaderCommitIndex == 0
 }
 
