@@ -33,10 +33,11 @@
 // When a stream breaks, or the server says that it is not the leader or cannot,
 // the lane finds the leader and sends what is unanswered again, in order, under
 // the same sequences: what had been executed gives its kept result, the rest is
-// executed then. Two things remain that the cluster cannot answer, and they are
-// outcome_unknown: the caller's context ends while its commit is under way, and
-// the session expires (or the cluster is restored from a backup) with commits
-// that were sent more than once.
+// executed then. When the node is found not to lead any more, the lane lets its
+// stream run dry and moves. What remains is outcome_unknown: the caller's context
+// (or GiveUpAfter, or the client) ends while its commit is under way; the session
+// expires, or the cluster is restored from a backup, with commits that were sent
+// more than once; a node with lower limits refuses what another may have taken.
 //
 // A [Producer] is a lane of its own with a named session that never expires.
 //
