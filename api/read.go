@@ -59,10 +59,34 @@ func (s *service) beginScan(ctx context.Context, request *edriv1.ReadRequest, ta
 	if err != nil {
 		return nil, err
 	}
+	if request.Cursor != "" {
+		reached, err := s.reached(request.Cursor)
+		if err != nil {
+			return nil, err
+		}
+		fresh.min = max(fresh.min, reached)
+	}
 	if err := s.await(ctx, fresh); err != nil {
 		return nil, err
 	}
 	return newScan(s.cfg.Node, request, tail)
+}
+
+// reached returns the position up to which the journal was there when a cursor
+// was made, perhaps on a node that is further than this one: without it a read
+// that goes on here would leave out what lies between.
+func (s *service) reached(cursor string) (event.Position, error) {
+	v := s.cfg.Node.View()
+	epoch := v.Epoch
+	v.Close()
+	c, err := log.ParseCursor(cursor, epoch)
+	if err != nil {
+		return 0, err
+	}
+	if c.Reverse {
+		return max(c.Position, 1) - 1, nil
+	}
+	return c.Position, nil
 }
 
 // copyEvents sends ReadResponses of what the scan finds until it is over. Each

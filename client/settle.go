@@ -14,6 +14,7 @@ import (
 func (l *lane) resolve(results [][]byte, r *wire.CommitResult) (progress bool, err *event.Error) {
 	l.mu.Lock()
 	l.quiet = false
+	before := len(l.queue)
 	for _, b := range results {
 		if bad := r.Decode(b); bad != nil {
 			err = event.Errorf(event.CodeUnavailable, "decode result: %v", bad)
@@ -29,7 +30,8 @@ func (l *lane) resolve(results [][]byte, r *wire.CommitResult) (progress bool, e
 			err = again
 		}
 	}
-	room := l.dropLocked()
+	l.dropLocked()
+	room := len(l.queue) < before // a session that ends makes room too
 	if l.draining {
 		l.signal()
 	}
@@ -97,7 +99,9 @@ func (l *lane) expireLocked(i int, e *event.Error) {
 	for j, c := range l.queue[:l.assigned] {
 		switch {
 		case c.finished:
-		case l.producer == "" && !c.abandoned && j >= i && c.sends <= 1:
+		case l.producer == "" && !c.abandoned && j >= i && (c.sends == 0 || c.sends == 1 && j < l.sent):
+			// Written once at most, and that on this stream, behind the call that
+			// found no session. What an earlier stream carried may have been executed.
 			c.first, c.last, c.sends = 0, 0, 0
 		default:
 			c.finish(Result{}, outcomeUnknown("commit was sent before its session ended: "+e.Error(), nil))
