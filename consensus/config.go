@@ -41,7 +41,7 @@ type Config struct {
 	LogSegmentBytes  int           // of the raft log's files; default 32 MiB
 	TrailingLogBytes int64         // raft log kept for followers that were away; default 128 MiB
 
-	// Raft's timeouts; default 500, 500 and 250 ms, with which a killed leader
+	// Raft's timeouts; default 350, 350 and 200 ms, with which a killed leader
 	// is replaced in about one second.
 	HeartbeatTimeout, ElectionTimeout, LeaseTimeout time.Duration
 
@@ -78,9 +78,9 @@ func (c Config) normalise() (Config, error) {
 	c.SessionTTL = cmp.Or(c.SessionTTL, time.Hour)
 	c.SnapshotLogBytes = cmp.Or(c.SnapshotLogBytes, snapshotLogBytes)
 	c.TrailingLogBytes = cmp.Or(c.TrailingLogBytes, trailingLogBytes)
-	c.HeartbeatTimeout = cmp.Or(c.HeartbeatTimeout, 500*time.Millisecond)
-	c.ElectionTimeout = cmp.Or(c.ElectionTimeout, 500*time.Millisecond)
-	c.LeaseTimeout = cmp.Or(c.LeaseTimeout, 250*time.Millisecond)
+	c.HeartbeatTimeout = cmp.Or(c.HeartbeatTimeout, 350*time.Millisecond)
+	c.ElectionTimeout = cmp.Or(c.ElectionTimeout, 350*time.Millisecond)
+	c.LeaseTimeout = cmp.Or(c.LeaseTimeout, 200*time.Millisecond)
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.RaftLogger == nil {
 		c.RaftLogger = hclog.NewNullLogger()

@@ -96,10 +96,12 @@ func (n *Node) export() (*raft.SnapshotMeta, io.ReadCloser, error) {
 // needs the entries after the snapshot next, and then those that came together
 // while it read them; so the raft log is kept for twice as long again as the
 // transfer took, or a busy cluster would truncate it and send snapshots for ever.
-func (n *Node) releaseExport(began time.Time) func() {
-	return func() {
-		now := time.Now()
-		n.holdUntil.Store(now.Add(max(2*now.Sub(began), minLogHold)).UnixNano())
+// An attempt to send to a node that is down holds nothing: Raft goes on trying.
+func (n *Node) releaseExport(began time.Time) func(sent bool) {
+	return func(sent bool) {
+		if now := time.Now(); sent {
+			n.holdUntil.Store(now.Add(max(2*now.Sub(began), minLogHold)).UnixNano())
+		}
 		n.exporting.Store(false)
 	}
 }
@@ -118,7 +120,8 @@ type snapshotExport struct {
 	meta    raft.SnapshotMeta
 	files   []*os.File
 	stream  io.Reader
-	release func()
+	sent    bool // all of it was read
+	release func(sent bool)
 }
 
 func (e *snapshotExport) copy(core *Core) error {
@@ -209,7 +212,11 @@ func (e *snapshotExport) assemble(m manifest) error {
 }
 
 // Read implements io.Reader.
-func (e *snapshotExport) Read(p []byte) (int, error) { return e.stream.Read(p) }
+func (e *snapshotExport) Read(p []byte) (int, error) {
+	n, err := e.stream.Read(p)
+	e.sent = e.sent || errors.Is(err, io.EOF)
+	return n, err
+}
 
 // Close implements io.Closer: it removes the staged files.
 func (e *snapshotExport) Close() error {
@@ -217,6 +224,6 @@ func (e *snapshotExport) Close() error {
 	for _, f := range e.files {
 		errs = append(errs, f.Close())
 	}
-	e.release()
+	e.release(e.sent)
 	return errors.Join(append(errs, os.RemoveAll(e.dir))...)
 }

@@ -70,7 +70,7 @@ func TestEverySettingIsReadFromEveryPlace(t *testing.T) {
 		"max-event-bytes": "10KiB", "max-commit-bytes": "2MiB", "max-commit-ops": "7", "dedup-window": "5",
 		"segment-bytes": "1MiB", "flush-interval": "1s", "session-ttl": "2h",
 		"snapshot-log-bytes": "1GiB", "trailing-log-bytes": "2GiB",
-		"heartbeat-timeout": "400ms", "election-timeout": "1s", "lease-timeout": "100ms",
+		"heartbeat-timeout": "300ms", "election-timeout": "1s", "lease-timeout": "100ms",
 	}
 	// What must change with a setting so that both are valid.
 	with := map[string]map[string]string{
@@ -154,7 +154,7 @@ func TestWrongConfigurationIsRefusedWithItsPlace(t *testing.T) {
 		"bad advertise":     {flags: map[string]string{"advertise": "ftp://x"}, want: []string{"advertise", "URL"}},
 		"advertise 0.0.0.0": {flags: map[string]string{"advertise": "0.0.0.0:7420"}, want: []string{"advertise", "every interface"}},
 		"heartbeat":         {flags: map[string]string{"heartbeat-timeout": "600ms"}, want: []string{"election-timeout", "below heartbeat-timeout, 600ms"}},
-		"lease":             {flags: map[string]string{"lease-timeout": "501ms"}, want: []string{"lease-timeout", "above heartbeat-timeout, 500ms"}},
+		"lease":             {flags: map[string]string{"lease-timeout": "501ms"}, want: []string{"lease-timeout", "above heartbeat-timeout, 350ms"}},
 		"event too large":   {flags: map[string]string{"max-commit-bytes": "1MiB"}, want: []string{"max-event-bytes", "not below max-commit-bytes"}},
 
 		"unspecified listen": {flags: map[string]string{"listen": ":7420", "insecure": "true"}, want: []string{"advertise", "is needed"}},
