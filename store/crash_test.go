@@ -186,6 +186,7 @@ func systemCall(t *testing.T, inject *trace.Injection) (fired, visible bool) {
 	}
 	if result.Code != want {
 		t.Errorf("%+v: exit %d, want %d: %s", *inject, result.Code, want, result.Stderr)
+		return false, false // or it might go on for ever
 	}
 	if _, err := os.Stat(path); acked < 0 && err != nil {
 		return true, false
