@@ -270,25 +270,6 @@ func TestARefusedCommitDoesNotHoldBackItsLane(t *testing.T) {
 	}
 }
 
-func TestAStreamThatAnswersNoMoreIsReplaced(t *testing.T) {
-	t.Parallel()
-	cluster := newFakeCluster(t, 1)
-	swallowed := false
-	cluster.judge = func(*fakeNode, *edriv1.Commit) verdict {
-		if !swallowed {
-			swallowed = true
-			return swallow
-		}
-		return execute
-	}
-	c := cluster.client(t, Config{})
-	c.stallAfter = 20 * time.Millisecond
-	mustAppend(t, c, "s", "1")
-	if n := cluster.count()["1"]; n != 1 {
-		t.Errorf("event 1 is there %d times", n)
-	}
-}
-
 func TestWritesFollowTheLeaderAndSurviveItsDeath(t *testing.T) {
 	t.Parallel()
 	cluster := newFakeCluster(t, 3)

@@ -20,8 +20,8 @@ type Client struct {
 	cancel context.CancelCauseFunc
 	lanes  sync.WaitGroup
 
-	// watchInterval and stallTimeout, but in tests.
-	watchEvery, stallAfter time.Duration
+	// watchInterval and firstPatience, but in tests.
+	watchEvery, silenceAfter time.Duration
 
 	mu     sync.Mutex
 	closed bool
@@ -33,7 +33,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, servers: newServers(cfg.HTTPClient, cfg.Servers), watchEvery: watchInterval, stallAfter: stallTimeout}
+	c := &Client{cfg: cfg, servers: newServers(cfg.HTTPClient, cfg.Servers), watchEvery: watchInterval, silenceAfter: firstPatience}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.pool.client = c
 	return c, nil

@@ -34,10 +34,14 @@
 // the lane finds the leader and sends what is unanswered again, in order, under
 // the same sequences: what had been executed gives its kept result, the rest is
 // executed then. When the node is found not to lead any more, the lane lets its
-// stream run dry and moves. What remains is outcome_unknown: the caller's context
-// (or GiveUpAfter, or the client) ends while its commit is under way; the session
-// expires, or the cluster is restored from a backup, with commits that were sent
-// more than once; a node with lower limits refuses what another may have taken.
+// stream run dry and moves. A node that owes results for 3 s is asked whether it
+// lives and knows a leader; while it does the lane waits, up to 12 s: to send
+// again what a slow cluster has in its log already would make it slower.
+//
+// What remains is outcome_unknown: the caller's context (or GiveUpAfter, or the
+// client) ends while its commit is under way; the session expires, or the cluster
+// is restored from a backup, with commits that were sent more than once; a node
+// with lower limits refuses what another may have taken.
 //
 // A [Producer] is a lane of its own with a named session that never expires.
 //

@@ -41,6 +41,12 @@ func fromRPC(err error) *event.Error {
 	return event.Errorf(fromStatus(rpc.Code()), "%s", rpc.Message())
 }
 
+// answered reports whether the error came from the server, so that it lives.
+func answered(err error) bool {
+	var own *event.Error
+	return errors.As(err, &own) || connect.IsWireError(err)
+}
+
 // fromStatus is for a status that carries no error of edri's: connect's own on
 // the server, or that of something between.
 func fromStatus(code connect.Code) event.Code {

@@ -59,6 +59,10 @@ type fakeCluster struct {
 	judge func(n *fakeNode, c *edriv1.Commit) verdict
 	// frames and commits count what CommitStreams carried.
 	frames, commits int
+	// asked has a token for each status request of late; hold, where set, returns
+	// when the answer to a frame may be sent.
+	asked chan struct{}
+	hold  func(ctx context.Context)
 	// readFrame is how many events one ReadResponse carries; cutReads ends a read
 	// with a broken connection after so many responses, 0: never.
 	readFrame, cutReads int
@@ -82,7 +86,7 @@ func newFakeCluster(t *testing.T, n int) *fakeCluster {
 	c := &fakeCluster{
 		t: t, epoch: []byte("0123456789abcdef"), sessions: map[uint64]*fakeSession{},
 		producers: map[string]uint64{}, revisions: map[string]uint64{},
-		changed: make(chan struct{}), readFrame: 10,
+		changed: make(chan struct{}), readFrame: 10, asked: make(chan struct{}, 16),
 	}
 	for i := range n {
 		node := &fakeNode{cluster: c, index: i}
@@ -166,8 +170,13 @@ func (n *fakeNode) status(context.Context, *connect.Request[edriv1.StatusRequest
 	c := n.cluster
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	select {
+	case c.asked <- struct{}{}:
+	default:
+	}
 	s := &edriv1.StatusResponse{Epoch: c.epoch, NodeId: "n" + strconv.Itoa(n.index), Ready: true}
 	if c.leader >= 0 {
+		s.LeaderId = "n" + strconv.Itoa(c.leader)
 		s.LeaderUrl = c.nodes[c.leader].url
 	}
 	return connect.NewResponse(s), nil
@@ -197,9 +206,12 @@ func (n *fakeNode) commitStream(ctx context.Context, s *connect.BidiStream[commi
 		if err != nil {
 			return err
 		}
-		answer, err := n.answer(ctx, commits)
+		answer, hold, err := n.answer(ctx, commits)
 		if err != nil {
 			return err
+		}
+		if hold != nil {
+			hold(ctx)
 		}
 		if err := s.Send(&resultsFrame{Bytes: answer}); err != nil {
 			return err
@@ -207,17 +219,16 @@ func (n *fakeNode) commitStream(ctx context.Context, s *connect.BidiStream[commi
 	}
 }
 
-func (n *fakeNode) answer(ctx context.Context, commits [][]byte) ([]byte, error) {
+func (n *fakeNode) answer(ctx context.Context, commits [][]byte) (answer []byte, hold func(context.Context), err error) {
 	c := n.cluster
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.frames++
 	c.commits += len(commits)
-	var answer []byte
 	for _, b := range commits {
 		commit := &edriv1.Commit{}
 		if err := proto.Unmarshal(b, commit); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		v := execute
 		if c.judge != nil {
@@ -228,10 +239,10 @@ func (n *fakeNode) answer(ctx context.Context, commits [][]byte) ([]byte, error)
 		case execute:
 			result = c.apply(commit)
 		case dropBefore:
-			return nil, cut(ctx)
+			return nil, nil, cut(ctx)
 		case dropAfter:
 			c.apply(commit)
-			return nil, cut(ctx)
+			return nil, nil, cut(ctx)
 		case swallow:
 			c.apply(commit)
 			continue
@@ -249,11 +260,11 @@ func (n *fakeNode) answer(ctx context.Context, commits [][]byte) ([]byte, error)
 		}
 		encoded, err := proto.Marshal(result)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		answer = wire.AppendFrameResult(answer, encoded)
 	}
-	return answer, nil
+	return answer, c.hold, nil
 }
 
 func open(c *edriv1.Commit, code event.Code) *edriv1.CommitResult {

@@ -123,7 +123,7 @@ func (c *Client) ask(ctx context.Context, call func(context.Context, *server) er
 		if !retryable(e.Code) {
 			return e
 		}
-		c.lost(n, e)
+		c.lost(n, e, answered(err))
 		if !pause.pause(ctx) {
 			if ctx.Err() != nil {
 				return ended(ctx, e)

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/edri-io/edri/api/edriv1/wire"
 )
@@ -49,9 +50,12 @@ type lane struct {
 	startAt uint64  // a producer's last sequence when it was opened
 	dead    error   // set: takes no more calls
 	server  *server // that the last stream went to
-	// quiet: no result since stalled was last called. draining: nothing more is
+	// quiet: no result since owesQuietly was last called. draining: nothing more is
 	// written to this stream, and run wants to know when nothing is under way.
 	quiet, draining bool
+	// patience is how long a server that does not say that it is alive may owe
+	// results; see silence.go.
+	patience time.Duration
 }
 
 func newLane(c *Client, producer string) *lane {
@@ -65,6 +69,7 @@ func newLane(c *Client, producer string) *lane {
 		wake:     make(chan struct{}, 1),
 		opened:   make(chan struct{}),
 		gone:     make(chan struct{}),
+		patience: c.silenceAfter,
 	}
 }
 
@@ -164,16 +169,6 @@ func (l *lane) assignLocked(c *call) {
 	}
 	l.next = c.last + 1
 	l.assigned++
-}
-
-// stalled reports whether the stream has owed results since the last call and
-// given none.
-func (l *lane) stalled() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	quiet := l.quiet && l.sent > 0
-	l.quiet = l.sent > 0
-	return quiet
 }
 
 // drain lets the stream run dry, and drained reports that it is.

@@ -27,7 +27,7 @@ func (c *Client) locate(ctx context.Context) (*server, []byte, *event.Error) {
 	n := c.servers.towardsLeader()
 	status, err := n.askStatus(ctx)
 	if err != nil {
-		c.lost(n, err)
+		c.lost(n, err, false)
 		return nil, nil, err
 	}
 	if len(status.Epoch) == 0 {
@@ -50,10 +50,17 @@ func (n *server) askStatus(ctx context.Context) (*edriv1.StatusResponse, *event.
 	return response.Msg, nil
 }
 
-// lost notes that a server did not serve, and who leads if it said so.
-func (c *Client) lost(n *server, err *event.Error) {
+// lost notes that a server did not serve, and who leads if it said so. answered:
+// the error is the server's own, so that it lives, and may serve in a moment.
+func (c *Client) lost(n *server, err *event.Error, answered bool) {
 	switch err.Code {
-	case event.CodeNotLeader, event.CodeUnavailable, event.CodeDeadlineExceeded:
+	case event.CodeUnavailable:
+		if answered {
+			c.servers.passOver(n)
+			return
+		}
+		c.servers.failedAt(n)
+	case event.CodeNotLeader, event.CodeDeadlineExceeded:
 		c.servers.failedAt(n)
 		c.servers.named(err.Leader)
 	}

@@ -173,9 +173,9 @@ func (r *Reader) receive() bool {
 	r.disconnect()
 	switch {
 	case err != nil:
-		return r.again(fromRPC(err))
+		return r.again(fromRPC(err), answered(err))
 	case r.tail && r.query.To == 0:
-		return r.again(event.Errorf(event.CodeUnavailable, "server closed the stream"))
+		return r.again(event.Errorf(event.CodeUnavailable, "server closed the stream"), false)
 	}
 	return false
 }
@@ -188,7 +188,7 @@ func (r *Reader) connect() bool {
 	}
 	stream, err := procedure.CallServerStream(r.ctx, connect.NewRequest(r.query.request()))
 	if err != nil {
-		r.again(fromRPC(err))
+		r.again(fromRPC(err), answered(err))
 		return false
 	}
 	r.stream = stream
@@ -207,7 +207,7 @@ func (r *Reader) accept(b []byte) bool {
 	}
 	if err != nil || cursor == "" {
 		r.batch = r.batch[:0]
-		return r.again(event.Errorf(event.CodeUnavailable, "decode answer: %v", err))
+		return r.again(event.Errorf(event.CodeUnavailable, "decode answer: %v", err), false)
 	}
 	r.pause.succeeded()
 	r.batch, r.at = batch, 0
@@ -224,9 +224,9 @@ func (r *Reader) accept(b []byte) bool {
 }
 
 // again waits before another server is tried. False: the error is final.
-func (r *Reader) again(e *event.Error) bool {
+func (r *Reader) again(e *event.Error, answered bool) bool {
 	if r.ctx.Err() == nil && retryable(e.Code) {
-		r.client.lost(r.server, e)
+		r.client.lost(r.server, e, answered)
 		r.client.cfg.Logger.Debug("read goes on elsewhere", "server", r.server.url, "error", e)
 		if r.pause.pause(r.ctx) {
 			return true

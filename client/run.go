@@ -10,12 +10,8 @@ import (
 	"github.com/edri-io/edri/event"
 )
 
-const (
-	// openTimeout bounds the opening of a session, a commit of its own.
-	openTimeout = 3 * time.Second
-	// leaveTimeout bounds the closing of a session when the client is closed.
-	leaveTimeout = 300 * time.Millisecond
-)
+// leaveTimeout bounds the closing of a session when the client is closed.
+const leaveTimeout = 300 * time.Millisecond
 
 // run serves the lane until it is stopped: one stream after another.
 func (l *lane) run() {
@@ -80,8 +76,9 @@ func (l *lane) serve(ctx context.Context) (progress bool, err *event.Error) {
 		return false, err
 	}
 	if err := l.open(ctx, n, epoch); err != nil {
-		l.client.lost(n, err)
-		return false, err
+		e := fromRPC(err)
+		l.client.lost(n, e, answered(err))
+		return false, e
 	}
 	l.rewind(n)
 
@@ -89,10 +86,11 @@ func (l *lane) serve(ctx context.Context) (progress bool, err *event.Error) {
 	defer cancel()
 	s := &stream{
 		lane: l, conn: n.commitStream.CallBidiStream(streamCtx),
-		ended: make(chan *event.Error, 1), moved: make(chan string, 1),
+		ended: make(chan *event.Error, 1), moved: make(chan string, 1), silent: make(chan *event.Error, 1),
 	}
 	go s.receive()
 	go func() { s.moved <- l.watch(streamCtx, n) }()
+	go func() { s.silent <- l.watchSilence(streamCtx, n) }()
 	err = s.send(ctx)
 	// net/http does not see the end of a context while it waits for more of the
 	// request's body: end that too, or receive waits for ever.
@@ -104,13 +102,14 @@ func (l *lane) serve(ctx context.Context) (progress bool, err *event.Error) {
 	if s.moved != nil {
 		<-s.moved
 	}
+	<-s.silent
 	_ = s.conn.CloseResponse() // it is cancelled; the error is known
-	l.client.lost(n, err)
+	l.client.lost(n, err, s.answered)
 	return s.progress, err
 }
 
 // open makes sure that the lane has a session.
-func (l *lane) open(ctx context.Context, n *server, epoch []byte) *event.Error {
+func (l *lane) open(ctx context.Context, n *server, epoch []byte) error {
 	l.mu.Lock()
 	session := l.session
 	l.mu.Unlock()
@@ -123,8 +122,11 @@ func (l *lane) open(ctx context.Context, n *server, epoch []byte) *event.Error {
 	}
 	// Without a session: should the answer be lost, a session stands idle until
 	// it expires, or a producer is opened twice, which is the same as once.
-	opened, err := n.openSession(ctx, epoch, op)
+	opened, err := n.openSession(ctx, l.patienceNow(), epoch, op)
 	if err != nil {
+		if fromRPC(err).Code == event.CodeDeadlineExceeded {
+			l.growPatience() // or each try leaves a session behind
+		}
 		return err
 	}
 	l.mu.Lock()
@@ -141,13 +143,13 @@ func (l *lane) open(ctx context.Context, n *server, epoch []byte) *event.Error {
 	return nil
 }
 
-func (n *server) openSession(ctx context.Context, epoch, op []byte) (wire.OpResult, *event.Error) {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+func (n *server) openSession(ctx context.Context, patience time.Duration, epoch, op []byte) (wire.OpResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	commit := wire.AppendCommit(nil, &wire.CommitHead{Epoch: epoch}, op)
 	response, err := n.commit.CallUnary(ctx, connect.NewRequest(&commitFrame{Bytes: commit}))
 	if err != nil {
-		return wire.OpResult{}, fromRPC(err)
+		return wire.OpResult{}, err
 	}
 	var result wire.CommitResult
 	if err := result.Decode(response.Msg.Bytes); err != nil || len(result.Ops) != 1 || result.Ops[0].Session == 0 {

@@ -137,12 +137,7 @@ func (s *servers) failedAt(n *server) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failed[n.url] = time.Now()
-	if s.leader == n.url {
-		s.leader = ""
-	}
-	if s.configured[s.next%len(s.configured)] == n.url {
-		s.next = (s.next + 1) % len(s.configured)
-	}
+	s.passLocked(n)
 	// Leaders come and go; what is neither configured nor recent is forgotten.
 	for url, at := range s.failed {
 		if time.Since(at) > shunTime {
@@ -151,5 +146,22 @@ func (s *servers) failedAt(n *server) {
 				delete(s.known, url)
 			}
 		}
+	}
+}
+
+// passOver makes others be asked next. Where they name n as the leader, it is:
+// a leader that has just been elected says for a moment that it cannot serve.
+func (s *servers) passOver(n *server) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.passLocked(n)
+}
+
+func (s *servers) passLocked(n *server) {
+	if s.leader == n.url {
+		s.leader = ""
+	}
+	if s.configured[s.next%len(s.configured)] == n.url {
+		s.next = (s.next + 1) % len(s.configured)
 	}
 }

@@ -25,7 +25,9 @@ func (l *lane) resolve(results [][]byte, r *wire.CommitResult) (progress bool, e
 			continue
 		}
 		final, again := l.resolveLocked(i, r)
-		progress = progress || final
+		if final {
+			progress, l.patience = true, l.client.silenceAfter
+		}
 		if err == nil {
 			err = again
 		}

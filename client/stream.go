@@ -11,10 +11,6 @@ import (
 	"github.com/edri-io/edri/event"
 )
 
-// stallTimeout is how long a stream may owe results without giving any. The lane
-// looks every stallTimeout, so that it takes up to twice as long.
-const stallTimeout = 3 * time.Second
-
 // stream is one CommitStream: send runs in the lane's goroutine, receive in one
 // of its own, which serve waits for.
 type stream struct {
@@ -22,18 +18,20 @@ type stream struct {
 	conn *connect.BidiStreamForClient[commitsFrame, resultsFrame]
 	// ended gets the reason when receive returns.
 	ended chan *event.Error
-	// progress belongs to receive until ended.
-	progress bool
+	// progress, and answered: a result ended the stream, belong to receive until
+	// ended.
+	progress, answered bool
 	// moved gets the leader's URL when another leads, empty when watch returns
 	// without; nil when that was taken.
 	moved chan string
+	// silent gets the reason when the stream owes results for too long, nil when
+	// watchSilence returns without.
+	silent chan *event.Error
 }
 
 // send writes what is pending, all of it in one frame, until the stream ends
-// (nil: receive knows why) or stalls.
+// (nil: receive knows why) or is silent for too long.
 func (s *stream) send(ctx context.Context) *event.Error {
-	stall := time.NewTicker(s.lane.client.stallAfter)
-	defer stall.Stop()
 	var frame []byte
 	leader := ""
 	for {
@@ -60,10 +58,9 @@ func (s *stream) send(ctx context.Context) *event.Error {
 			return nil
 		case <-ctx.Done():
 			return event.Errorf(event.CodeUnavailable, "client is closing")
-		case <-stall.C:
-			if s.lane.stalled() {
-				return event.Errorf(event.CodeUnavailable, "no result within %v", s.lane.client.stallAfter)
-			}
+		case err := <-s.silent:
+			s.silent <- err
+			return err
 		}
 	}
 }
@@ -99,6 +96,7 @@ func (s *stream) receive() {
 		progress, again := s.lane.resolve(results, &scratch)
 		s.progress = s.progress || progress
 		if again != nil {
+			s.answered = true
 			s.ended <- again
 			return
 		}

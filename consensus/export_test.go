@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/edri-io/edri/event"
 )
 
 // Abandon ends a node as a crash of its process would: leadership is not handed
@@ -47,6 +49,27 @@ func (n *Node) Compact() error {
 }
 
 var errNotStarted = errors.New("raft does not run")
+
+// CloseProposer puts a leader back to where it is between the application of its
+// own command and the moment from which it proposes for others.
+func (n *Node) CloseProposer() { n.proposer.setOpen(false) }
+
+// ForwardedRefusals asks the node as another one that forwards commits to it, and
+// returns what it refused.
+func (n *Node) ForwardedRefusals(commits ...[]byte) ([]*event.Error, error) {
+	var payload []byte
+	for _, c := range commits {
+		payload = AppendCommit(payload, c)
+	}
+	replies := make(chan []byte, 1)
+	n.Serve(kindCommits, payload, func(b []byte) { replies <- b })
+	refusals, err := parseRefusals(<-replies, len(commits))
+	var errs []*event.Error
+	for _, r := range refusals {
+		errs = append(errs, r.err)
+	}
+	return errs, err
+}
 
 // TransferTo hands leadership to a node.
 func (n *Node) TransferTo(peer *Node, address string) error {

@@ -44,7 +44,7 @@ func (f forwarder) send(items []queued) *event.Error {
 	case "":
 		return event.Errorf(event.CodeUnavailable, "no leader is known")
 	case f.node.serverID:
-		return event.Errorf(event.CodeUnavailable, "the new leader is not ready yet")
+		return errNotReadyToLead()
 	}
 	f.node.peers.Go(leader, kindCommits, appendCommits(nil, items), func(reply []byte, err error) {
 		f.settle(items, reply, err)
@@ -141,7 +141,7 @@ func (n *Node) serveCommits(payload []byte, reply func([]byte)) {
 		refusal = n.proposer.enqueue(items)
 	}
 	if refusal != nil {
-		refuseAll(items, refusal)
+		refuseAll(items, n.nameLeader(refusal))
 	}
 }
 

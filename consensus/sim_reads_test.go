@@ -180,3 +180,41 @@ func TestFreshLeaderAnswersReadsOnlyAfterACommandOfItsTerm(t *testing.T) {
 		}
 	})
 }
+
+// A leader that cannot propose yet says so, and does not send its callers away
+// by naming itself: whether they are its own or another node's.
+func TestALeaderThatIsNotReadyNamesNobody(t *testing.T) {
+	t.Parallel()
+	refused := func(t *testing.T, node *consensus.Node) {
+		t.Helper()
+		_, own := submit(node, &edriv1.Commit{Ops: []*edriv1.Op{add("s", "own")}})
+		forwarded, err := node.ForwardedRefusals(consensus.LeadCommit("n9", event.Epoch{}, 7))
+		if err != nil || len(forwarded) != 1 {
+			t.Fatalf("forwarded: %d refusals, %v", len(forwarded), err)
+		}
+		for _, e := range []*event.Error{own, forwarded[0]} {
+			if e == nil || e.Code != event.CodeUnavailable || e.Leader != "" {
+				t.Errorf("got %+v, want unavailable", e)
+			}
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		_, _ = freshLeader(t, func(_ context.Context, n *consensus.Node) error {
+			refused(t, n) // it has applied nothing of its term
+			return nil
+		})
+	})
+	synctest.Test(t, func(t *testing.T) {
+		c := newSimCluster(t)
+		defer c.endAll()
+		c.startAll()
+		c.eventually("a leader", func() bool { return c.leader() != "" })
+		leader := c.node(c.leader())
+		c.eventually("the leader proposes", func() bool {
+			_, err := submit(leader, &edriv1.Commit{Ops: []*edriv1.Op{add("s", "1")}})
+			return err == nil
+		})
+		leader.CloseProposer() // it has applied its command, and is not open yet
+		refused(t, leader)
+	})
+}

@@ -94,12 +94,22 @@ func (n *Node) admit() *event.Error {
 	return nil
 }
 
-// nameLeader adds the leader's URL to a not_leader error.
+// nameLeader adds the leader's URL to a not_leader error. A leader that has just
+// been elected, or hands over, is the one to ask again soon: to call it not_leader
+// and name itself would send callers away from it.
 func (n *Node) nameLeader(err *event.Error) *event.Error {
 	if err.Code != event.CodeNotLeader || err.Leader != "" {
 		return err
 	}
+	id, url := n.Leader()
+	if id == string(n.serverID) {
+		return errNotReadyToLead()
+	}
 	named := *err
-	_, named.Leader = n.Leader()
+	named.Leader = url
 	return &named
+}
+
+func errNotReadyToLead() *event.Error {
+	return event.Errorf(event.CodeUnavailable, "the leader is not ready to propose; ask it again")
 }
