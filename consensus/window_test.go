@@ -128,7 +128,7 @@ func TestWindowTakesAtMostFortyMebibytes(t *testing.T) {
 		w.add(&f)
 		w.trim()
 	}
-	bytes := len(w.chunks)*chunkEvents*fingerprintBytes + 4*len(w.index)
+	bytes := len(w.chunks)*chunkEvents*fingerprintBytes + 8*len(w.index)
 	if w.spare != nil {
 		bytes += chunkEvents * fingerprintBytes
 	}
