@@ -26,11 +26,11 @@ func AppendOp(stream string, expected event.Expected, e event.Event) Op {
 	if expected < event.ExpectExists {
 		return Op{err: event.Errorf(event.CodeInvalid, "expected %d: not any, exists or a revision", expected)}
 	}
-	if err := e.Validate(); err != nil {
+	scratch, _ := scratches.Get().(*[]byte)
+	var err error
+	if *scratch, err = event.AppendValid((*scratch)[:0], &e); err != nil {
 		return Op{err: err}
 	}
-	scratch, _ := scratches.Get().(*[]byte)
-	*scratch = event.AppendEvent((*scratch)[:0], &e)
 	// Tags and lengths of op, append, stream, expected and event, at most.
 	const overhead = 6 * 8
 	encoded := make([]byte, 0, len(*scratch)+len(stream)+overhead)

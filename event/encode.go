@@ -44,6 +44,19 @@ func AppendEvent(dst []byte, e *Event) []byte {
 	return protowire.AppendBytes(dst, e.Data)
 }
 
+// AppendValid is Validate and AppendEvent in one, for the cost of little more than
+// the latter. With an error dst is as it was.
+func AppendValid(dst []byte, e *Event) ([]byte, error) {
+	if err := e.checkUnencoded(); err != nil {
+		return dst, err
+	}
+	encoded := AppendEvent(dst, e)
+	if _, err := CheckEncoded(encoded[len(dst):], MaxDataBytes); err != nil {
+		return dst, err
+	}
+	return encoded, nil
+}
+
 // appendAttributes appends everything but the data.
 func appendAttributes(dst []byte, e *Event) []byte {
 	dst = appendString(dst, fieldID, e.ID)

@@ -100,16 +100,24 @@ func (e *Event) Validate() error {
 }
 
 func (e *Event) validate() *Error {
+	if err := e.checkUnencoded(); err != nil {
+		return err
+	}
+	// The data has no rule but its size, so it need not be encoded.
+	var space [512]byte
+	var h Header
+	return h.check(appendAttributes(space[:0], e), MaxDataBytes)
+}
+
+// checkUnencoded reports what an encoded event would not show, or only at a cost.
+func (e *Event) checkUnencoded() *Error {
 	for name := range e.Extensions {
 		if isCoreName(name) {
 			return Errorf(CodeInvalid, "extension %s: the name is reserved", quote(name))
 		}
 	}
-	// The data has no rule but its size, so it need not be encoded.
 	if len(e.Data) > MaxDataBytes {
 		return tooMuchData(len(e.Data), MaxDataBytes)
 	}
-	var space [512]byte
-	var h Header
-	return h.check(appendAttributes(space[:0], e), MaxDataBytes)
+	return nil
 }

@@ -47,8 +47,14 @@ func FuzzDecodeEvent(f *testing.F) {
 		}
 		want := h.Fingerprint()
 		canonical := AppendEvent(nil, &e)
-		if err := e.Validate(); (err == nil) != (checkErr == nil) && !hasCoreName(&e) {
-			t.Fatalf("Validate: %v, CheckEncoded: %v", err, checkErr)
+		invalid := e.Validate()
+		if (invalid == nil) != (checkErr == nil) && !hasCoreName(&e) {
+			t.Fatalf("Validate: %v, CheckEncoded: %v", invalid, checkErr)
+		}
+		if valid, err := AppendValid([]byte("prefix"), &e); CodeOf(err) != CodeOf(invalid) {
+			t.Fatalf("AppendValid: %v, Validate: %v", err, invalid)
+		} else if err == nil && string(valid) != "prefix"+string(canonical) || err != nil && string(valid) != "prefix" {
+			t.Fatalf("AppendValid %x (%v), AppendEvent %x", valid, err, canonical)
 		}
 		if checkErr != nil {
 			return
