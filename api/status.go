@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/edri-io/edri/api/edriv1"
+	"github.com/edri-io/edri/consensus"
 )
 
 func (s *service) status(_ context.Context, f *statusFrame) (*edriv1.StatusResponse, error) {
@@ -23,6 +24,7 @@ func (s *service) status(_ context.Context, f *statusFrame) (*edriv1.StatusRespo
 		FirstPosition: uint64(status.FirstPosition), LastPosition: uint64(status.LastPosition),
 		LastStamp: status.LastStamp,
 		Ready:     status.NotReady == "", Reason: status.NotReady,
+		Alarms: status.Alarms,
 	}
 	if !status.Epoch.IsZero() {
 		response.Epoch = status.Epoch[:]
@@ -30,9 +32,18 @@ func (s *service) status(_ context.Context, f *statusFrame) (*edriv1.StatusRespo
 	for _, m := range status.Members {
 		response.Members = append(response.Members, &edriv1.Member{
 			ServerId: m.ServerID, RaftAddress: m.RaftAddress, ApiUrl: m.APIURL, Voter: m.Voter, Leader: m.Leader,
+			Pulse: wirePulse(m.Pulse),
 		})
 	}
 	return response, nil
+}
+
+func wirePulse(p consensus.Pulse) *edriv1.Pulse {
+	return &edriv1.Pulse{
+		Known: p.Known, AgeMilliseconds: uint64(p.Age.Milliseconds()),
+		ClockKnown: p.ClockKnown, ClockSkewNanoseconds: int64(p.ClockSkew),
+		Stalled: p.Stalled,
+	}
 }
 
 // health is the body of /livez and /readyz.

@@ -34,6 +34,9 @@ type Status struct {
 	// not.
 	Ready  bool
 	Reason string
+
+	// Alarms are what a person must look at.
+	Alarms []string
 }
 
 // Member is a server of the cluster.
@@ -43,6 +46,22 @@ type Member struct {
 	APIURL      string
 	Voter       bool
 	Leader      bool
+	// Pulse is how the member is, as the server that was asked knows it.
+	Pulse Pulse
+}
+
+// Pulse is what a node knows of how a member is, itself included. Members tell
+// each other every second.
+type Pulse struct {
+	// Known is false where the member has told nothing since the node runs.
+	Known bool
+	// Age is how long ago it told something.
+	Age time.Duration
+	// ClockSkew is how far the member's clock is ahead of the cluster's time.
+	ClockKnown bool
+	ClockSkew  time.Duration
+	// Stalled: a write of its raft log hangs.
+	Stalled bool
 }
 
 // Status asks the first server that answers.
@@ -84,7 +103,7 @@ func (c *Client) statusOf(ctx context.Context, n *server) (Status, error) {
 		LeaderID: m.LeaderId, LeaderURL: m.LeaderUrl,
 		CommitIndex: m.CommitIndex, AppliedIndex: m.AppliedIndex, DurableIndex: m.DurableIndex,
 		FirstPosition: event.Position(m.FirstPosition), LastPosition: event.Position(m.LastPosition),
-		Ready: m.Ready, Reason: m.Reason,
+		Ready: m.Ready, Reason: m.Reason, Alarms: m.Alarms,
 	}
 	copy(status.Epoch[:], m.Epoch)
 	if m.LastStamp != 0 {
@@ -94,7 +113,16 @@ func (c *Client) statusOf(ctx context.Context, n *server) (Status, error) {
 		status.Members = append(status.Members, Member{
 			ServerID: member.ServerId, RaftAddress: member.RaftAddress, APIURL: member.ApiUrl,
 			Voter: member.Voter, Leader: member.Leader,
+			Pulse: pulseOf(member.GetPulse()),
 		})
 	}
 	return status, nil
+}
+
+func pulseOf(p *edriv1.Pulse) Pulse {
+	return Pulse{
+		Known: p.GetKnown(), Age: time.Duration(p.GetAgeMilliseconds()) * time.Millisecond,
+		ClockKnown: p.GetClockKnown(), ClockSkew: time.Duration(p.GetClockSkewNanoseconds()),
+		Stalled: p.GetStalled(),
+	}
 }

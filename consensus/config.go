@@ -55,6 +55,9 @@ type Config struct {
 	RaftLogger hclog.Logger // Raft's own; default: discards
 	Seam       fault.Seam   // for tests
 
+	// Clock is this node's clock, for tests; default time.Now.
+	Clock func() time.Time
+
 	// Network replaces the raft port, for simulations; nil in production.
 	Network func(*Node) (Network, error)
 }
@@ -82,6 +85,9 @@ func (c Config) normalise() (Config, error) {
 	c.ElectionTimeout = cmp.Or(c.ElectionTimeout, 350*time.Millisecond)
 	c.LeaseTimeout = cmp.Or(c.LeaseTimeout, 200*time.Millisecond)
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
 	if c.RaftLogger == nil {
 		c.RaftLogger = hclog.NewNullLogger()
 	}

@@ -63,6 +63,18 @@
 // of W holds from the next commit. Lowering it forgets at once; raising it does
 // not bring back what is out already, the window then grows with new events.
 //
+// # Pulses
+//
+// Every second each node asks each other member for its pulse (pulse.go): its
+// clock, and how it is. What follows is computed then, once a second, and only
+// loaded where it is needed:
+//
+//   - The cluster's time, with which the leader stamps entries, is the median of
+//     the voters' clocks (clocks.go).
+//
+// What is wrong and needs a person is an alarm (alarms.go): logged once, and in
+// the status as long as it holds.
+//
 // # The state
 //
 // One row of the table meta says up to which entry the other rows are current;

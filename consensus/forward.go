@@ -14,10 +14,11 @@ import (
 	"github.com/edri-io/edri/event"
 )
 
-// What a node asks of the leader.
+// What nodes ask of each other, the first two of the leader.
 const (
 	kindCommits   byte = 1 // payload: commits, each with its length; reply: refusals
 	kindReadIndex byte = 2 // payload: none; reply: uvarint index, or an error
+	kindPulse     byte = 3 // payload: none; reply: see pulse
 )
 
 // Replies begin with one of these.
@@ -95,6 +96,8 @@ func (n *Node) Serve(kind byte, payload []byte, reply func([]byte)) {
 	switch kind {
 	case kindCommits:
 		n.serveCommits(payload, reply)
+	case kindPulse:
+		n.servePulse(reply)
 	default:
 		reply(errorReply(event.Errorf(event.CodeInvalid, "unknown request kind %d", kind)))
 	}

@@ -46,6 +46,7 @@ func (n *Node) watchLeadership(r *raft.Raft) {
 // for others and serve linearizable reads. (Raft's own no-op never reaches the
 // state machine, and raft.AppliedIndex counts what is queued for it.)
 func (n *Node) establish(r *raft.Raft) {
+	n.awaitClocks(r)
 	for r.State() == raft.Leader {
 		header, commits := n.stamp(), [][]byte{LeadCommit(string(n.serverID), n.proposedEpoch, 0)}
 		if header.Epoch.IsZero() {
@@ -79,10 +80,11 @@ func (n *Node) firstSettings() [][]byte {
 }
 
 // stamp returns the header of the next entry. Nodes agree on time by what the
-// leader writes here; the stamp never goes back, whatever the clock does.
+// leader writes here: the time of the cluster, not its own. The stamp never goes
+// back, whatever the clocks do.
 func (n *Node) stamp() EntryHeader {
 	meta := n.core.Load().Meta()
-	now := time.Now().UnixNano()
+	now := n.clocks.now()
 	for {
 		last := n.lastStamp.Load()
 		stamp := max(last, meta.Stamp, now)
@@ -136,7 +138,7 @@ func (n *Node) expireSessions() {
 		return
 	}
 	view := n.View()
-	idle, err := view.IdleSessions(time.Now().Add(-n.cfg.SessionTTL).UnixNano(), maxExpirePerCommit)
+	idle, err := view.IdleSessions(n.clocks.now()-int64(n.cfg.SessionTTL), maxExpirePerCommit)
 	view.Close()
 	if err != nil {
 		n.fail(err)

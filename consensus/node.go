@@ -37,6 +37,10 @@ type Node struct {
 	raft     atomic.Pointer[raft.Raft] // nil until the node has found its cluster
 
 	forwarder forwarder
+	clocks    *clocks
+	reports   *reports
+	alarms    *alarms
+	pulseNow  chan struct{}
 	proposer  *proposer    // set before raft
 	reads     *readIndexes // set before raft
 
@@ -73,7 +77,8 @@ func Open(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, logger: cfg.Logger, gens: generations{cfg.Dir, cfg.Seam}, flushNow: make(chan struct{}, 1), started: make(chan struct{}), dead: make(chan struct{})}
+	n := &Node{cfg: cfg, logger: cfg.Logger, gens: generations{cfg.Dir, cfg.Seam}, flushNow: make(chan struct{}, 1), pulseNow: make(chan struct{}, 1), started: make(chan struct{}), dead: make(chan struct{})}
+	n.clocks, n.reports, n.alarms = newClocks(cfg.Clock), newReports(), newAlarms(cfg.Logger)
 	n.setWaiting("the data directory is being opened")
 	n.lifetime, n.end = context.WithCancel(context.Background()) // the node's own life, ended by Close
 	n.closing = n.lifetime.Done()
@@ -81,7 +86,8 @@ func Open(cfg Config) (*Node, error) {
 		n.end()
 		return nil, errors.Join(err, n.release())
 	}
-	n.tasks.Add(4)
+	n.tasks.Add(5)
+	go n.pulseLoop()
 	go n.flushLoop()
 	go n.compactLoop()
 	go n.keepHouse()

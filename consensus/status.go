@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"context"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -23,7 +24,8 @@ type Status struct {
 	LastPosition  event.Position
 	LastStamp     int64 // nanoseconds since 1970
 	Members       []MemberStatus
-	NotReady      string // why the node should get no requests; empty: it should
+	NotReady      string   // why the node should get no requests; empty: it should
+	Alarms        []string // what a person must look at
 }
 
 // MemberStatus is one member of the cluster.
@@ -33,6 +35,16 @@ type MemberStatus struct {
 	APIURL      string // empty until the member has committed it
 	Voter       bool
 	Leader      bool
+	Pulse       Pulse
+}
+
+// Pulse is what a node knows of how a member is, itself included.
+type Pulse struct {
+	Known      bool          // the member has told something since this node runs
+	Age        time.Duration // since it did
+	ClockKnown bool
+	ClockSkew  time.Duration // how far its clock is ahead of the cluster's time
+	Stalled    bool          // a write of its raft log hangs
 }
 
 // Status returns the node's status.
@@ -49,6 +61,7 @@ func (n *Node) Status() (Status, error) {
 		LastStamp:     meta.Stamp,
 	}
 	s.AppliedIndex, _ = n.progress.get()
+	s.Alarms = n.alarms.list()
 	if err := n.Ready(); err != nil {
 		s.NotReady = err.Error()
 	}
@@ -62,6 +75,7 @@ func (n *Node) Status() (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	reports, now := n.reports.all(), time.Now()
 	for _, server := range r.GetConfiguration().Configuration().Servers {
 		s.Members = append(s.Members, MemberStatus{
 			ServerID:    string(server.ID),
@@ -69,9 +83,23 @@ func (n *Node) Status() (Status, error) {
 			APIURL:      urls[string(server.ID)],
 			Voter:       server.Suffrage == raft.Voter,
 			Leader:      string(server.ID) == s.LeaderID,
+			Pulse:       n.pulseOf(server.ID, reports, now),
 		})
 	}
 	return s, nil
+}
+
+func (n *Node) pulseOf(member raft.ServerID, reports map[raft.ServerID]report, now time.Time) Pulse {
+	last, age := reports[member].pulse, now.Sub(reports[member].at)
+	if member == n.serverID {
+		last, age = n.pulse(), 0
+	}
+	p := Pulse{Known: last.serverID != "", Stalled: last.stalled}
+	if p.Known {
+		p.Age = age
+	}
+	p.ClockSkew, p.ClockKnown = n.clockSkew(member, reports, now)
+	return p
 }
 
 func roleOf(state raft.RaftState) string {

@@ -80,12 +80,16 @@ var (
 	descFirst     = gaugeDesc("journal_first_position", "Position of the first event.")
 	descLast      = gaugeDesc("journal_last_position", "Position of the last event, 0 for none.")
 	descMembers   = gaugeDesc("members", "Number of members that the node knows.")
+	descAlarms    = gaugeDesc("alarms", "Number of things that a person must look at; edri cluster status tells them.")
+	descAge       = gaugeDesc("pulse_age_seconds", "Time since the member last told how it is.", "member")
+	descSkew      = gaugeDesc("clock_skew_seconds", "How far the member's clock is ahead of the cluster's time, the median of the voters' clocks.", "member")
+	descStalled   = gaugeDesc("stalled", "1 if a write of the member's raft log hangs.", "member")
 )
 
 // Describe implements prometheus.Collector.
 func (c *nodeCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descBuild, descReady, descLeader, descTerm, descCommitted,
-		descApplied, descDurable, descFirst, descLast, descMembers} {
+		descApplied, descDurable, descFirst, descLast, descMembers, descAlarms, descAge, descSkew, descStalled} {
 		ch <- d
 	}
 }
@@ -111,6 +115,22 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descFirst, float64(s.FirstPosition))
 	gauge(descLast, float64(s.LastPosition))
 	gauge(descMembers, float64(len(s.Members)))
+	gauge(descAlarms, float64(len(s.Alarms)))
+	for _, member := range s.Members {
+		collectPulse(gauge, member.ServerID, member.Pulse)
+	}
+}
+
+// collectPulse tells what this node knows of how a member is.
+func collectPulse(gauge func(*prometheus.Desc, float64, ...string), member string, p consensus.Pulse) {
+	if p.ClockKnown {
+		gauge(descSkew, p.ClockSkew.Seconds(), member)
+	}
+	if !p.Known {
+		return
+	}
+	gauge(descAge, p.Age.Seconds(), member)
+	gauge(descStalled, oneIf(p.Stalled), member)
 }
 
 func oneIf(b bool) float64 {

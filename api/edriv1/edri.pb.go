@@ -1777,7 +1777,10 @@ type StatusResponse struct {
 	Members       []*Member `protobuf:"bytes,14,rep,name=members,proto3" json:"members,omitempty"`
 	Ready         bool      `protobuf:"varint,15,opt,name=ready,proto3" json:"ready,omitempty"`
 	// Why it is not.
-	Reason        string `protobuf:"bytes,16,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,16,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What a person must look at: wrong clocks, disks without space, differing
+	// states.
+	Alarms        []string `protobuf:"bytes,20,rep,name=alarms,proto3" json:"alarms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1924,6 +1927,13 @@ func (x *StatusResponse) GetReason() string {
 	return ""
 }
 
+func (x *StatusResponse) GetAlarms() []string {
+	if x != nil {
+		return x.Alarms
+	}
+	return nil
+}
+
 type Member struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ServerId      string                 `protobuf:"bytes,1,opt,name=server_id,json=serverId,proto3" json:"server_id,omitempty"`
@@ -1931,6 +1941,7 @@ type Member struct {
 	ApiUrl        string                 `protobuf:"bytes,3,opt,name=api_url,json=apiUrl,proto3" json:"api_url,omitempty"`
 	Voter         bool                   `protobuf:"varint,4,opt,name=voter,proto3" json:"voter,omitempty"`
 	Leader        bool                   `protobuf:"varint,5,opt,name=leader,proto3" json:"leader,omitempty"`
+	Pulse         *Pulse                 `protobuf:"bytes,10,opt,name=pulse,proto3" json:"pulse,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1996,6 +2007,95 @@ func (x *Member) GetVoter() bool {
 func (x *Member) GetLeader() bool {
 	if x != nil {
 		return x.Leader
+	}
+	return false
+}
+
+func (x *Member) GetPulse() *Pulse {
+	if x != nil {
+		return x.Pulse
+	}
+	return nil
+}
+
+// Pulse is what the node that answers knows of how a member is, itself included.
+// Members tell each other every second.
+type Pulse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// False: the member has told nothing since the node runs, and the rest is empty.
+	Known           bool   `protobuf:"varint,1,opt,name=known,proto3" json:"known,omitempty"`
+	AgeMilliseconds uint64 `protobuf:"varint,2,opt,name=age_milliseconds,json=ageMilliseconds,proto3" json:"age_milliseconds,omitempty"`
+	// How far the member's clock is ahead of the cluster's time, which is the
+	// median of the voters' clocks.
+	ClockKnown           bool  `protobuf:"varint,3,opt,name=clock_known,json=clockKnown,proto3" json:"clock_known,omitempty"`
+	ClockSkewNanoseconds int64 `protobuf:"zigzag64,4,opt,name=clock_skew_nanoseconds,json=clockSkewNanoseconds,proto3" json:"clock_skew_nanoseconds,omitempty"`
+	// A write of its raft log hangs.
+	Stalled       bool `protobuf:"varint,5,opt,name=stalled,proto3" json:"stalled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pulse) Reset() {
+	*x = Pulse{}
+	mi := &file_edriv1_edri_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pulse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pulse) ProtoMessage() {}
+
+func (x *Pulse) ProtoReflect() protoreflect.Message {
+	mi := &file_edriv1_edri_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pulse.ProtoReflect.Descriptor instead.
+func (*Pulse) Descriptor() ([]byte, []int) {
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Pulse) GetKnown() bool {
+	if x != nil {
+		return x.Known
+	}
+	return false
+}
+
+func (x *Pulse) GetAgeMilliseconds() uint64 {
+	if x != nil {
+		return x.AgeMilliseconds
+	}
+	return 0
+}
+
+func (x *Pulse) GetClockKnown() bool {
+	if x != nil {
+		return x.ClockKnown
+	}
+	return false
+}
+
+func (x *Pulse) GetClockSkewNanoseconds() int64 {
+	if x != nil {
+		return x.ClockSkewNanoseconds
+	}
+	return 0
+}
+
+func (x *Pulse) GetStalled() bool {
+	if x != nil {
+		return x.Stalled
 	}
 	return false
 }
@@ -2121,7 +2221,7 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x1a\n" +
 	"\bposition\x18\x03 \x01(\x04R\bposition\"\x0f\n" +
-	"\rStatusRequest\"\xee\x03\n" +
+	"\rStatusRequest\"\x86\x04\n" +
 	"\x0eStatusResponse\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x14\n" +
@@ -2141,13 +2241,23 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"last_stamp\x18\r \x01(\x03R\tlastStamp\x12)\n" +
 	"\amembers\x18\x0e \x03(\v2\x0f.edri.v1.MemberR\amembers\x12\x14\n" +
 	"\x05ready\x18\x0f \x01(\bR\x05ready\x12\x16\n" +
-	"\x06reason\x18\x10 \x01(\tR\x06reason\"\x8f\x01\n" +
+	"\x06reason\x18\x10 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06alarms\x18\x14 \x03(\tR\x06alarms\"\xb5\x01\n" +
 	"\x06Member\x12\x1b\n" +
 	"\tserver_id\x18\x01 \x01(\tR\bserverId\x12!\n" +
 	"\fraft_address\x18\x02 \x01(\tR\vraftAddress\x12\x17\n" +
 	"\aapi_url\x18\x03 \x01(\tR\x06apiUrl\x12\x14\n" +
 	"\x05voter\x18\x04 \x01(\bR\x05voter\x12\x16\n" +
-	"\x06leader\x18\x05 \x01(\bR\x06leader*_\n" +
+	"\x06leader\x18\x05 \x01(\bR\x06leader\x12$\n" +
+	"\x05pulse\x18\n" +
+	" \x01(\v2\x0e.edri.v1.PulseR\x05pulse\"\xb9\x01\n" +
+	"\x05Pulse\x12\x14\n" +
+	"\x05known\x18\x01 \x01(\bR\x05known\x12)\n" +
+	"\x10age_milliseconds\x18\x02 \x01(\x04R\x0fageMilliseconds\x12\x1f\n" +
+	"\vclock_known\x18\x03 \x01(\bR\n" +
+	"clockKnown\x124\n" +
+	"\x16clock_skew_nanoseconds\x18\x04 \x01(\x12R\x14clockSkewNanoseconds\x12\x18\n" +
+	"\astalled\x18\x05 \x01(\bR\astalled*_\n" +
 	"\vConsistency\x12\x1b\n" +
 	"\x17CONSISTENCY_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CONSISTENCY_STALE\x10\x01\x12\x1c\n" +
@@ -2175,7 +2285,7 @@ func file_edriv1_edri_proto_rawDescGZIP() []byte {
 }
 
 var file_edriv1_edri_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_edriv1_edri_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_edriv1_edri_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_edriv1_edri_proto_goTypes = []any{
 	(Consistency)(0),            // 0: edri.v1.Consistency
 	(*Commit)(nil),              // 1: edri.v1.Commit
@@ -2203,7 +2313,8 @@ var file_edriv1_edri_proto_goTypes = []any{
 	(*StatusRequest)(nil),       // 23: edri.v1.StatusRequest
 	(*StatusResponse)(nil),      // 24: edri.v1.StatusResponse
 	(*Member)(nil),              // 25: edri.v1.Member
-	(*CloudEvent)(nil),          // 26: edri.v1.CloudEvent
+	(*Pulse)(nil),               // 26: edri.v1.Pulse
+	(*CloudEvent)(nil),          // 27: edri.v1.CloudEvent
 }
 var file_edriv1_edri_proto_depIdxs = []int32{
 	2,  // 0: edri.v1.Commit.ops:type_name -> edri.v1.Op
@@ -2211,7 +2322,7 @@ var file_edriv1_edri_proto_depIdxs = []int32{
 	4,  // 2: edri.v1.Op.open_session:type_name -> edri.v1.OpenSession
 	5,  // 3: edri.v1.Op.open_producer:type_name -> edri.v1.OpenProducer
 	6,  // 4: edri.v1.Op.close_session:type_name -> edri.v1.CloseSession
-	26, // 5: edri.v1.Append.event:type_name -> edri.v1.CloudEvent
+	27, // 5: edri.v1.Append.event:type_name -> edri.v1.CloudEvent
 	8,  // 6: edri.v1.CommitResult.results:type_name -> edri.v1.OpResult
 	14, // 7: edri.v1.CommitResult.error:type_name -> edri.v1.Error
 	9,  // 8: edri.v1.OpResult.appended:type_name -> edri.v1.Appended
@@ -2224,30 +2335,31 @@ var file_edriv1_edri_proto_depIdxs = []int32{
 	14, // 15: edri.v1.Violation.error:type_name -> edri.v1.Error
 	0,  // 16: edri.v1.ReadRequest.consistency:type_name -> edri.v1.Consistency
 	18, // 17: edri.v1.ReadResponse.events:type_name -> edri.v1.RecordedEvent
-	26, // 18: edri.v1.RecordedEvent.event:type_name -> edri.v1.CloudEvent
+	27, // 18: edri.v1.RecordedEvent.event:type_name -> edri.v1.CloudEvent
 	0,  // 19: edri.v1.GetRequest.consistency:type_name -> edri.v1.Consistency
 	0,  // 20: edri.v1.ListStreamsRequest.consistency:type_name -> edri.v1.Consistency
 	22, // 21: edri.v1.ListStreamsResponse.streams:type_name -> edri.v1.Stream
 	25, // 22: edri.v1.StatusResponse.members:type_name -> edri.v1.Member
-	1,  // 23: edri.v1.Events.Commit:input_type -> edri.v1.Commit
-	12, // 24: edri.v1.Events.CommitStream:input_type -> edri.v1.CommitFrame
-	16, // 25: edri.v1.Events.Read:input_type -> edri.v1.ReadRequest
-	16, // 26: edri.v1.Events.Tail:input_type -> edri.v1.ReadRequest
-	19, // 27: edri.v1.Events.Get:input_type -> edri.v1.GetRequest
-	20, // 28: edri.v1.Events.ListStreams:input_type -> edri.v1.ListStreamsRequest
-	23, // 29: edri.v1.Cluster.Status:input_type -> edri.v1.StatusRequest
-	7,  // 30: edri.v1.Events.Commit:output_type -> edri.v1.CommitResult
-	13, // 31: edri.v1.Events.CommitStream:output_type -> edri.v1.CommitResultFrame
-	17, // 32: edri.v1.Events.Read:output_type -> edri.v1.ReadResponse
-	17, // 33: edri.v1.Events.Tail:output_type -> edri.v1.ReadResponse
-	18, // 34: edri.v1.Events.Get:output_type -> edri.v1.RecordedEvent
-	21, // 35: edri.v1.Events.ListStreams:output_type -> edri.v1.ListStreamsResponse
-	24, // 36: edri.v1.Cluster.Status:output_type -> edri.v1.StatusResponse
-	30, // [30:37] is the sub-list for method output_type
-	23, // [23:30] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	26, // 23: edri.v1.Member.pulse:type_name -> edri.v1.Pulse
+	1,  // 24: edri.v1.Events.Commit:input_type -> edri.v1.Commit
+	12, // 25: edri.v1.Events.CommitStream:input_type -> edri.v1.CommitFrame
+	16, // 26: edri.v1.Events.Read:input_type -> edri.v1.ReadRequest
+	16, // 27: edri.v1.Events.Tail:input_type -> edri.v1.ReadRequest
+	19, // 28: edri.v1.Events.Get:input_type -> edri.v1.GetRequest
+	20, // 29: edri.v1.Events.ListStreams:input_type -> edri.v1.ListStreamsRequest
+	23, // 30: edri.v1.Cluster.Status:input_type -> edri.v1.StatusRequest
+	7,  // 31: edri.v1.Events.Commit:output_type -> edri.v1.CommitResult
+	13, // 32: edri.v1.Events.CommitStream:output_type -> edri.v1.CommitResultFrame
+	17, // 33: edri.v1.Events.Read:output_type -> edri.v1.ReadResponse
+	17, // 34: edri.v1.Events.Tail:output_type -> edri.v1.ReadResponse
+	18, // 35: edri.v1.Events.Get:output_type -> edri.v1.RecordedEvent
+	21, // 36: edri.v1.Events.ListStreams:output_type -> edri.v1.ListStreamsResponse
+	24, // 37: edri.v1.Cluster.Status:output_type -> edri.v1.StatusResponse
+	31, // [31:38] is the sub-list for method output_type
+	24, // [24:31] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_edriv1_edri_proto_init() }
@@ -2278,7 +2390,7 @@ func file_edriv1_edri_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_edriv1_edri_proto_rawDesc), len(file_edriv1_edri_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -126,14 +126,16 @@ type nodeInfo struct {
 	Ready         bool           `json:"ready"`
 	Reason        string         `json:"reason,omitempty"`
 	Members       []memberInfo   `json:"members,omitempty"`
+	Alarms        []string       `json:"alarms,omitempty"`
 }
 
 type memberInfo struct {
-	ServerID    string `json:"server_id"`
-	RaftAddress string `json:"raft_address"`
-	APIURL      string `json:"api_url"`
-	Voter       bool   `json:"voter"`
-	Leader      bool   `json:"leader"`
+	ServerID    string     `json:"server_id"`
+	RaftAddress string     `json:"raft_address"`
+	APIURL      string     `json:"api_url"`
+	Voter       bool       `json:"voter"`
+	Leader      bool       `json:"leader"`
+	Pulse       *pulseInfo `json:"pulse,omitempty"`
 }
 
 func newNodeInfo(n nodeAnswer) nodeInfo {
@@ -146,12 +148,16 @@ func newNodeInfo(n nodeAnswer) nodeInfo {
 		LeaderID: s.LeaderID, LeaderURL: s.LeaderURL,
 		CommitIndex: s.CommitIndex, AppliedIndex: s.AppliedIndex, DurableIndex: s.DurableIndex,
 		FirstPosition: s.FirstPosition, LastPosition: s.LastPosition, Ready: s.Ready, Reason: s.Reason,
+		Alarms: s.Alarms,
 	}
 	if !s.LastStamp.IsZero() {
 		info.LastStamp = &s.LastStamp
 	}
 	for _, m := range s.Members {
-		info.Members = append(info.Members, memberInfo(m))
+		info.Members = append(info.Members, memberInfo{
+			ServerID: m.ServerID, RaftAddress: m.RaftAddress, APIURL: m.APIURL, Voter: m.Voter, Leader: m.Leader,
+			Pulse: newPulseInfo(m.Pulse),
+		})
 	}
 	return info
 }
@@ -173,19 +179,22 @@ func (a *app) writeStatus(answers []nodeAnswer) error {
 		return nil
 	}
 	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NODE\tURL\tROLE\tTERM\tAPPLIED\tDURABLE\tLAST POSITION\tREADY")
+	fmt.Fprintln(table, "NODE\tURL\tROLE\tTERM\tAPPLIED\tDURABLE\tLAST POSITION\tCLOCK\tREADY")
 	for _, n := range answers {
 		s := n.status
 		if n.err != nil {
-			fmt.Fprintf(table, "-\t%s\t-\t-\t-\t-\t-\tno answer: %s\n", n.url, printable(n.err.Error()))
+			fmt.Fprintf(table, "-\t%s\t-\t-\t-\t-\t-\t-\tno answer: %s\n", n.url, printable(n.err.Error()))
 			continue
 		}
 		ready := "yes"
 		if !s.Ready {
 			ready = "no: " + s.Reason
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\n", printable(s.NodeID), n.url, printable(s.Role), s.Term,
-			s.AppliedIndex, s.DurableIndex, s.LastPosition, printable(ready))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", printable(s.NodeID), n.url, printable(s.Role), s.Term,
+			s.AppliedIndex, s.DurableIndex, s.LastPosition, clockText(ownPulse(s)), printable(ready))
 	}
-	return wrapWrite(table.Flush())
+	if err := wrapWrite(table.Flush()); err != nil {
+		return err
+	}
+	return a.writeAlarms(answers)
 }

@@ -278,6 +278,10 @@ func (l *Log) TrailingCount(bytes int64) uint64 { return l.sizes.trailing(bytes)
 // one entry.
 func (l *Log) BytesSince(index uint64) int64 { return l.sizes.since(index) }
 
+// Stalled returns for how long the write in progress has taken, 0 without one. It
+// is not watched where Config.Leading is nil.
+func (l *Log) Stalled() time.Duration { return l.stall.stalled() }
+
 // Close ends all work on the log and the stable store. It may be called twice.
 func (l *Log) Close() error {
 	l.mu.Lock()

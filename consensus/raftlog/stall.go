@@ -48,6 +48,19 @@ func (w *stallWatch) end() {
 	w.mu.Unlock()
 }
 
+// stalled is how long the write in progress has taken.
+func (w *stallWatch) stalled() time.Duration {
+	if w == nil {
+		return 0
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.since.IsZero() {
+		return 0
+	}
+	return time.Since(w.since)
+}
+
 // run looks at the clock several times in each limit. Whether this node leads, and
 // others could take over, is asked only when a write has taken too long.
 func (w *stallWatch) run() {

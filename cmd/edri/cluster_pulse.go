@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/edri-io/edri/client"
+)
+
+// pulseInfo is how a member is, as JSON.
+type pulseInfo struct {
+	AgeSeconds       float64  `json:"age_seconds"`
+	ClockSkewSeconds *float64 `json:"clock_skew_seconds,omitempty"`
+	Stalled          bool     `json:"stalled"`
+}
+
+// newPulseInfo returns nil for a member that has told nothing.
+func newPulseInfo(p client.Pulse) *pulseInfo {
+	if !p.Known {
+		return nil
+	}
+	info := &pulseInfo{AgeSeconds: p.Age.Seconds(), Stalled: p.Stalled}
+	if p.ClockKnown {
+		skew := p.ClockSkew.Seconds()
+		info.ClockSkewSeconds = &skew
+	}
+	return info
+}
+
+// ownPulse is what a node says of itself.
+func ownPulse(s client.Status) client.Pulse {
+	for _, m := range s.Members {
+		if m.ServerID == s.NodeID {
+			return m.Pulse
+		}
+	}
+	return client.Pulse{}
+}
+
+// clockText is how far a clock is from the cluster's time.
+func clockText(p client.Pulse) string {
+	if !p.ClockKnown {
+		return "-"
+	}
+	return fmt.Sprintf("%+.3fs", p.ClockSkew.Round(time.Millisecond).Seconds())
+}
+
+// writeAlarms tells what the nodes say that a person must look at, each once.
+func (a *app) writeAlarms(answers []nodeAnswer) error {
+	told := map[string]bool{}
+	for _, n := range answers {
+		for _, alarm := range n.status.Alarms {
+			if told[alarm] {
+				continue
+			}
+			told[alarm] = true
+			if _, err := fmt.Fprintf(a.stdout, "ALARM: %s\n", printable(alarm)); err != nil {
+				return wrapWrite(err)
+			}
+		}
+	}
+	return nil
+}
