@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"errors"
+	"time"
 	"unicode/utf8"
 
 	"github.com/edri-io/edri/api/edriv1"
@@ -25,14 +27,58 @@ func newFreshness(c edriv1.Consistency, min uint64) (freshness, error) {
 	return freshness{}, event.Errorf(event.CodeInvalid, "consistency %d: there is no such", c)
 }
 
-// await waits until the node is as fresh, or ctx ends.
+// await waits until the node is as fresh, or ctx ends, or the node turns out to
+// be cut off.
 func (s *service) await(ctx context.Context, f freshness) error {
 	if !f.linearizable && f.min == 0 {
 		return nil
 	}
 	ctx, cancel := s.untilStop(ctx)
 	defer cancel()
-	return s.cfg.Node.Await(ctx, f.linearizable, f.min)
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	defer s.watchCutOff(giveUp)()
+	err := s.cfg.Node.Await(ctx, f.linearizable, f.min)
+	var own *event.Error
+	if err != nil && errors.As(context.Cause(ctx), &own) {
+		return own
+	}
+	return err
+}
+
+// watchCutOff looks at the node from time to time until stop is called, and gives
+// up when it is cut off.
+func (s *service) watchCutOff(giveUp context.CancelCauseFunc) (stop func() bool) {
+	var cutOff cutOff
+	var timer *time.Timer
+	timer = time.AfterFunc(time.Hour, func() {
+		if err := cutOff.check(s.cfg.Node); err != nil {
+			giveUp(err)
+			return
+		}
+		timer.Reset(s.progress)
+	})
+	timer.Reset(s.progress) // not before the variable is set
+	return timer.Stop
+}
+
+// maxNotReady is for how many intervals a request stays with a node that is not
+// ready: cut off from the cluster it would wait for ever.
+const maxNotReady = 2
+
+// cutOff counts how many times in a row a node was not ready.
+type cutOff int
+
+// check looks at the node, and says so when that was too often.
+func (c *cutOff) check(node Reporter) error {
+	if node.Ready() == nil {
+		*c = 0
+		return nil
+	}
+	if *c++; *c >= maxNotReady {
+		return event.Errorf(event.CodeUnavailable, "the node is cut off from its cluster")
+	}
+	return nil
 }
 
 // untilStop returns a context that ends with the node too, so that no request

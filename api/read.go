@@ -17,10 +17,6 @@ import (
 // and looks whether its node still belongs to a working cluster.
 const progressInterval = 5 * time.Second
 
-// maxNotReady is for how many intervals a tail stays with a node that is not
-// ready: cut off from the cluster it would wait for ever.
-const maxNotReady = 2
-
 func (s *service) read(ctx context.Context, r *connect.Request[readFrame], stream *connect.ServerStream[responseFrame]) error {
 	scan, err := s.begin(ctx, r.Msg, false)
 	if err != nil {
@@ -108,7 +104,11 @@ func (s *service) copyEvents(ctx context.Context, scan *scan, send func(response
 		}
 		s.metrics.eventsRead.Add(float64(events))
 		if events > 0 || sent == 0 || scan.over() || !caughtUp || !scan.tail {
-			if err := send(wire.AppendResponseCursor(response, scan.cursor())); err != nil {
+			response = wire.AppendResponseCursor(response, scan.cursor())
+			if sent == 0 {
+				response = wire.AppendResponseEnd(response, uint64(scan.end()))
+			}
+			if err := send(response); err != nil {
 				return err
 			}
 		}
@@ -129,7 +129,7 @@ func (s *service) copyEvents(ctx context.Context, scan *scan, send func(response
 // follow waits until there is something beyond what the tail has looked at, and
 // says how far that is from time to time.
 func (s *service) follow(ctx context.Context, scan *scan, send func(response []byte) error) error {
-	notReady := 0
+	var cutOff cutOff
 	for {
 		wait, cancel := context.WithTimeout(ctx, s.progress)
 		err := s.cfg.Node.WaitBeyond(wait, scan.looked)
@@ -143,13 +143,8 @@ func (s *service) follow(ctx context.Context, scan *scan, send func(response []b
 		case !expired:
 			return err
 		}
-		if s.cfg.Node.Ready() != nil {
-			notReady++
-		} else {
-			notReady = 0
-		}
-		if notReady == maxNotReady {
-			return event.Errorf(event.CodeUnavailable, "the node is cut off from its cluster")
+		if err := cutOff.check(s.cfg.Node); err != nil {
+			return err
 		}
 		if err := send(wire.AppendResponseCursor(nil, scan.cursor())); err != nil {
 			return err

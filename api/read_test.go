@@ -306,6 +306,46 @@ func TestTailLeavesANodeThatIsCutOff(t *testing.T) {
 	}
 }
 
+// The first response says how far the read goes, so that it can go on elsewhere.
+func TestReadsSayWhereTheyEnd(t *testing.T) {
+	t.Parallel()
+	f := serve(t, Config{})
+	f.fill(30)
+	raw := edriv1connect.NewEventsClient(http2Client(t), f.url)
+	for name, tc := range map[string]struct {
+		request *edriv1.ReadRequest
+		want    uint64
+	}{
+		"all":     {&edriv1.ReadRequest{}, 30},
+		"to":      {&edriv1.ReadRequest{To: 7}, 7},
+		"beyond":  {&edriv1.ReadRequest{To: 99}, 30},
+		"reverse": {&edriv1.ReadRequest{Reverse: true}, 0},
+	} {
+		stream, err := raw.Read(testContext(t), connect.NewRequest(tc.request))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !stream.Receive() || stream.Msg().End != tc.want {
+			t.Errorf("%s: got end %d and %v, want %d", name, stream.Msg().End, stream.Err(), tc.want)
+		}
+		_ = stream.Close()
+	}
+}
+
+// A read that waits for what its node cannot get, since it is cut off, is sent
+// away; while the node is in its cluster the read waits.
+func TestReadsDoNotWaitAtANodeThatIsCutOff(t *testing.T) {
+	t.Parallel()
+	f := serve(t, Config{})
+	f.fill(1)
+	f.node.with(func() { f.node.notReady = errors.New("no leader is known") })
+	raw := edriv1connect.NewEventsClient(http2Client(t), f.url)
+	_, err := raw.Get(testContext(t), connect.NewRequest(&edriv1.GetRequest{Position: 2, MinPosition: 2}))
+	if connect.CodeOf(err) != connect.CodeUnavailable || !strings.Contains(err.Error(), "cut off") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestGetStreamsAndStatus(t *testing.T) {
 	t.Parallel()
 	f := serve(t, Config{Version: "v1"})

@@ -93,6 +93,15 @@ func (s *scan) resume(text string) error {
 // over reports that there is nothing left to look at, ever.
 func (s *scan) over() bool { return s.hi < s.lo || s.left == 0 }
 
+// end returns the last position that a forward read looks at; 0: it has no end, or
+// there is nothing.
+func (s *scan) end() event.Position {
+	if s.tail || s.query.Reverse {
+		return 0
+	}
+	return s.hi
+}
+
 // batch gives the next events to emit and moves behind them. What emit gets is
 // valid during the call; it returns the bytes that it made of it. caughtUp says
 // that a tail has looked at all that is there.

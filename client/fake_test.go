@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -76,6 +77,7 @@ type fakeSession struct {
 type fakeNode struct {
 	cluster *fakeCluster
 	index   int
+	behind  int // events at the end that the node has not applied; under cluster.mu
 	url     string
 	http    *http.Server
 	done    chan struct{}
@@ -373,14 +375,17 @@ func (n *fakeNode) tail(ctx context.Context, r *connect.Request[edriv1.ReadReque
 	return n.serveRead(ctx, r.Msg, s, true)
 }
 
-// serveRead knows stream, limit and cursor; a cursor is a position in decimal.
+// serveRead knows stream, to, limit, min position and cursor; a cursor is a position
+// in decimal.
 func (n *fakeNode) serveRead(ctx context.Context, q *edriv1.ReadRequest, s *connect.ServerStream[responseFrame], tail bool) error {
 	at, _ := strconv.Atoi(q.Cursor)
 	left := q.Limit
+	last := n.lastToRead(q, tail)
 	for sent := 1; ; sent++ {
 		n.cluster.mu.Lock()
+		there := min(len(n.cluster.events)-n.behind, last)
 		var response edriv1.ReadResponse
-		for ; at < len(n.cluster.events) && len(response.Events) < n.cluster.readFrame; at++ {
+		for ; at < there && len(response.Events) < n.cluster.readFrame; at++ {
 			if e := n.cluster.events[at]; q.Stream == "" || q.Stream == e.Stream {
 				response.Events = append(response.Events, e)
 				if left--; left == 0 {
@@ -389,10 +394,12 @@ func (n *fakeNode) serveRead(ctx context.Context, q *edriv1.ReadRequest, s *conn
 				}
 			}
 		}
-		end := at == len(n.cluster.events)
 		changed, cutReads := n.cluster.changed, n.cluster.cutReads
 		n.cluster.mu.Unlock()
 		response.Cursor = strconv.Itoa(at)
+		if sent == 1 && !tail {
+			response.End = uint64(last)
+		}
 		b, err := proto.Marshal(&response)
 		if err != nil {
 			return err
@@ -401,11 +408,11 @@ func (n *fakeNode) serveRead(ctx context.Context, q *edriv1.ReadRequest, s *conn
 			return err
 		}
 		switch {
-		case q.Limit > 0 && left == 0, end && !tail:
+		case q.Limit > 0 && left == 0, at >= last:
 			return nil
 		case cutReads > 0 && sent%cutReads == 0:
 			return cut(ctx)
-		case end:
+		case at >= there:
 			select {
 			case <-changed:
 			case <-ctx.Done():
@@ -413,6 +420,24 @@ func (n *fakeNode) serveRead(ctx context.Context, q *edriv1.ReadRequest, s *conn
 			}
 		}
 	}
+}
+
+// lastToRead returns the position at which a read ends. A node that is behind
+// what the request asks for catches up first.
+func (n *fakeNode) lastToRead(q *edriv1.ReadRequest, tail bool) int {
+	n.cluster.mu.Lock()
+	defer n.cluster.mu.Unlock()
+	if int(q.MinPosition) > len(n.cluster.events)-n.behind {
+		n.behind = 0
+	}
+	last := math.MaxInt
+	if !tail {
+		last = len(n.cluster.events) - n.behind
+	}
+	if q.To != 0 {
+		last = min(last, int(q.To))
+	}
+	return last
 }
 
 // with runs f while nothing else touches the cluster.

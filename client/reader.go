@@ -197,7 +197,7 @@ func (r *Reader) connect() bool {
 
 // accept takes a ReadResponse in and moves the query behind it.
 func (r *Reader) accept(b []byte) bool {
-	batch, cursor, err := wire.SplitResponse(r.batch[:0], b)
+	batch, cursor, end, err := wire.SplitResponse(r.batch[:0], b)
 	if err == nil && uint64(len(batch)) > r.query.Limit && r.query.Limit > 0 {
 		err = wire.ErrMalformed
 	}
@@ -214,7 +214,11 @@ func (r *Reader) accept(b []byte) bool {
 	r.before, r.query.Cursor = r.query.Cursor, cursor
 	if !r.query.Reverse {
 		// Another server must have come as far as this one.
-		r.query.MinPosition = max(r.query.MinPosition, event.Position(last.Position))
+		r.query.MinPosition = max(r.query.MinPosition, event.Position(last.Position), event.Position(end))
+	}
+	if first := max(r.query.From, 1); event.Position(end) >= first {
+		// Nor may it go further: what is there by then was not when the read began.
+		r.query.To = event.Position(end)
 	}
 	if r.query.Limit > 0 {
 		r.query.Limit -= uint64(len(batch))

@@ -70,6 +70,31 @@ func TestReadGoesOnAfterBrokenConnections(t *testing.T) {
 	}
 }
 
+// What was there when the read began is given, no less and no more, although the
+// node that goes on with it is behind, and catches up to more than that.
+func TestReadEndsWhereItWouldHaveEndedAtItsFirstNode(t *testing.T) {
+	t.Parallel()
+	cluster := newFakeCluster(t, 2)
+	cluster.fill(t, 100)
+	cluster.with(func() {
+		cluster.nodes[1].behind = 70
+		cluster.readFrame, cluster.cutReads = 20, 1
+	})
+	c := cluster.client(t, Config{})
+	r := c.OpenRead(testContext(t), Query{})
+	n := 0
+	for r.Next() {
+		if n++; n == 1 {
+			cluster.nodes[0].stop()
+			cluster.with(func() { cluster.cutReads = 0 })
+			mustAppend(t, c, "s", "later")
+		}
+	}
+	if r.Err() != nil || n != 100 {
+		t.Errorf("read %d events and %v, want the 100 that were there", n, r.Err())
+	}
+}
+
 func TestTailResumesWithoutLossOrRepeat(t *testing.T) {
 	t.Parallel()
 	cluster := newFakeCluster(t, 2)

@@ -1341,7 +1341,11 @@ type ReadResponse struct {
 	// Resumes after the last event that was looked at, which may lie beyond the
 	// last that matched. In a tail also sent without events, to move on past what
 	// does not match.
-	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// The last position that a forward read will look at, in the first response of
+	// a Read: a caller that goes on at another node asks that one to have applied it
+	// (min_position), or it would end too early there.
+	End           uint64 `protobuf:"varint,3,opt,name=end,proto3" json:"end,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1388,6 +1392,13 @@ func (x *ReadResponse) GetCursor() string {
 		return x.Cursor
 	}
 	return ""
+}
+
+func (x *ReadResponse) GetEnd() uint64 {
+	if x != nil {
+		return x.End
+	}
+	return 0
 }
 
 type RecordedEvent struct {
@@ -2193,10 +2204,11 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\x05limit\x18\f \x01(\x04R\x05limit\x12\x16\n" +
 	"\x06cursor\x18\r \x01(\tR\x06cursor\x126\n" +
 	"\vconsistency\x18\x0e \x01(\x0e2\x14.edri.v1.ConsistencyR\vconsistency\x12!\n" +
-	"\fmin_position\x18\x0f \x01(\x04R\vminPosition\"V\n" +
+	"\fmin_position\x18\x0f \x01(\x04R\vminPosition\"h\n" +
 	"\fReadResponse\x12.\n" +
 	"\x06events\x18\x01 \x03(\v2\x16.edri.v1.RecordedEventR\x06events\x12\x16\n" +
-	"\x06cursor\x18\x02 \x01(\tR\x06cursor\"\xa0\x01\n" +
+	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x10\n" +
+	"\x03end\x18\x03 \x01(\x04R\x03end\"\xa0\x01\n" +
 	"\rRecordedEvent\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x04R\bposition\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x16\n" +

@@ -5,6 +5,7 @@ import "google.golang.org/protobuf/encoding/protowire"
 const (
 	responseEvents protowire.Number = 1
 	responseCursor protowire.Number = 2
+	responseEnd    protowire.Number = 3
 
 	recordedPosition protowire.Number = 1
 	recordedRevision protowire.Number = 2
@@ -52,6 +53,11 @@ func AppendResponseCursor(dst []byte, cursor string) []byte {
 	return protowire.AppendString(dst, cursor)
 }
 
+// AppendResponseEnd appends the end of the read to the ReadResponse in dst.
+func AppendResponseEnd(dst []byte, end uint64) []byte {
+	return appendVarint(dst, responseEnd, end)
+}
+
 // Decode fills r from an encoded RecordedEvent; Stream and Event alias b.
 func (r *Recorded) Decode(b []byte) error {
 	*r = Recorded{}
@@ -73,15 +79,17 @@ func (r *Recorded) Decode(b []byte) error {
 }
 
 // SplitResponse returns the encoded RecordedEvents of an encoded ReadResponse,
-// appended to dst, and its cursor.
-func SplitResponse(dst [][]byte, b []byte) (events [][]byte, cursor string, err error) {
+// appended to dst, its cursor and the end of the read.
+func SplitResponse(dst [][]byte, b []byte) (events [][]byte, cursor string, end uint64, err error) {
 	f := Walk(b)
 	for f.Next() {
 		if m, ok := f.Bytes(responseEvents); ok {
 			dst = append(dst, m)
 		} else if m, ok := f.Bytes(responseCursor); ok {
 			cursor = string(m)
+		} else if v, ok := f.Varint(responseEnd); ok {
+			end = v
 		}
 	}
-	return dst, cursor, f.Err()
+	return dst, cursor, end, f.Err()
 }

@@ -141,11 +141,12 @@ func TestRecordedEventsAreThoseOfTheSchema(t *testing.T) {
 	response := AppendResponseEvent(nil, 1, 2, []byte("s"), -3, marshal(t, e))
 	response = AppendResponseEvent(response, 0, 0, "", 0, nil)
 	response = AppendResponseCursor(response, "c")
+	response = AppendResponseEnd(response, 300)
 	same(t, response, &edriv1.ReadResponse{}, &edriv1.ReadResponse{
-		Events: []*edriv1.RecordedEvent{want, {Event: &edriv1.CloudEvent{}}}, Cursor: "c",
+		Events: []*edriv1.RecordedEvent{want, {Event: &edriv1.CloudEvent{}}}, Cursor: "c", End: 300,
 	})
-	events, cursor, err := SplitResponse(nil, response)
-	if err != nil || cursor != "c" || len(events) != 2 || !bytes.Equal(events[0], b) {
+	events, cursor, end, err := SplitResponse(nil, response)
+	if err != nil || cursor != "c" || end != 300 || len(events) != 2 || !bytes.Equal(events[0], b) {
 		t.Errorf("split into %q, %q, %v", events, cursor, err)
 	}
 }
@@ -205,7 +206,7 @@ func FuzzDecoders(f *testing.F) {
 	e := []byte("\x0a\x011")
 	f.Add(AppendFrameCommit(nil, &CommitHead{Session: 1, Sequence: 2}, AppendAppendOp(nil, "s", 3, e)))
 	f.Add(AppendFrameResult(nil, AppendOpenResult(nil, 1, 2, e)))
-	f.Add(AppendResponseCursor(AppendResponseEvent(nil, 1, 2, "s", 3, e), "c"))
+	f.Add(AppendResponseEnd(AppendResponseCursor(AppendResponseEvent(nil, 1, 2, "s", 3, e), "c"), 4))
 	f.Add([]byte{0xff})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var result CommitResult
@@ -218,7 +219,7 @@ func FuzzDecoders(f *testing.F) {
 		for name, decode := range map[string]func() error{
 			"CommitResult":  func() error { return result.Decode(b) },
 			"RecordedEvent": func() error { return recorded.Decode(b) },
-			"ReadResponse":  func() error { _, _, err := SplitResponse(nil, b); return err },
+			"ReadResponse":  func() error { _, _, _, err := SplitResponse(nil, b); return err },
 		} {
 			err := decode()
 			if err != nil && !errors.Is(err, ErrMalformed) {
