@@ -13,13 +13,24 @@ import (
 
 // Append measures durable appends at each number of producers, and beside them
 // the disk's own limit. Appends that fail are counted in the report; the error
-// is for what prevents measuring, ctx's end among it.
+// is for what prevents measuring: no node, no append answered, ctx's end.
 func Append(ctx context.Context, cfg AppendConfig) (AppendReport, error) {
 	cfg, err := cfg.normalize()
 	if err != nil {
 		return AppendReport{}, fmt.Errorf("check benchmark settings: %w", err)
 	}
+	c, err := client.New(client.Config{Servers: cfg.Servers, Logger: cfg.Logger, GiveUpAfter: cfg.GiveUpAfter})
+	if err != nil {
+		return AppendReport{}, fmt.Errorf("open client: %w", err)
+	}
+	defer c.Close()
+	// Before the files of the disk's limit are written, which takes a while.
+	if _, err := c.Status(ctx); err != nil {
+		return AppendReport{}, fmt.Errorf("reach a node: %w", err)
+	}
+
 	load := newLoad(cfg.EventBytes)
+	load.client = c
 	report := AppendReport{EventBytes: cfg.EventBytes, WireBytes: load.wireBytes(), Rounds: cfg.Rounds}
 
 	var disk *diskLimit
@@ -30,12 +41,6 @@ func Append(ctx context.Context, cfg AppendConfig) (AppendReport, error) {
 		}
 		defer disk.close() // an error of closing them changes nothing measured
 	}
-	c, err := client.New(client.Config{Servers: cfg.Servers, Logger: cfg.Logger})
-	if err != nil {
-		return report, fmt.Errorf("open client: %w", err)
-	}
-	defer c.Close()
-	load.client = c
 
 	report.Levels, err = measure(ctx, cfg, load.operation, disk)
 	return report, err
@@ -58,6 +63,9 @@ func measure(ctx context.Context, cfg AppendConfig, load func(k int) operation, 
 			}
 			if err := context.Cause(ctx); err != nil {
 				return nil, fmt.Errorf("measure %d producers: %w", k, err)
+			}
+			if appended.answered == 0 && appended.firstError != nil {
+				return nil, fmt.Errorf("measure %d producers: no append was answered: %w", k, appended.firstError)
 			}
 			if limit.firstError != nil {
 				return nil, fmt.Errorf("measure the disk's limit: %w", limit.firstError)

@@ -122,6 +122,28 @@ func TestMeasureStopsWhenItsContextEnds(t *testing.T) {
 	}
 }
 
+// An operation that outlives the measured time and fails is the reason why nothing
+// was answered.
+func TestMeasureFailsWhereNothingIsAnswered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gone := errors.New("no server")
+		cfg, err := AppendConfig{Servers: []string{"unused"}}.normalize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = measure(t.Context(), cfg, func(int) operation {
+			return func(context.Context, int, int) error {
+				time.Sleep(cfg.GiveUpAfter) // bubble time
+				return gone
+			}
+		}, nil)
+		if !errors.Is(err, gone) {
+			t.Errorf("got %v, want %v", err, gone)
+		}
+	})
+}
+
 func TestSettingsOutOfBoundsAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]AppendConfig{

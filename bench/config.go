@@ -33,6 +33,8 @@ type AppendConfig struct {
 	// LimitDirs are three folders, one for each file, where the nodes' data
 	// directories are on three file systems; it goes before LimitDir.
 	LimitDirs []string
+	// GiveUpAfter is how long to go on trying while no server serves. Default 10 s.
+	GiveUpAfter time.Duration
 	// Progress is told of each measurement as it ends. Default: nobody.
 	Progress func(line string)
 	// Logger gets what the client has to say. Default: discarded.
@@ -51,6 +53,8 @@ type ReadConfig struct {
 	Stream, Type, Source string
 	// Reverse scans from the last event to the first.
 	Reverse bool
+	// GiveUpAfter is how long to go on trying while no server serves. Default 10 s.
+	GiveUpAfter time.Duration
 	// Progress is told of each scan as it ends. Default: nobody.
 	Progress func(line string)
 	// Logger gets what the client has to say. Default: discarded.
@@ -62,6 +66,7 @@ const (
 	defaultRounds     = 3
 	defaultDuration   = 3 * time.Second
 	defaultWarmup     = 500 * time.Millisecond
+	defaultGiveUp     = 10 * time.Second
 	maxProducers      = 1 << 16
 )
 
@@ -95,8 +100,9 @@ func (c AppendConfig) normalize() (AppendConfig, error) {
 	setDefault(&c.Duration, defaultDuration)
 	setDefault(&c.Warmup, defaultWarmup)
 	setDefault(&c.Rounds, defaultRounds)
-	if c.Duration < 0 || c.Warmup < 0 || c.Rounds < 0 {
-		return c, errors.New("duration, warm-up and rounds must be positive")
+	setDefault(&c.GiveUpAfter, defaultGiveUp)
+	if c.Duration < 0 || c.Warmup < 0 || c.Rounds < 0 || c.GiveUpAfter < 0 {
+		return c, errors.New("duration, warm-up, rounds and patience must be positive")
 	}
 	if c.Progress == nil {
 		c.Progress = func(string) {}
@@ -112,8 +118,9 @@ func (c ReadConfig) normalize() (ReadConfig, error) {
 		return c, errors.New("no server given")
 	}
 	setDefault(&c.Rounds, defaultRounds)
-	if c.Rounds < 0 {
-		return c, errors.New("rounds must be positive")
+	setDefault(&c.GiveUpAfter, defaultGiveUp)
+	if c.Rounds < 0 || c.GiveUpAfter < 0 {
+		return c, errors.New("rounds and patience must be positive")
 	}
 	if c.Progress == nil {
 		c.Progress = func(string) {}

@@ -27,7 +27,7 @@ type outcome struct {
 // operation, for warmup and then duration. An operation counts if it was
 // answered without an error within the measured time; its latency is its own,
 // even if it began during the warm-up. Operations that are under way at the end
-// are waited for, and not counted.
+// are waited for, and counted only if they fail.
 func closedLoop(ctx context.Context, k int, warmup, duration time.Duration, do operation) outcome {
 	var (
 		wg        sync.WaitGroup
@@ -43,19 +43,17 @@ func closedLoop(ctx context.Context, k int, warmup, duration time.Duration, do o
 				began := time.Now()
 				err := do(ctx, producer, n)
 				done := time.Now()
-				if done.After(end) {
-					over.Store(true)
-					return
-				}
-				if err != nil {
+				switch {
+				case err != nil:
 					failures[producer].add(err)
 					pause(ctx, errorPause)
-					continue
+				case done.After(end), done.Before(start):
+				default:
+					latencies[producer] = append(latencies[producer], done.Sub(began))
 				}
-				if done.Before(start) {
-					continue
+				if done.After(end) {
+					over.Store(true)
 				}
-				latencies[producer] = append(latencies[producer], done.Sub(began))
 			}
 		})
 	}

@@ -15,7 +15,7 @@ func Read(ctx context.Context, cfg ReadConfig) (ReadReport, error) {
 	if err != nil {
 		return ReadReport{}, fmt.Errorf("check benchmark settings: %w", err)
 	}
-	c, err := client.New(client.Config{Servers: cfg.Servers, Logger: cfg.Logger})
+	c, err := client.New(client.Config{Servers: cfg.Servers, Logger: cfg.Logger, GiveUpAfter: cfg.GiveUpAfter})
 	if err != nil {
 		return ReadReport{}, fmt.Errorf("open client: %w", err)
 	}

@@ -30,7 +30,7 @@ file system that holds the data directories. What is appended stays.`,
   edri bench append --producers 64,256 --duration 5s`,
 		Args: cobra.NoArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error {
-			cfg.Servers, cfg.Progress, cfg.Logger = a.urls(), a.note, a.logger()
+			cfg.Servers, cfg.GiveUpAfter, cfg.Progress, cfg.Logger = a.urls(), a.timeout, a.note, a.logger()
 			report, err := bench.Append(ctx, cfg)
 			if err != nil {
 				return err
@@ -58,7 +58,7 @@ func (a *app) benchReadCommand() *cobra.Command {
 		Example: `  edri bench read --limit 1000000`,
 		Args:    cobra.NoArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error {
-			cfg.Servers, cfg.Progress, cfg.Logger = a.urls(), a.note, a.logger()
+			cfg.Servers, cfg.GiveUpAfter, cfg.Progress, cfg.Logger = a.urls(), a.timeout, a.note, a.logger()
 			report, err := bench.Read(ctx, cfg)
 			if err != nil {
 				return err
