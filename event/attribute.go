@@ -40,6 +40,10 @@ func parseEntry(b []byte) (attribute, *Error) {
 
 // parseValue reads the message CloudEventAttributeValue.
 func (a *attribute) parseValue(b []byte) *Error {
+	if num, body, n := consumeBytesField(b); n == len(b) && num == protowire.Number(ValueString) {
+		a.kind, a.raw = ValueString, body
+		return nil
+	}
 	num, typ, n := protowire.ConsumeTag(b)
 	if n < 0 {
 		return Errorf(CodeInvalid, "attribute %s: has no value", quote(a.name))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 )
@@ -178,6 +179,21 @@ func FuzzUnquote(f *testing.F) {
 		}
 		if back, _ := unquote(appendQuoted(nil, want)); back != want {
 			t.Errorf("%q became %q", want, back)
+		}
+	})
+}
+
+// The short way to read a field must agree with the general one.
+func FuzzConsumeBytesField(f *testing.F) {
+	for _, b := range []string{"", "\x0a", "\x0a\x00", "\x0a\x01", "\x0a\x01x", "\x0a\x80\x00", "\x0a\x81\x00x", "\x02\x00x", "\x08\x01x",
+		"\x8a\x01\x01x", "\x0a\x80\x80\x00", "\x7a\x02xyz", "\x0a\x80\x01" + strings.Repeat("x", 128)} {
+		f.Add([]byte(b))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		num, body, n := consumeBytesField(b)
+		wantNum, wantBody, wantN := consumeAnyBytesField(b)
+		if num != wantNum || n != wantN || !bytes.Equal(body, wantBody) || (body == nil) != (wantBody == nil) {
+			t.Errorf("%x: got %d %x %d, want %d %x %d", b, num, body, n, wantNum, wantBody, wantN)
 		}
 	})
 }

@@ -43,14 +43,14 @@ func FuzzDecodeChunk(f *testing.F) {
 	if err := w.flush(); err != nil {
 		f.Fatal(err)
 	}
-	f.Add(uint64(1), rows[0][crcBytes:])
+	f.Add(uint64(1), rows[0][hashBytes:])
 	f.Fuzz(func(t *testing.T, first uint64, body []byte) {
-		key, value := positionKey(event.Position(first)), append(make([]byte, crcBytes), body...)
+		key, value := positionKey(event.Position(first)), append(make([]byte, hashBytes), body...)
 		var c chunk
-		if err := decodeChunk(&c, key, value); err == nil && rowChecksum(key, body) != 0 {
-			t.Fatal("a wrong checksum was accepted")
+		if err := decodeChunk(&c, key, value); err == nil && chunkHash(event.Position(first), body) != 0 {
+			t.Fatal("a wrong hash was accepted")
 		}
-		sealRow(key, value)
+		sealChunk(event.Position(first), value)
 		if err := decodeChunk(&c, key, value); err != nil {
 			return
 		}
@@ -70,7 +70,7 @@ func FuzzDecodeChunk(f *testing.F) {
 
 func FuzzDecodePostings(f *testing.F) {
 	list := appendListKey(nil, []byte("name"), byStream|bySubject)
-	_, err := putPostings(func(key, value []byte) error { f.Add(key, value[crcBytes:]); return nil },
+	_, err := putPostings(func(key, value []byte) error { f.Add(key, value[crcBytes:]); return nil }, nil,
 		list, []event.Position{3, 4, 200, 70000})
 	if err != nil {
 		f.Fatal(err)
@@ -93,7 +93,7 @@ func FuzzDecodePostings(f *testing.F) {
 		_, err = putPostings(func(key, value []byte) (err error) {
 			again, err = decodePostings(again, key, value)
 			return err
-		}, list, ps)
+		}, nil, list, ps)
 		if err != nil || !slices.Equal(again, ps) {
 			t.Fatalf("got %v, %v, want %v", again, err, ps)
 		}

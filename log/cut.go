@@ -35,9 +35,16 @@ func (c *cutter) cut(h *header) error {
 	} else if err := deleteBuckets(c.tx, kindMerged); err != nil {
 		return err
 	}
-	if h.last == c.last {
-		return writeHeader(c.tx, h)
+	if h.last != c.last {
+		if err := c.shortenTo(h); err != nil {
+			return err
+		}
 	}
+	return c.finish(h)
+}
+
+// shortenTo removes what is after last from lists, rows and the header's counts.
+func (c *cutter) shortenTo(h *header) error {
 	names, err := c.measure(h)
 	if err != nil {
 		return err
@@ -45,7 +52,13 @@ func (c *cutter) cut(h *header) error {
 	if err := c.cutRuns(h, names); err != nil {
 		return err
 	}
-	if err := c.cutRecords(); err != nil {
+	return c.cutRecords()
+}
+
+// finish writes the header. The digest of the rows that are left cannot be had
+// from that of more of them, so they are read once.
+func (c *cutter) finish(h *header) (err error) {
+	if _, h.digest, err = c.writerFile(c.tx).digests(h.first, h.last); err != nil {
 		return err
 	}
 	return writeHeader(c.tx, h)
@@ -70,7 +83,7 @@ func (c *cutter) unseal(h *header) error {
 			return fmt.Errorf("copy run: %w", err)
 		}
 	}
-	h.sealed, h.digest = false, [32]byte{}
+	h.sealed, h.digest = false, digest{} // cut makes it anew
 	return deleteBuckets(c.tx, kindMerged)
 }
 
@@ -155,7 +168,7 @@ func (c *cutter) shorten(r run, lists map[string]struct{}) error {
 		if err != nil {
 			return corrupt(c.path, "run", key, err.Error())
 		}
-		if _, err := putPostings(to.Put, list, upTo(positions, c.last)); err != nil {
+		if _, err := putPostings(to.Put, nil, list, upTo(positions, c.last)); err != nil {
 			return fmt.Errorf("cut run: %w", err)
 		}
 	}
@@ -183,8 +196,8 @@ func (c *cutter) cutRecords() error {
 	}
 	if f.chunk.last() > c.last {
 		key := positionKey(f.chunk.first)
-		value := append(make([]byte, crcBytes), f.chunk.body[:f.chunk.ends[c.last-f.chunk.first]]...)
-		sealRow(key, value)
+		value := append(make([]byte, hashBytes), f.chunk.body[:f.chunk.ends[c.last-f.chunk.first]]...)
+		sealChunk(f.chunk.first, value)
 		if err := bucket.Put(key, value); err != nil {
 			return fmt.Errorf("shorten row: %w", err)
 		}

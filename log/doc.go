@@ -27,11 +27,11 @@
 //
 //	bucket "header"    "segment" -> header (header.go)
 //	bucket "records"   chunk rows (chunk.go, record.go)
-//	bucket R<lo><hi>   posting lists of the records lo-hi (run.go, postings.go)
+//	bucket R<lo><hi>   posting lists of the records lo-hi (run.go, builder.go, postings.go)
 //	bucket M<lo><hi>   in a sealed segment instead: all of them merged (merge.go)
 //
 //	chunk row   key    first position, 8 bytes big endian
-//	            value  crc32c | record | record | …           at most 8,160 bytes
+//	            value  xxh64 | record | record | …            at most 8,160 bytes
 //	record             uvarint n | stamp i64 | uvarint revision | uvarint length, stream | event
 //	posting row key    't' or 'n' | name | 0 | set of attributes | first position
 //	            value  crc32c | uvarint count | uvarint last - first | uvarint distances
@@ -41,13 +41,19 @@
 // whose name it is: stream 1, subject 2, source 4, correlation 8, type 16; since a
 // stream is by default called like its subject or source, one list then serves
 // both. Type lists stand by themselves, so that a prefix of types goes through
-// types only. A CRC-32C covers key and value of every row.
+// types only. A CRC-32C covers key and value of a posting row; a chunk row's hash
+// covers its records and its position.
 //
-// A segment's digest is SHA-256 over, for each record in order,
+// A row ends where the next record would make it too long, however flushes came,
+// so rows follow from the records alone. A segment's digest is made of them:
 //
-//	position, 8 bytes big endian | the record as in its chunk
+//	no rows      32 zeros
+//	each row     SHA-256(digest of the rows before | first position | hash)
 //
-// which does not depend on how flushes cut the records into rows.
+// It is carried on in memory and in the header as rows fill up, and so are the
+// posting lists of the next run in memory: neither a run nor a seal reads records
+// again. A record's bytes are gone through twice on their way to the disk, to find
+// its names and to hash its row.
 //
 // # Crashes
 //

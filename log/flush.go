@@ -74,6 +74,7 @@ func (j *Journal) roll(first event.Position) error {
 		return err
 	}
 	j.active = segmentState{segment, header{first: first, last: first - 1, indexed: first - 1}}
+	j.lists.begin(first)
 	return nil
 }
 
@@ -84,11 +85,11 @@ func (j *Journal) write(segments []segmentState, records []Record) error {
 	h.add(records)
 	indexNow := h.bytes-h.indexedBytes >= j.cfg.RunBytes
 	err := active.update(func(tx *bbolt.Tx) error {
-		if err := putRecords(active.segment, tx, &active.header, records); err != nil {
+		if err := j.putRecords(tx, &h, records); err != nil {
 			return err
 		}
 		if indexNow {
-			if err := putRun(active.segment, tx, &h); err != nil {
+			if err := j.putRun(tx, &h); err != nil {
 				return err
 			}
 		}
@@ -97,6 +98,7 @@ func (j *Journal) write(segments []segmentState, records []Record) error {
 	if err != nil {
 		return fmt.Errorf("append records %d-%d: %w", records[0].Position, h.last, err)
 	}
+	j.buffer.reset()
 	j.active.header = h
 	if n := len(segments); n == 0 || segments[n-1].segment != active.segment {
 		j.publish(func(s *snapshot) { s.segments = append(s.segments, j.active) })
@@ -118,7 +120,9 @@ func (j *Journal) publish(change func(s *snapshot)) {
 	for i := range next.tail[:h.last-next.durable] {
 		next.tailBytes -= next.tail[i].size() + recordOverhead
 	}
-	next.tail = append([]Record(nil), next.tail[h.last-next.durable:]...)
+	flushed := h.last - next.durable
+	rest := next.tail[flushed:]
+	next.tail = append(make([]Record, 0, len(rest)+int(flushed)), rest...) // about as many come until the next flush
 	next.durable = h.last
 	if h.indexed > j.signer.base {
 		j.signer = j.signer.rebase(h.indexed)
@@ -139,24 +143,25 @@ func (h *header) add(records []Record) {
 	h.last, h.lastStamp = last.Position, last.Stamp
 }
 
-// putRecords writes records after those of h. The last row is filled up first:
-// its page is written anew anyway, and rows stay of one size however often
-// flushes come.
-func putRecords(s *segment, tx *bbolt.Tx, h *header, records []Record) error {
+// putRecords writes records, which h counts already, to the active segment and
+// adds them to the lists of the next run. The last row is filled up first: its
+// page is written anew anyway, and so rows do not depend on the flushes.
+func (j *Journal) putRecords(tx *bbolt.Tx, h *header, records []Record) error {
+	s, before := j.active.segment, &j.active.header
 	bucket := tx.Bucket(bucketRecords)
 	if bucket == nil {
 		return corrupt(s.path, string(bucketRecords), nil, "bucket is missing")
 	}
 	bucket.FillPercent = 1 // rows come in order
-	w := chunkWriter{put: bucket.Put}
-	if !h.empty() {
+	w := chunkWriter{put: bucket.Put, buffer: &j.buffer, digest: before.digest}
+	if !before.empty() {
 		f := s.writerFile(tx)
-		if err := f.load(h.last); err != nil {
+		if err := f.load(before.last); err != nil {
 			return err
 		}
-		if f.chunk.last() != h.last {
+		if f.chunk.last() != before.last {
 			return corrupt(s.path, string(bucketRecords), positionKey(f.chunk.first),
-				fmt.Sprintf("records go to %d, header says %d", f.chunk.last(), h.last))
+				fmt.Sprintf("records go to %d, header says %d", f.chunk.last(), before.last))
 		}
 		w.resume(&f.chunk)
 	}
@@ -164,27 +169,28 @@ func putRecords(s *segment, tx *bbolt.Tx, h *header, records []Record) error {
 		if err := w.add(&records[i]); err != nil {
 			return fmt.Errorf("write records: %w", err)
 		}
+		j.lists.add(&records[i])
 	}
 	if err := w.flush(); err != nil {
 		return fmt.Errorf("write records: %w", err)
 	}
+	h.digest = w.digest
 	return nil
 }
 
 // putRun writes the posting lists of the records that no run covers yet.
-func putRun(s *segment, tx *bbolt.Tx, h *header) error {
-	r := run{h.indexed + 1, h.last}
-	if r.hi < r.lo {
+func (j *Journal) putRun(tx *bbolt.Tx, h *header) error {
+	if h.indexed == h.last {
 		return nil
 	}
-	b := newRunBuilder()
-	err := s.writerFile(tx).scanRecords(r.lo, r.hi, func(r *Record, _ []byte) error {
-		b.add(r)
-		return nil
-	})
+	r, err := j.lists.write(tx, &j.buffer)
 	if err != nil {
 		return err
 	}
+	if r.lo != h.indexed+1 || r.hi != h.last {
+		panic(fmt.Sprintf("log: posting lists of %d-%d, want %d-%d", r.lo, r.hi, h.indexed+1, h.last))
+	}
 	h.indexed, h.indexedBytes = h.last, h.bytes
-	return b.write(tx, r)
+	j.lists.begin(h.last + 1)
+	return nil
 }

@@ -34,7 +34,7 @@ var errHeader = errors.New("malformed header")
 //	48   8  bytes of all records
 //	56   8  bytes of the records that the posting lists cover
 //	64   8  0
-//	72  32  digest, zeros unless sealed
+//	72  32  digest of all rows, unless sealed without the last, which may yet grow
 //	104  4  0
 //	108  4  crc32c over what precedes
 type header struct {
@@ -42,7 +42,7 @@ type header struct {
 	firstStamp, lastStamp int64
 	bytes, indexedBytes   int64
 	sealed                bool
-	digest                [32]byte
+	digest                digest
 }
 
 func (h *header) empty() bool { return h.last < h.first }

@@ -80,6 +80,8 @@ type Journal struct {
 	failed   error        // guarded by flushing: why no Flush may follow
 	closed   bool         // guarded by flushing
 	active   segmentState // guarded by flushing; no segment: none yet
+	lists    runBuilder   // guarded by flushing: of the flushed records that no run covers
+	buffer   buffer       // guarded by flushing: empty between transactions
 }
 
 // Append adds consecutive records after the last, with the mark that Mark.Add
@@ -148,8 +150,8 @@ func (j *Journal) View() *View { return &View{snapshot: j.current.Load()} }
 // SegmentInfo describes a segment.
 type SegmentInfo struct {
 	First, Last event.Position
-	// Sealed segments never change. Digest identifies one's content: SHA-256
-	// over its records in order, see doc.go. It is zero before.
+	// Sealed segments never change. Digest identifies one's content, its records
+	// in order, see doc.go. It is zero before.
 	Sealed bool
 	Digest [32]byte
 	// Bytes is the size of the records.
@@ -161,7 +163,11 @@ func (j *Journal) Segments() []SegmentInfo {
 	var infos []SegmentInfo
 	for _, s := range j.current.Load().segments {
 		h := &s.header
-		infos = append(infos, SegmentInfo{First: h.first, Last: h.last, Sealed: h.sealed, Digest: h.digest, Bytes: h.bytes})
+		info := SegmentInfo{First: h.first, Last: h.last, Sealed: h.sealed, Bytes: h.bytes}
+		if h.sealed {
+			info.Digest = h.digest
+		}
+		infos = append(infos, info)
 	}
 	return infos
 }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/store"
 )
@@ -222,20 +224,39 @@ func TestTheDigestDoesNotDependOnFlushes(t *testing.T) {
 		}
 		digests = append(digests, first.Digest)
 	}
-	h := sha256.New()
-	for i := range all {
-		if i > 0 && all[i].Roll {
-			break
-		}
-		h.Write(positionKey(all[i].Position))
-		h.Write(appendRecord(nil, &all[i]))
-	}
-	want := [32]byte(h.Sum(nil))
+	want := wantDigest(all)
 	for i, got := range digests {
 		if got != want {
 			t.Errorf("digest %d: got %x, want %x", i, got, want)
 		}
 	}
+}
+
+// wantDigest makes the digest of a history's first segment by itself: rows of at
+// most 8,160 bytes, as many records in each as fit.
+func wantDigest(all []Record) (sum [32]byte) {
+	var row []byte
+	first := all[0].Position
+	end := func() {
+		var hash xxhash.Digest
+		hash.ResetWithSeed(uint64(first))
+		_, _ = hash.Write(row)
+		next := append(sum[:], positionKey(first)...)
+		sum = sha256.Sum256(binary.BigEndian.AppendUint64(next, hash.Sum64()))
+	}
+	for i := range all {
+		if i > 0 && all[i].Roll {
+			break
+		}
+		frame := appendRecord(nil, &all[i])
+		if len(row) > 0 && 8+len(row)+len(frame) > 8160 {
+			end()
+			row, first = nil, all[i].Position
+		}
+		row = append(row, frame...)
+	}
+	end()
+	return sum
 }
 
 // A sealed file without a freelist would be read from end to end at each open.

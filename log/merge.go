@@ -18,6 +18,7 @@ type merger struct {
 	last    event.Position
 	done    []byte // the last list that was merged
 	scratch []event.Position
+	buffer  *buffer // for the rows of a step; the caller resets it
 }
 
 // step merges about maxRows more rows and reports whether that was all.
@@ -44,7 +45,7 @@ func (m *merger) step(tx *bbolt.Tx, maxRows int) (all bool, err error) {
 		if m.scratch, err = collect(m.scratch[:0], sources, m.done); err != nil {
 			return false, corrupt(m.path, "run", m.done, err.Error())
 		}
-		n, err := putPostings(target.Put, m.done, m.scratch)
+		n, err := putPostings(target.Put, m.buffer, m.done, m.scratch)
 		if err != nil {
 			return false, fmt.Errorf("merge posting lists of %s: %w", m.path, err)
 		}

@@ -83,6 +83,7 @@ func (j *Journal) start(mark Mark, segments []segmentState) error {
 		}
 		s.segments = append(s.segments, j.active)
 		j.signer = newSigner(j.active.header.indexed)
+		j.lists.begin(j.signer.base + 1)
 		if err := j.sign(j.signer.base+1, mark.Last); err != nil {
 			return err
 		}
@@ -133,7 +134,8 @@ func (j *Journal) cutActive(mark Mark) error {
 	return nil
 }
 
-// sign makes the signatures of the records that no run covers.
+// sign makes the signatures of the records that no run covers, and begins the
+// lists of the next.
 func (j *Journal) sign(lo, hi event.Position) error {
 	if hi < lo {
 		return nil
@@ -146,6 +148,7 @@ func (j *Journal) sign(lo, hi event.Position) error {
 	return guarded(j.active.path, func() error {
 		return f.scanRecords(lo, hi, func(r *Record, _ []byte) error {
 			j.signer.add(r)
+			j.lists.add(r)
 			return nil
 		})
 	})

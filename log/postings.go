@@ -40,6 +40,11 @@ func appendListKey(dst, name []byte, set attribute) []byte {
 	return append(dst, 0, byte(set))
 }
 
+// isListKey reports whether key is what appendListKey makes of name and set.
+func isListKey(key, name []byte, set attribute) bool {
+	return len(key) == len(name)+3 && key[len(key)-1] == byte(set) && string(key[1:len(key)-2]) == string(name)
+}
+
 // splitPostingKey returns the list and the first position of a row's key.
 func splitPostingKey(key []byte) (list []byte, first event.Position, err error) {
 	n := len(key) - 8
@@ -50,19 +55,24 @@ func splitPostingKey(key []byte) (list []byte, first event.Position, err error) 
 }
 
 // putPostings writes positions, ascending and distinct, as rows of a list and
-// returns how many.
-func putPostings(put func(key, value []byte) error, list []byte, positions []event.Position) (rows int, err error) {
+// returns how many. Values are taken from buf.
+func putPostings(
+	put func(key, value []byte) error, buf *buffer, list []byte, positions []event.Position,
+) (rows int, err error) {
+	var space [event.MaxNameBytes + listTailBytes + 1]byte
 	for len(positions) > 0 {
-		n, deltas := 1, make([]byte, 0, 32)
-		for n < len(positions) && len(deltas) < maxPostingBytes {
-			deltas = binary.AppendUvarint(deltas, uint64(positions[n]-positions[n-1]))
+		n, size := 1, 0
+		for n < len(positions) && size < maxPostingBytes {
+			size += uvarintSize(uint64(positions[n] - positions[n-1]))
 			n++
 		}
-		key := binary.BigEndian.AppendUint64(append(make([]byte, 0, len(list)+8), list...), uint64(positions[0]))
-		value := make([]byte, crcBytes, crcBytes+2*binary.MaxVarintLen64+len(deltas))
+		value := buf.take(crcBytes + 2*binary.MaxVarintLen64 + size)[:crcBytes]
 		value = binary.AppendUvarint(value, uint64(n))
 		value = binary.AppendUvarint(value, uint64(positions[n-1]-positions[0]))
-		value = append(value, deltas...)
+		for i := 1; i < n; i++ {
+			value = binary.AppendUvarint(value, uint64(positions[i]-positions[i-1]))
+		}
+		key := binary.BigEndian.AppendUint64(append(space[:0], list...), uint64(positions[0]))
 		sealRow(key, value)
 		if err := put(key, value); err != nil {
 			return rows, err

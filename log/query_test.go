@@ -175,7 +175,8 @@ func TestEqualHashesDoNotMakeEqualNames(t *testing.T) {
 func TestAStreamNamedLikeItsSubjectSharesOneList(t *testing.T) {
 	t.Parallel()
 	n := newNode(0)
-	b := newRunBuilder()
+	var b runBuilder
+	b.begin(1)
 	for _, r := range n.records(3, spec{stream: "a", subject: "a", source: "a", correlation: "c"}) {
 		b.add(&r)
 	}

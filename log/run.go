@@ -1,10 +1,8 @@
 package log
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"go.etcd.io/bbolt"
 
@@ -55,48 +53,4 @@ func runsOf(tx *bbolt.Tx, kind byte, first, indexed event.Position) ([]run, erro
 		return nil, fmt.Errorf("runs end at %d, header says %d", next-1, indexed)
 	}
 	return runs, nil
-}
-
-// runBuilder collects the posting lists of consecutive records.
-type runBuilder struct {
-	index map[string]int
-	lists []postingList
-	key   []byte
-}
-
-type postingList struct {
-	key       string
-	positions []event.Position
-}
-
-func newRunBuilder() *runBuilder { return &runBuilder{index: make(map[string]int)} }
-
-func (b *runBuilder) add(r *Record) {
-	n := namesOf(r)
-	n.each(func(name []byte, set attribute) {
-		b.key = appendListKey(b.key[:0], name, set)
-		i, ok := b.index[string(b.key)]
-		if !ok {
-			i = len(b.lists)
-			b.lists = append(b.lists, postingList{key: string(b.key)})
-			b.index[b.lists[i].key] = i
-		}
-		b.lists[i].positions = append(b.lists[i].positions, r.Position)
-	})
-}
-
-// write makes the run's bucket.
-func (b *runBuilder) write(tx *bbolt.Tx, r run) error {
-	bucket, err := tx.CreateBucket(r.name(kindRun))
-	if err != nil {
-		return fmt.Errorf("create run %d-%d: %w", r.lo, r.hi, err)
-	}
-	bucket.FillPercent = 1 // rows come in order
-	slices.SortFunc(b.lists, func(x, y postingList) int { return bytes.Compare([]byte(x.key), []byte(y.key)) })
-	for i := range b.lists {
-		if _, err := putPostings(bucket.Put, []byte(b.lists[i].key), b.lists[i].positions); err != nil {
-			return fmt.Errorf("write run %d-%d: %w", r.lo, r.hi, err)
-		}
-	}
-	return nil
 }

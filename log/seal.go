@@ -1,14 +1,10 @@
 package log
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"time"
 
 	"go.etcd.io/bbolt"
-
-	"github.com/edri-io/edri/event"
 )
 
 // defaultSealRows bounds what one transaction of a seal holds in memory, about
@@ -21,10 +17,10 @@ const defaultSealRows = 64 << 10
 func (j *Journal) seal(s *segmentState) error {
 	start := time.Now()
 	h := s.header
-	merge := &merger{path: s.path, first: h.first, last: h.last}
+	merge := &merger{path: s.path, first: h.first, last: h.last, buffer: &j.buffer}
 	for !h.sealed {
 		err := s.update(func(tx *bbolt.Tx) error {
-			if err := putRun(s.segment, tx, &h); err != nil {
+			if err := j.putRun(tx, &h); err != nil {
 				return err
 			}
 			all, err := merge.step(tx, j.sealRows)
@@ -41,6 +37,7 @@ func (j *Journal) seal(s *segmentState) error {
 		if err != nil {
 			return err
 		}
+		j.buffer.reset()
 	}
 	j.publish(func(next *snapshot) { next.segments[len(next.segments)-1].header = h })
 	if err := s.leave(); err != nil {
@@ -54,33 +51,15 @@ func (j *Journal) seal(s *segmentState) error {
 // finish makes the transaction that seals the segment. The file gets its
 // freelist back, so that opening it later needs not read all of it.
 func (s *segment) finish(tx *bbolt.Tx, h *header) (err error) {
-	if h.digest, err = digest(s.writerFile(tx), h.first, h.last); err != nil {
+	f := s.writerFile(tx)
+	if err := f.load(h.last); err != nil {
 		return err
 	}
+	h.digest = h.digest.next(f.chunk.first, f.chunk.hash)
 	if err := deleteBuckets(tx, kindRun); err != nil {
 		return err
 	}
 	h.sealed = true
 	s.db.NoFreelistSync = false
 	return nil
-}
-
-// digest is SHA-256 over all records of a segment in order, each as
-//
-//	position, 8 bytes big endian | the record with its length, as in a chunk
-//
-// It does not depend on how the records came into rows.
-func digest(f *file, first, last event.Position) (sum [32]byte, err error) {
-	h := sha256.New()
-	var position [8]byte
-	err = f.scanRecords(first, last, func(r *Record, frame []byte) error {
-		binary.BigEndian.PutUint64(position[:], uint64(r.Position))
-		h.Write(position[:])
-		h.Write(frame)
-		return nil
-	})
-	if err != nil {
-		return sum, err
-	}
-	return [32]byte(h.Sum(nil)), nil
 }
