@@ -41,6 +41,9 @@ type Config struct {
 	LogSegmentBytes  int           // of the raft log's files; default 32 MiB
 	TrailingLogBytes int64         // raft log kept for followers that were away; default 128 MiB
 
+	ScrubRate     int64         // bytes a second that are read in the background; default 4 MiB
+	ScrubInterval time.Duration // from one reading of everything to the next; default 24 h
+
 	// Raft's timeouts; default 350, 350 and 200 ms, with which a killed leader
 	// is replaced in about one second.
 	HeartbeatTimeout, ElectionTimeout, LeaseTimeout time.Duration
@@ -81,6 +84,8 @@ func (c Config) normalise() (Config, error) {
 	c.SessionTTL = cmp.Or(c.SessionTTL, time.Hour)
 	c.SnapshotLogBytes = cmp.Or(c.SnapshotLogBytes, snapshotLogBytes)
 	c.TrailingLogBytes = cmp.Or(c.TrailingLogBytes, trailingLogBytes)
+	c.ScrubRate = cmp.Or(c.ScrubRate, scrubRate)
+	c.ScrubInterval = cmp.Or(c.ScrubInterval, scrubInterval)
 	c.HeartbeatTimeout = cmp.Or(c.HeartbeatTimeout, 350*time.Millisecond)
 	c.ElectionTimeout = cmp.Or(c.ElectionTimeout, 350*time.Millisecond)
 	c.LeaseTimeout = cmp.Or(c.LeaseTimeout, 200*time.Millisecond)

@@ -75,3 +75,6 @@ func (n *Node) ForwardedRefusals(commits ...[]byte) ([]*event.Error, error) {
 func (n *Node) TransferTo(peer *Node, address string) error {
 	return n.raft.Load().LeadershipTransferToServer(peer.serverID, raft.ServerAddress(address)).Error()
 }
+
+// ScrubNow reads everything once.
+func (n *Node) ScrubNow() error { return n.scrubRound(n.lifetime) }

@@ -53,6 +53,7 @@ type Node struct {
 	exporting     atomic.Bool   // a snapshot is on its way to another node
 	holdUntil     atomic.Int64  // when the raft log may be truncated again, ns since 1970
 	compacted     atomic.Uint64 // index of the last truncation of the raft log
+	scrub         scrub
 	lastStamp     atomic.Int64
 	proposedEpoch event.Epoch
 
@@ -86,11 +87,12 @@ func Open(cfg Config) (*Node, error) {
 		n.end()
 		return nil, errors.Join(err, n.release())
 	}
-	n.tasks.Add(5)
+	n.tasks.Add(6)
 	go n.pulseLoop()
 	go n.flushLoop()
 	go n.compactLoop()
 	go n.keepHouse()
+	go n.scrubLoop()
 	go n.start()
 	return n, nil
 }

@@ -26,6 +26,7 @@ type Status struct {
 	Members       []MemberStatus
 	NotReady      string   // why the node should get no requests; empty: it should
 	Alarms        []string // what a person must look at
+	Scrub         Scrub
 }
 
 // MemberStatus is one member of the cluster.
@@ -62,6 +63,7 @@ func (n *Node) Status() (Status, error) {
 	}
 	s.AppliedIndex, _ = n.progress.get()
 	s.Alarms = n.alarms.list()
+	s.Scrub = n.scrub.status()
 	if err := n.Ready(); err != nil {
 		s.NotReady = err.Error()
 	}

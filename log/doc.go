@@ -82,8 +82,9 @@
 // wrong record: rows by their CRC, missing chunks by position, damaged keys of
 // posting lists by looking at both neighbours of where a search ended (probe),
 // damaged pages by turning bbolt's panics and memory faults into errors (guarded).
-// What is not found out here is a posting row that vanished whole with an intact
-// page around it; comparing digests between nodes, later, is for that.
+// Scrub reads a sealed segment whole and compares its digest, before somebody
+// needs what is damaged. What is not found out here is a posting row that vanished
+// whole with an intact page around it.
 //
 // # Concurrency
 //

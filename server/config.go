@@ -39,6 +39,9 @@ type Config struct {
 	SnapshotLogBytes int64
 	TrailingLogBytes int64
 
+	ScrubRate     int64 // bytes a second
+	ScrubInterval time.Duration
+
 	HeartbeatTimeout time.Duration
 	ElectionTimeout  time.Duration
 	LeaseTimeout     time.Duration

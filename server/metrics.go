@@ -89,7 +89,8 @@ var (
 // Describe implements prometheus.Collector.
 func (c *nodeCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descBuild, descReady, descLeader, descTerm, descCommitted,
-		descApplied, descDurable, descFirst, descLast, descMembers, descAlarms, descAge, descSkew, descStalled} {
+		descApplied, descDurable, descFirst, descLast, descMembers, descAlarms, descAge, descSkew, descStalled,
+		descScrubBytes, descScrubRounds, descScrubDamaged, descScrubComplete} {
 		ch <- d
 	}
 }
@@ -116,6 +117,7 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descLast, float64(s.LastPosition))
 	gauge(descMembers, float64(len(s.Members)))
 	gauge(descAlarms, float64(len(s.Alarms)))
+	collectScrub(ch, s.Scrub)
 	for _, member := range s.Members {
 		collectPulse(gauge, member.ServerID, member.Pulse)
 	}

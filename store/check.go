@@ -11,7 +11,11 @@ import (
 // Check reads the whole durable file: every page is used once or free, keys
 // are in order and every row's checksum matches. It goes on beside flushes and
 // holds a view of the file meanwhile.
-func (db *DB) Check(ctx context.Context) (err error) {
+func (db *DB) Check(ctx context.Context) error { return db.Scrub(ctx, nil) }
+
+// Scrub is Check at a pace. What the view holds back meanwhile makes the file
+// grow, so the pace should not be the slowest; Pin.Size tells how much there is.
+func (db *DB) Scrub(ctx context.Context, pace Pace) (err error) {
 	file, err := os.Open(db.path)
 	if err != nil {
 		return ioError("open", db.path, err)
@@ -22,7 +26,7 @@ func (db *DB) Check(ctx context.Context) (err error) {
 		return err
 	}
 	defer pin.Close()
-	return pages.walk(ctx, true, checkStateRow(db.path))
+	return pages.walkAtPace(ctx, pace, checkStateRow(db.path))
 }
 
 // pinPages pins the durable state and reads its meta page from the file, open
@@ -94,7 +98,12 @@ func checkSkeleton(path string, readOnly bool) error {
 // CheckBoltRows checks every page of a bbolt file that no process has open,
 // and hands every row to row, bucket by bucket in ascending order.
 func CheckBoltRows(ctx context.Context, path string, row RowFunc) error {
-	return withBoltFile(path, func(f *boltFile) error { return f.walk(ctx, true, row) })
+	return ScrubBolt(ctx, path, nil, row)
+}
+
+// ScrubBolt is CheckBoltRows at a pace. Others may have the file open to read.
+func ScrubBolt(ctx context.Context, path string, pace Pace, row RowFunc) error {
+	return withBoltFile(path, func(f *boltFile) error { return f.walkAtPace(ctx, pace, row) })
 }
 
 func withBoltFile(path string, fn func(*boltFile) error) (err error) {

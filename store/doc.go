@@ -54,9 +54,8 @@
 // neither a wrong value nor a wrong "there is none".
 //
 // What remains are writes that the disk reported and never made: a page that is
-// old but whole. Some of them Check finds, which reads everything; the rest only
-// shows by comparing digests between nodes, the work of a scrub above this
-// package.
+// old but whole. Some of them Check finds, which reads everything, as Scrub does
+// at a pace; the rest only shows by comparing digests between nodes.
 //
 // # Errors
 //

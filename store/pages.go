@@ -132,6 +132,7 @@ type boltFile struct {
 	path     string
 	pageSize int64
 	meta     boltMeta
+	wait     func(bytes int) error // before reading; nil: no waiting
 }
 
 // newBoltFile reads the meta pages of a file of size bytes.
@@ -183,6 +184,9 @@ func (f *boltFile) read(id pageID, buf []byte) (page, error) {
 	if id+n >= f.meta.highWater {
 		return page{}, f.corrupt("page %d: runs on for %d pages, beyond the end %d", id, n, f.meta.highWater)
 	}
+	if err := f.waited(int64(n) * f.pageSize); err != nil {
+		return page{}, err
+	}
 	p.buf = make([]byte, (1+int64(n))*f.pageSize)
 	if _, err := f.r.ReadAt(p.buf, int64(id)*f.pageSize); err != nil {
 		return page{}, ioError("read", f.path, err)
@@ -199,6 +203,9 @@ func (f *boltFile) readPart(id pageID, buf []byte) (page, error) {
 		buf = make([]byte, f.pageSize)
 	}
 	buf = buf[:f.pageSize]
+	if err := f.waited(f.pageSize); err != nil {
+		return page{}, err
+	}
 	if _, err := f.r.ReadAt(buf, int64(id)*f.pageSize); err != nil {
 		return page{}, ioError("read", f.path, err)
 	}
