@@ -25,6 +25,7 @@ type (
 	recordedFrame     = wire.Frame[edriv1.RecordedEvent]
 	listFrame         = wire.Frame[edriv1.ListStreamsRequest]
 	statusFrame       = wire.Frame[edriv1.StatusRequest]
+	backupFrame       = wire.Frame[edriv1.BackupRequest]
 )
 
 // service is the handlers' common state; it has none of its own.
@@ -88,6 +89,8 @@ func (s *service) mountProcedures(mux *http.ServeMux) {
 		connect.NewServerStreamHandler(edriv1connect.EventsReadProcedure, s.read, options))
 	mux.Handle(edriv1connect.EventsTailProcedure,
 		connect.NewServerStreamHandler(edriv1connect.EventsTailProcedure, s.tail, options))
+	mux.Handle(edriv1connect.AdminBackupProcedure,
+		connect.NewServerStreamHandler(edriv1connect.AdminBackupProcedure, s.backup, options))
 }
 
 // unary mounts a procedure of one request and one response.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"io"
 
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
@@ -26,11 +27,17 @@ type Reporter interface {
 	Ready() error
 }
 
+// Operator does what operators ask for; see consensus.Node.
+type Operator interface {
+	Backup(ctx context.Context, r consensus.BackupRequest, w io.Writer) error
+}
+
 // Node is what the api needs of a node.
 type Node interface {
 	Committer
 	Reader
 	Reporter
+	Operator
 }
 
 var _ Node = (*consensus.Node)(nil)

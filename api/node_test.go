@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -30,6 +31,10 @@ type fakeNode struct {
 	held     int
 	notReady error
 	awaited  []bool // linearizable or not
+
+	backup    []byte // what a backup has
+	backupErr error
+	backups   []consensus.BackupRequest // that were asked for
 }
 
 var _ Node = (*fakeNode)(nil)
@@ -139,6 +144,18 @@ func (n *fakeNode) Ready() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.notReady
+}
+
+// Backup writes what the test says, or fails.
+func (n *fakeNode) Backup(_ context.Context, r consensus.BackupRequest, w io.Writer) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.backups = append(n.backups, r)
+	if n.backupErr != nil {
+		return n.backupErr
+	}
+	_, err := w.Write(n.backup)
+	return err
 }
 
 // with runs f while nothing else reads or sets the node's fields.

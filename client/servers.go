@@ -37,6 +37,7 @@ type server struct {
 	get          *connect.Client[edriv1.GetRequest, recordedFrame]
 	listStreams  *connect.Client[edriv1.ListStreamsRequest, edriv1.ListStreamsResponse]
 	status       *connect.Client[edriv1.StatusRequest, edriv1.StatusResponse]
+	backup       *connect.Client[edriv1.BackupRequest, edriv1.BackupResponse]
 }
 
 func newServer(h connect.HTTPClient, url string) *server {
@@ -57,6 +58,8 @@ func newServer(h connect.HTTPClient, url string) *server {
 			h, url+edriv1connect.EventsListStreamsProcedure, options),
 		status: connect.NewClient[edriv1.StatusRequest, edriv1.StatusResponse](
 			h, url+edriv1connect.ClusterStatusProcedure, options),
+		backup: connect.NewClient[edriv1.BackupRequest, edriv1.BackupResponse](
+			h, url+edriv1connect.AdminBackupProcedure, options),
 	}
 }
 

@@ -51,6 +51,7 @@ type Node struct {
 
 	install       *installed    // a received snapshot that Restore puts in force
 	exporting     atomic.Bool   // a snapshot is on its way to another node
+	backingUp     atomic.Bool   // a backup is being made
 	holdUntil     atomic.Int64  // when the raft log may be truncated again, ns since 1970
 	compacted     atomic.Uint64 // index of the last truncation of the raft log
 	scrub         scrub

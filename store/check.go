@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 )
 
@@ -58,6 +59,19 @@ func CheckFile(ctx context.Context, path string) error {
 	return CheckBoltRows(ctx, path, checkStateRow(path))
 }
 
+// CheckStateIn checks a state file that is the size bytes of r, as a part of a
+// larger file, and hands each row to row with its value as it was put. Errors
+// call it name.
+func CheckStateIn(ctx context.Context, r io.ReaderAt, size int64, name string, row RowFunc) error {
+	check := checkStateRow(name)
+	return CheckBoltIn(ctx, r, size, name, func(table string, key, raw []byte) error {
+		if err := check(table, key, raw); err != nil {
+			return err
+		}
+		return row(table, key, raw[:len(raw)-crcSize])
+	})
+}
+
 // checkStateRow checks the checksum of each row of a state file.
 func checkStateRow(path string) RowFunc {
 	name, seed := "", uint32(0)
@@ -104,6 +118,16 @@ func CheckBoltRows(ctx context.Context, path string, row RowFunc) error {
 // ScrubBolt is CheckBoltRows at a pace. Others may have the file open to read.
 func ScrubBolt(ctx context.Context, path string, pace Pace, row RowFunc) error {
 	return withBoltFile(path, func(f *boltFile) error { return f.walkAtPace(ctx, pace, row) })
+}
+
+// CheckBoltIn is CheckBoltRows of a bbolt file that is the size bytes of r.
+// Errors call it name.
+func CheckBoltIn(ctx context.Context, r io.ReaderAt, size int64, name string, row RowFunc) error {
+	f, err := newBoltFile(r, name, size)
+	if err != nil {
+		return err
+	}
+	return f.walk(ctx, true, row)
 }
 
 func withBoltFile(path string, fn func(*boltFile) error) (err error) {

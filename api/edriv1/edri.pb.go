@@ -2111,6 +2111,177 @@ func (x *Pulse) GetStalled() bool {
 	return false
 }
 
+type BackupRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Earlier backups, which hold sealed segments that are not needed again.
+	Since []*EarlierBackup `protobuf:"bytes,1,rep,name=since,proto3" json:"since,omitempty"`
+	// Bytes that the node reads in a second; 0: as many as it can.
+	Rate uint64 `protobuf:"varint,2,opt,name=rate,proto3" json:"rate,omitempty"`
+	// Back up what the node has applied, even if no leader is known. Else all that
+	// was acknowledged before the request is in the backup.
+	Stale         bool `protobuf:"varint,3,opt,name=stale,proto3" json:"stale,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupRequest) Reset() {
+	*x = BackupRequest{}
+	mi := &file_edriv1_edri_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupRequest) ProtoMessage() {}
+
+func (x *BackupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_edriv1_edri_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
+func (*BackupRequest) Descriptor() ([]byte, []int) {
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *BackupRequest) GetSince() []*EarlierBackup {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *BackupRequest) GetRate() uint64 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+func (x *BackupRequest) GetStale() bool {
+	if x != nil {
+		return x.Stale
+	}
+	return false
+}
+
+type EarlierBackup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 32 hexadecimal digits.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// What its file is called, for whoever has to find it.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Digests of the sealed segments that are in it, 32 bytes each.
+	Digests       [][]byte `protobuf:"bytes,3,rep,name=digests,proto3" json:"digests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EarlierBackup) Reset() {
+	*x = EarlierBackup{}
+	mi := &file_edriv1_edri_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EarlierBackup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EarlierBackup) ProtoMessage() {}
+
+func (x *EarlierBackup) ProtoReflect() protoreflect.Message {
+	mi := &file_edriv1_edri_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EarlierBackup.ProtoReflect.Descriptor instead.
+func (*EarlierBackup) Descriptor() ([]byte, []int) {
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *EarlierBackup) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *EarlierBackup) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *EarlierBackup) GetDigests() [][]byte {
+	if x != nil {
+		return x.Digests
+	}
+	return nil
+}
+
+type BackupResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupResponse) Reset() {
+	*x = BackupResponse{}
+	mi := &file_edriv1_edri_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupResponse) ProtoMessage() {}
+
+func (x *BackupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_edriv1_edri_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupResponse.ProtoReflect.Descriptor instead.
+func (*BackupResponse) Descriptor() ([]byte, []int) {
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *BackupResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 var File_edriv1_edri_proto protoreflect.FileDescriptor
 
 const file_edriv1_edri_proto_rawDesc = "" +
@@ -2269,7 +2440,17 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\vclock_known\x18\x03 \x01(\bR\n" +
 	"clockKnown\x124\n" +
 	"\x16clock_skew_nanoseconds\x18\x04 \x01(\x12R\x14clockSkewNanoseconds\x12\x18\n" +
-	"\astalled\x18\x05 \x01(\bR\astalled*_\n" +
+	"\astalled\x18\x05 \x01(\bR\astalled\"g\n" +
+	"\rBackupRequest\x12,\n" +
+	"\x05since\x18\x01 \x03(\v2\x16.edri.v1.EarlierBackupR\x05since\x12\x12\n" +
+	"\x04rate\x18\x02 \x01(\x04R\x04rate\x12\x14\n" +
+	"\x05stale\x18\x03 \x01(\bR\x05stale\"M\n" +
+	"\rEarlierBackup\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\adigests\x18\x03 \x03(\fR\adigests\"$\n" +
+	"\x0eBackupResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data*_\n" +
 	"\vConsistency\x12\x1b\n" +
 	"\x17CONSISTENCY_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11CONSISTENCY_STALE\x10\x01\x12\x1c\n" +
@@ -2282,7 +2463,9 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\x03Get\x12\x13.edri.v1.GetRequest\x1a\x16.edri.v1.RecordedEvent\x12H\n" +
 	"\vListStreams\x12\x1b.edri.v1.ListStreamsRequest\x1a\x1c.edri.v1.ListStreamsResponse2D\n" +
 	"\aCluster\x129\n" +
-	"\x06Status\x12\x16.edri.v1.StatusRequest\x1a\x17.edri.v1.StatusResponseB+Z)github.com/edri-io/edri/api/edriv1;edriv1b\x06proto3"
+	"\x06Status\x12\x16.edri.v1.StatusRequest\x1a\x17.edri.v1.StatusResponse2D\n" +
+	"\x05Admin\x12;\n" +
+	"\x06Backup\x12\x16.edri.v1.BackupRequest\x1a\x17.edri.v1.BackupResponse0\x01B+Z)github.com/edri-io/edri/api/edriv1;edriv1b\x06proto3"
 
 var (
 	file_edriv1_edri_proto_rawDescOnce sync.Once
@@ -2297,7 +2480,7 @@ func file_edriv1_edri_proto_rawDescGZIP() []byte {
 }
 
 var file_edriv1_edri_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_edriv1_edri_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_edriv1_edri_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_edriv1_edri_proto_goTypes = []any{
 	(Consistency)(0),            // 0: edri.v1.Consistency
 	(*Commit)(nil),              // 1: edri.v1.Commit
@@ -2326,7 +2509,10 @@ var file_edriv1_edri_proto_goTypes = []any{
 	(*StatusResponse)(nil),      // 24: edri.v1.StatusResponse
 	(*Member)(nil),              // 25: edri.v1.Member
 	(*Pulse)(nil),               // 26: edri.v1.Pulse
-	(*CloudEvent)(nil),          // 27: edri.v1.CloudEvent
+	(*BackupRequest)(nil),       // 27: edri.v1.BackupRequest
+	(*EarlierBackup)(nil),       // 28: edri.v1.EarlierBackup
+	(*BackupResponse)(nil),      // 29: edri.v1.BackupResponse
+	(*CloudEvent)(nil),          // 30: edri.v1.CloudEvent
 }
 var file_edriv1_edri_proto_depIdxs = []int32{
 	2,  // 0: edri.v1.Commit.ops:type_name -> edri.v1.Op
@@ -2334,7 +2520,7 @@ var file_edriv1_edri_proto_depIdxs = []int32{
 	4,  // 2: edri.v1.Op.open_session:type_name -> edri.v1.OpenSession
 	5,  // 3: edri.v1.Op.open_producer:type_name -> edri.v1.OpenProducer
 	6,  // 4: edri.v1.Op.close_session:type_name -> edri.v1.CloseSession
-	27, // 5: edri.v1.Append.event:type_name -> edri.v1.CloudEvent
+	30, // 5: edri.v1.Append.event:type_name -> edri.v1.CloudEvent
 	8,  // 6: edri.v1.CommitResult.results:type_name -> edri.v1.OpResult
 	14, // 7: edri.v1.CommitResult.error:type_name -> edri.v1.Error
 	9,  // 8: edri.v1.OpResult.appended:type_name -> edri.v1.Appended
@@ -2347,31 +2533,34 @@ var file_edriv1_edri_proto_depIdxs = []int32{
 	14, // 15: edri.v1.Violation.error:type_name -> edri.v1.Error
 	0,  // 16: edri.v1.ReadRequest.consistency:type_name -> edri.v1.Consistency
 	18, // 17: edri.v1.ReadResponse.events:type_name -> edri.v1.RecordedEvent
-	27, // 18: edri.v1.RecordedEvent.event:type_name -> edri.v1.CloudEvent
+	30, // 18: edri.v1.RecordedEvent.event:type_name -> edri.v1.CloudEvent
 	0,  // 19: edri.v1.GetRequest.consistency:type_name -> edri.v1.Consistency
 	0,  // 20: edri.v1.ListStreamsRequest.consistency:type_name -> edri.v1.Consistency
 	22, // 21: edri.v1.ListStreamsResponse.streams:type_name -> edri.v1.Stream
 	25, // 22: edri.v1.StatusResponse.members:type_name -> edri.v1.Member
 	26, // 23: edri.v1.Member.pulse:type_name -> edri.v1.Pulse
-	1,  // 24: edri.v1.Events.Commit:input_type -> edri.v1.Commit
-	12, // 25: edri.v1.Events.CommitStream:input_type -> edri.v1.CommitFrame
-	16, // 26: edri.v1.Events.Read:input_type -> edri.v1.ReadRequest
-	16, // 27: edri.v1.Events.Tail:input_type -> edri.v1.ReadRequest
-	19, // 28: edri.v1.Events.Get:input_type -> edri.v1.GetRequest
-	20, // 29: edri.v1.Events.ListStreams:input_type -> edri.v1.ListStreamsRequest
-	23, // 30: edri.v1.Cluster.Status:input_type -> edri.v1.StatusRequest
-	7,  // 31: edri.v1.Events.Commit:output_type -> edri.v1.CommitResult
-	13, // 32: edri.v1.Events.CommitStream:output_type -> edri.v1.CommitResultFrame
-	17, // 33: edri.v1.Events.Read:output_type -> edri.v1.ReadResponse
-	17, // 34: edri.v1.Events.Tail:output_type -> edri.v1.ReadResponse
-	18, // 35: edri.v1.Events.Get:output_type -> edri.v1.RecordedEvent
-	21, // 36: edri.v1.Events.ListStreams:output_type -> edri.v1.ListStreamsResponse
-	24, // 37: edri.v1.Cluster.Status:output_type -> edri.v1.StatusResponse
-	31, // [31:38] is the sub-list for method output_type
-	24, // [24:31] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	28, // 24: edri.v1.BackupRequest.since:type_name -> edri.v1.EarlierBackup
+	1,  // 25: edri.v1.Events.Commit:input_type -> edri.v1.Commit
+	12, // 26: edri.v1.Events.CommitStream:input_type -> edri.v1.CommitFrame
+	16, // 27: edri.v1.Events.Read:input_type -> edri.v1.ReadRequest
+	16, // 28: edri.v1.Events.Tail:input_type -> edri.v1.ReadRequest
+	19, // 29: edri.v1.Events.Get:input_type -> edri.v1.GetRequest
+	20, // 30: edri.v1.Events.ListStreams:input_type -> edri.v1.ListStreamsRequest
+	23, // 31: edri.v1.Cluster.Status:input_type -> edri.v1.StatusRequest
+	27, // 32: edri.v1.Admin.Backup:input_type -> edri.v1.BackupRequest
+	7,  // 33: edri.v1.Events.Commit:output_type -> edri.v1.CommitResult
+	13, // 34: edri.v1.Events.CommitStream:output_type -> edri.v1.CommitResultFrame
+	17, // 35: edri.v1.Events.Read:output_type -> edri.v1.ReadResponse
+	17, // 36: edri.v1.Events.Tail:output_type -> edri.v1.ReadResponse
+	18, // 37: edri.v1.Events.Get:output_type -> edri.v1.RecordedEvent
+	21, // 38: edri.v1.Events.ListStreams:output_type -> edri.v1.ListStreamsResponse
+	24, // 39: edri.v1.Cluster.Status:output_type -> edri.v1.StatusResponse
+	29, // 40: edri.v1.Admin.Backup:output_type -> edri.v1.BackupResponse
+	33, // [33:41] is the sub-list for method output_type
+	25, // [25:33] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_edriv1_edri_proto_init() }
@@ -2402,9 +2591,9 @@ func file_edriv1_edri_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_edriv1_edri_proto_rawDesc), len(file_edriv1_edri_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   26,
+			NumMessages:   29,
 			NumExtensions: 0,
-			NumServices:   2,
+			NumServices:   3,
 		},
 		GoTypes:           file_edriv1_edri_proto_goTypes,
 		DependencyIndexes: file_edriv1_edri_proto_depIdxs,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/server"
 )
 
 // Exit codes.
@@ -16,8 +17,18 @@ const (
 	exitNotFound    = 3
 	exitConflict    = 4
 	exitUnavailable = 5
+	exitDamage      = 11 // as of edri-server
 	exitInterrupted = 130
 )
+
+// damagedParts are what an error names as damaged.
+func damagedParts(err error) []server.Damage {
+	var damage *server.DamageError
+	if errors.As(err, &damage) {
+		return damage.Parts
+	}
+	return nil
+}
 
 // errInterrupted is the cause of the context's end after a signal.
 var errInterrupted = errors.New("interrupted")
@@ -45,6 +56,12 @@ func exitCode(ctx context.Context, err error) int {
 	}
 	if usage := (*usageError)(nil); errors.As(err, &usage) {
 		return exitUsage
+	}
+	switch {
+	case errors.Is(err, server.ErrDamaged):
+		return exitDamage
+	case errors.Is(err, server.ErrExists):
+		return exitConflict
 	}
 	switch event.CodeOf(err) {
 	case event.CodeNotFound:

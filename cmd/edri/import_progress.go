@@ -22,6 +22,9 @@ type progress struct {
 	size     int64 // of the input in bytes; 0: not known
 	end      chan struct{}
 	done     sync.WaitGroup
+	// text is the line to show after a time; it is of what update said, unless
+	// somebody else shows something else.
+	text func(took time.Duration) string
 
 	mu     sync.Mutex // guards what follows, and out
 	began  time.Time
@@ -33,7 +36,9 @@ type progress struct {
 }
 
 func newProgress(out io.Writer, quiet bool, size int64) *progress {
-	return &progress{out: out, quiet: quiet, terminal: onTerminal(out), size: size, end: make(chan struct{})}
+	p := &progress{out: out, quiet: quiet, terminal: onTerminal(out), size: size, end: make(chan struct{})}
+	p.text = func(took time.Duration) string { return progressText(p.total, p.offset, p.from, p.size, took) }
+	return p
 }
 
 // start shows progress until stop.
@@ -97,7 +102,7 @@ func (p *progress) show(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.clearLocked()
-	text := progressText(p.total, p.offset, p.from, p.size, now.Sub(p.began))
+	text := p.text(now.Sub(p.began))
 	if p.terminal {
 		fmt.Fprint(p.out, text)
 		p.shown = true

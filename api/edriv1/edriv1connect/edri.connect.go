@@ -29,6 +29,8 @@ const (
 	EventsName = "edri.v1.Events"
 	// ClusterName is the fully-qualified name of the Cluster service.
 	ClusterName = "edri.v1.Cluster"
+	// AdminName is the fully-qualified name of the Admin service.
+	AdminName = "edri.v1.Admin"
 )
 
 // These constants are the fully-qualified names of the RPCs defined in this package. They're
@@ -53,6 +55,8 @@ const (
 	EventsListStreamsProcedure = "/edri.v1.Events/ListStreams"
 	// ClusterStatusProcedure is the fully-qualified name of the Cluster's Status RPC.
 	ClusterStatusProcedure = "/edri.v1.Cluster/Status"
+	// AdminBackupProcedure is the fully-qualified name of the Admin's Backup RPC.
+	AdminBackupProcedure = "/edri.v1.Admin/Backup"
 )
 
 // EventsClient is a client for the edri.v1.Events service.
@@ -363,4 +367,82 @@ type UnimplementedClusterHandler struct{}
 
 func (UnimplementedClusterHandler) Status(context.Context, *connect.Request[edriv1.StatusRequest]) (*connect.Response[edriv1.StatusResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Cluster.Status is not implemented"))
+}
+
+// AdminClient is a client for the edri.v1.Admin service.
+type AdminClient interface {
+	// Backup streams a backup of the node that is asked, made at one position while
+	// writes go on: the bytes of the file, in pieces. Any node will do. It is whole
+	// only when the stream ends without an error. There is one at a time on a node;
+	// unavailable and overloaded may be tried again, here or at another node.
+	Backup(context.Context, *connect.Request[edriv1.BackupRequest]) (*connect.ServerStreamForClient[edriv1.BackupResponse], error)
+}
+
+// NewAdminClient constructs a client for the edri.v1.Admin service. By default, it uses the Connect
+// protocol with the binary Protobuf Codec, asks for gzipped responses, and sends uncompressed
+// requests. To use the gRPC or gRPC-Web protocols, supply the connect.WithGRPC() or
+// connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewAdminClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) AdminClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	adminMethods := edriv1.File_edriv1_edri_proto.Services().ByName("Admin").Methods()
+	return &adminClient{
+		backup: connect.NewClient[edriv1.BackupRequest, edriv1.BackupResponse](
+			httpClient,
+			baseURL+AdminBackupProcedure,
+			connect.WithSchema(adminMethods.ByName("Backup")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// adminClient implements AdminClient.
+type adminClient struct {
+	backup *connect.Client[edriv1.BackupRequest, edriv1.BackupResponse]
+}
+
+// Backup calls edri.v1.Admin.Backup.
+func (c *adminClient) Backup(ctx context.Context, req *connect.Request[edriv1.BackupRequest]) (*connect.ServerStreamForClient[edriv1.BackupResponse], error) {
+	return c.backup.CallServerStream(ctx, req)
+}
+
+// AdminHandler is an implementation of the edri.v1.Admin service.
+type AdminHandler interface {
+	// Backup streams a backup of the node that is asked, made at one position while
+	// writes go on: the bytes of the file, in pieces. Any node will do. It is whole
+	// only when the stream ends without an error. There is one at a time on a node;
+	// unavailable and overloaded may be tried again, here or at another node.
+	Backup(context.Context, *connect.Request[edriv1.BackupRequest], *connect.ServerStream[edriv1.BackupResponse]) error
+}
+
+// NewAdminHandler builds an HTTP handler from the service implementation. It returns the path on
+// which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewAdminHandler(svc AdminHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	adminMethods := edriv1.File_edriv1_edri_proto.Services().ByName("Admin").Methods()
+	adminBackupHandler := connect.NewServerStreamHandler(
+		AdminBackupProcedure,
+		svc.Backup,
+		connect.WithSchema(adminMethods.ByName("Backup")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/edri.v1.Admin/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case AdminBackupProcedure:
+			adminBackupHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedAdminHandler returns CodeUnimplemented from all methods.
+type UnimplementedAdminHandler struct{}
+
+func (UnimplementedAdminHandler) Backup(context.Context, *connect.Request[edriv1.BackupRequest], *connect.ServerStream[edriv1.BackupResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Admin.Backup is not implemented"))
 }
