@@ -9,14 +9,18 @@ import (
 
 func (c *Core) openSession() (opResult, error) {
 	if c.sessions.count >= MaxSessions {
-		err := event.Errorf(event.CodeQuotaExceeded, "%d sessions are open, the most there may be", c.sessions.count)
-		err.Size, err.Max = int64(c.sessions.count), MaxSessions
-		return opResult{}, err
+		return opResult{}, tooMany("sessions", c.sessions.count, MaxSessions)
 	}
 	s := &session{id: c.nextIncarnation(), used: c.meta.Stamp}
 	c.sessions.add(s)
 	c.sessions.touch(s)
 	return opResult{kind: resultSessionOpened, session: s.id}, nil
+}
+
+func tooMany(what string, n, most int) error {
+	err := event.Errorf(event.CodeQuotaExceeded, "%d %s are open, the most there may be", n, what)
+	err.Size, err.Max = int64(n), int64(most)
+	return err
 }
 
 func (c *Core) openProducer(body []byte) (opResult, error) {
@@ -29,6 +33,9 @@ func (c *Core) openProducer(body []byte) (opResult, error) {
 		return opResult{}, fmt.Errorf("read producer %q: %w", name, err)
 	}
 	if row == nil {
+		if n := c.sessions.producers(); n >= MaxProducers {
+			return opResult{}, tooMany("producers", n, MaxProducers)
+		}
 		s := &session{id: c.nextIncarnation(), producer: string(name), used: c.meta.Stamp}
 		c.sessions.add(s)
 		c.sessions.touch(s)

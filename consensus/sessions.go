@@ -8,8 +8,10 @@ const (
 	// A session keeps its last results, so that a repeat gets the same answer.
 	maxKeptResults = 256
 	maxKeptBytes   = 64 << 10
-	// MaxSessions bounds the sessions that expire; producers are not counted.
-	MaxSessions = 100_000
+	// MaxSessions bounds the sessions that expire, MaxProducers those that do not:
+	// about 200 bytes of memory each, and up to 64 KiB of results.
+	MaxSessions  = 100_000
+	MaxProducers = 100_000
 )
 
 // session is the replicated memory of one client: how far it came, and the
@@ -118,6 +120,8 @@ type sessions struct {
 	count int        // without producers
 	dirty []*session // changed since the last Publish
 }
+
+func (t *sessions) producers() int { return len(t.byID) - t.count }
 
 func (t *sessions) add(s *session) {
 	t.byID[s.id] = s

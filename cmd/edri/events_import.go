@@ -38,7 +38,8 @@ func (a *app) importCommand() *cobra.Command {
 input, and go on over failovers. Each bad line is reported with its number and its
 reason, on standard error; the others are stored. Blank lines count and do nothing.
 
-The cluster remembers under the producer's name how many lines it has executed.
+The cluster remembers under the producer's name how many lines it has executed,
+for good, and of 100,000 names at most.
 After any interruption run the same command again: it goes on behind the last line,
 and nothing is stored twice. The name is by default made from the file's content; a
 file that was changed is another one. Under one name there must be one input, only
