@@ -32,11 +32,12 @@ func Open(dir string, mark Mark, cfg Config) (*Journal, error) {
 	}
 	j := &Journal{dir: dir, cfg: cfg, pool: newPool(cfg.MaxOpen), sealRows: defaultSealRows}
 	if err := j.open(mark); err != nil {
-		var errs []error
+		err = fmt.Errorf("open journal: %w", err)
 		if j.active.segment != nil {
-			errs = append(errs, j.active.close())
+			err = errors.Join(err, j.active.close())
 		}
-		return nil, errors.Join(append([]error{fmt.Errorf("open journal: %w", err)}, errs...)...)
+		j.pool.close()
+		return nil, err
 	}
 	return j, nil
 }

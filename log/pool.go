@@ -41,3 +41,14 @@ func (p *pool) touch(s *segment) (surplus []*segment) {
 	}
 	return surplus
 }
+
+// close closes what is open. Nobody reads any more.
+func (p *pool) close() {
+	p.mu.Lock()
+	left := p.order
+	p.order, p.at = list.New(), make(map[*segment]*list.Element)
+	p.mu.Unlock()
+	for e := left.Front(); e != nil; e = e.Next() {
+		_ = e.Value.(*segment).close() // of a file that was only read
+	}
+}

@@ -44,6 +44,7 @@ type segment struct {
 	pins     int       // guarded by mu: transactions that read
 	leaving  bool      // guarded by mu: close db when pins reaches 0
 	shut     bool      // guarded by mu: never open again
+	stuck    bool      // guarded by mu: bbolt panicked, with its locks held
 }
 
 func newSegment(dir string, first event.Position, p *pool, seam fault.Seam) *segment {
@@ -183,6 +184,9 @@ func (s *segment) closeLocked() error {
 	}
 	db := s.db
 	s.db, s.leaving = nil, false
+	if s.stuck {
+		return nil // to close it would wait for bbolt's locks for ever
+	}
 	if err := db.Close(); err != nil {
 		return fmt.Errorf("close %s: %w", s.path, err)
 	}
@@ -207,8 +211,17 @@ func (s *segment) update(fn func(tx *bbolt.Tx) error) error {
 			return err
 		}
 		committed = true // also when it fails: then it is rolled back already
-		return store.CommitBolt(s.seam, tx)
+		s.setStuck(true) // and stays so if it panics
+		err = store.CommitBolt(s.seam, tx)
+		s.setStuck(false)
+		return err
 	})
+}
+
+func (s *segment) setStuck(stuck bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stuck = stuck
 }
 
 // readHeader reads the header row within guarded.
