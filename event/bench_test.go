@@ -38,6 +38,16 @@ func BenchmarkScanHeader(b *testing.B) {
 	}
 }
 
+func BenchmarkScanNames(b *testing.B) {
+	encoded := AppendEvent(nil, benchEvent())
+	b.ReportAllocs()
+	for b.Loop() {
+		if n := ScanNames(encoded); n.Subject == nil {
+			b.Fatal("no subject")
+		}
+	}
+}
+
 func BenchmarkCheckEncoded(b *testing.B) {
 	encoded := AppendEvent(nil, benchEvent())
 	b.ReportAllocs()

@@ -46,6 +46,10 @@ func FuzzDecodeEvent(f *testing.F) {
 			}
 			return
 		}
+		names, of := ScanNames(b), Names{Source: h.Source, Type: h.Type, Subject: h.Subject, Correlation: h.Correlation}
+		if !reflect.DeepEqual(names, of) {
+			t.Fatalf("ScanNames: %q, want %q", names, of)
+		}
 		want := h.Fingerprint()
 		canonical := AppendEvent(nil, &e)
 		invalid := e.Validate()

@@ -73,7 +73,7 @@ func spent(tb testing.TB) (cpu time.Duration, written int64) {
 func BenchmarkCost(b *testing.B) {
 	for _, streams := range []int{1000, 10_000} {
 		for _, correlated := range []bool{false, true} {
-			for _, flushEvery := range []int{3000, 8000} {
+			for _, flushEvery := range []int{1750, 3000, 8000} {
 				name := fmt.Sprintf("streams %d correlated %t flush %d", streams, correlated, flushEvery)
 				b.Run(name, func(b *testing.B) { benchmarkCost(b, streams, correlated, flushEvery) })
 			}

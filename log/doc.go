@@ -37,7 +37,7 @@
 //	            value  crc32c | uvarint count | uvarint last - first | uvarint distances
 //
 // An event's bytes are those that its producer sent; of an event only its header
-// is looked at (event.ScanHeader), for the indexes. The set of attributes says
+// is looked at (event.ScanNames), for the indexes. The set of attributes says
 // whose name it is: stream 1, subject 2, source 4, correlation 8, type 16; since a
 // stream is by default called like its subject or source, one list then serves
 // both. Type lists stand by themselves, so that a prefix of types goes through

@@ -26,14 +26,10 @@ type names struct {
 	typ []byte
 }
 
-// namesOf reads a record's names. Of an event that does not decode, which apply
-// lets nobody append, only the stream is known.
+// namesOf reads a record's names.
 func namesOf(r *Record) names {
-	n := names{of: [numNames][]byte{0: []byte(r.Stream)}}
-	if h, err := event.ScanHeader(r.Event); err == nil {
-		n.of[1], n.of[2], n.of[3], n.typ = h.Subject, h.Source, h.Correlation, h.Type
-	}
-	return n
+	n := event.ScanNames(r.Event)
+	return names{of: [numNames][]byte{[]byte(r.Stream), n.Subject, n.Source, n.Correlation}, typ: n.Type}
 }
 
 // each calls fn once for every distinct name with the set of attributes that

@@ -45,6 +45,10 @@ func (s *signer) add(r *Record) {
 	n := namesOf(r)
 	var g signature
 	for i, name := range n.of {
+		if i > 0 && string(name) == r.Stream {
+			g[i] = g[0] // by default a stream is called like its subject or source
+			continue
+		}
 		g[i] = nameHash(name)
 	}
 	g[signatureType] = s.number(n.typ)
