@@ -19,6 +19,7 @@ import (
 //	DIR/CURRENT              "data-000002\n"
 //	DIR/data-000002/         state.db, journal/, origin.json if it was installed
 //	DIR/staging/             what is being received or sent; emptied at each start
+//	DIR/RESTORING            the directory is half restored, see restore.go
 //
 // A snapshot is installed by staging the next generation completely and then
 // renaming one file over CURRENT, so that a crash leaves either the old state or

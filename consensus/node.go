@@ -107,6 +107,9 @@ func (n *Node) open() error {
 		return err
 	}
 	n.lock = lock
+	if err := refuseHalfRestored(n.cfg.Dir); err != nil {
+		return err
+	}
 	id, err := loadIdentity(n.cfg.Seam, n.cfg.Dir, n.cfg.Name)
 	if err != nil {
 		return err

@@ -11,9 +11,9 @@ import (
 	"syscall"
 )
 
-// lockName is the file that carries the lock of a data directory. It is empty
+// LockName is the file that carries the lock of a data directory. It is empty
 // and stays when the lock is released.
-const lockName = "LOCK"
+const LockName = "LOCK"
 
 // DirLock is the exclusive right to use a data directory. The kernel drops it
 // when the process ends, however it ends.
@@ -27,7 +27,7 @@ type DirLock struct {
 // another DirLock of this one, holds it, the error matches ErrLocked and names
 // the directory.
 func LockDir(dir string) (*DirLock, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, fileMode)
+	f, err := os.OpenFile(filepath.Join(dir, LockName), os.O_RDWR|os.O_CREATE, fileMode)
 	if err != nil {
 		return nil, fmt.Errorf("lock directory %s: %w", dir, err)
 	}
@@ -39,7 +39,11 @@ func LockDir(dir string) (*DirLock, error) {
 
 // Unlock gives the directory free. It may be called twice.
 func (l *DirLock) Unlock() error {
-	l.once.Do(func() { l.err = l.file.Close() })
+	l.once.Do(func() {
+		if l.file != nil {
+			l.err = l.file.Close()
+		}
+	})
 	return l.err
 }
 
@@ -57,4 +61,21 @@ func flock(f *os.File, how int) error {
 			return err
 		}
 	}
+}
+
+// LockDirForReading keeps others from taking the lock of a directory, and creates
+// nothing. Many may hold it so. Where no lock file is there, there is nothing to
+// hold: nobody has used the directory. ErrLocked as of LockDir.
+func LockDirForReading(dir string) (*DirLock, error) {
+	f, err := os.Open(filepath.Join(dir, LockName))
+	if errors.Is(err, os.ErrNotExist) {
+		return &DirLock{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock directory %s: %w", dir, err)
+	}
+	if err := flock(f, syscall.LOCK_SH); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock directory %s: %w", dir, err), f.Close())
+	}
+	return &DirLock{file: f}, nil
 }

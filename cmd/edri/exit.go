@@ -60,7 +60,7 @@ func exitCode(ctx context.Context, err error) int {
 	switch {
 	case errors.Is(err, server.ErrDamaged):
 		return exitDamage
-	case errors.Is(err, server.ErrExists):
+	case errors.Is(err, server.ErrExists), errors.Is(err, server.ErrNotEmpty):
 		return exitConflict
 	}
 	switch event.CodeOf(err) {
