@@ -1,63 +1,68 @@
 package integration
 
 import (
+	"context"
 	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/edri-io/edri/integration/cluster"
+	"github.com/edri-io/edri/integration/workload"
 )
+
+// underLoad disturbs three nodes while 16 writers append, and then holds the
+// histories of all nodes to what was acknowledged.
+func underLoad(t *testing.T, patience time.Duration, disturb func(ctx context.Context, c *cluster.Cluster, w *workload.Writers)) {
+	t.Helper()
+	c := start(t, 3)
+	ctx := within(t, patience)
+	w, ledger := load(t, c, 16)
+	disturb(ctx, c, w)
+	stop(t, w)
+	check(t, c, ledger)
+}
 
 func TestNothingIsLostWhenAFollowerIsKilled(t *testing.T) {
 	t.Parallel()
-	c := start(t, 3)
-	ctx := within(t, 2*time.Minute)
-	w, ledger := load(t, c, 16)
-	must(t, w.WaitFor(ctx, 500))
-	victim := c.Followers(leader(t, c))[0]
-	must(t, victim.Kill())
-	must(t, w.WaitFor(ctx, 500))
-	must(t, victim.Start())
-	must(t, victim.WaitReady(ctx))
-	must(t, w.WaitFor(ctx, 500))
-	stop(t, w)
-	check(t, c, ledger)
+	underLoad(t, 2*time.Minute, func(ctx context.Context, c *cluster.Cluster, w *workload.Writers) {
+		must(t, w.WaitFor(ctx, 500))
+		victim := c.Followers(leader(t, c))[0]
+		must(t, victim.Kill())
+		must(t, w.WaitFor(ctx, 500))
+		must(t, victim.Start())
+		must(t, victim.WaitReady(ctx))
+		must(t, w.WaitFor(ctx, 500))
+	})
 }
 
 func TestNothingIsLostWhenTheLeaderIsKilled(t *testing.T) {
 	t.Parallel()
-	c := start(t, 3)
-	ctx := within(t, 2*time.Minute)
-	w, ledger := load(t, c, 16)
-	for range 2 {
-		must(t, w.WaitFor(ctx, 500))
-		victim := leader(t, c)
-		must(t, victim.Kill())
-		waited, err := w.First(ctx)
-		must(t, err)
-		t.Logf("first acknowledgement %v after the leader was killed", waited.Round(time.Millisecond))
-		must(t, w.WaitFor(ctx, 500))
-		must(t, victim.Start())
-		must(t, victim.WaitReady(ctx))
-	}
-	stop(t, w)
-	check(t, c, ledger)
+	underLoad(t, 2*time.Minute, func(ctx context.Context, c *cluster.Cluster, w *workload.Writers) {
+		for range 2 {
+			must(t, w.WaitFor(ctx, 500))
+			victim := leader(t, c)
+			must(t, victim.Kill())
+			waited, err := w.First(ctx)
+			must(t, err)
+			t.Logf("first acknowledgement %v after the leader was killed", waited.Round(time.Millisecond))
+			must(t, w.WaitFor(ctx, 500))
+			must(t, victim.Start())
+			must(t, victim.WaitReady(ctx))
+		}
+	})
 }
 
 func TestNothingIsLostWhenAllNodesAreKilled(t *testing.T) {
 	t.Parallel()
-	c := start(t, 3)
-	ctx := within(t, 2*time.Minute)
-	w, ledger := load(t, c, 16)
-	for range 2 {
-		must(t, w.WaitFor(ctx, 1000))
-		must(t, c.KillAll())
-		must(t, c.StartAll(ctx))
-		must(t, c.WaitReady(ctx))
-	}
-	must(t, w.WaitFor(ctx, 100))
-	stop(t, w)
-	check(t, c, ledger)
+	underLoad(t, 2*time.Minute, func(ctx context.Context, c *cluster.Cluster, w *workload.Writers) {
+		for range 2 {
+			must(t, w.WaitFor(ctx, 1000))
+			must(t, c.KillAll())
+			must(t, c.StartAll(ctx))
+			must(t, c.WaitReady(ctx))
+		}
+		must(t, w.WaitFor(ctx, 100))
+	})
 }
 
 // A seeded campaign of every fault that the harness knows.
@@ -70,21 +75,18 @@ func TestNothingIsLostUnderRandomFaults(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	c := start(t, 3)
-	ctx := within(t, time.Duration(rounds)*20*time.Second)
-	w, ledger := load(t, c, 16)
-	for round := range rounds {
-		must(t, w.WaitFor(ctx, 100+random.IntN(400)))
-		fault := faults[random.IntN(len(faults))]
-		t.Logf("round %d: %s", round, fault.name)
-		fault.do(t, c, random)
-		ctx := within(t, 30*time.Second)
-		must(t, c.StartAll(ctx))
-		must(t, c.WaitReady(ctx))
-	}
-	must(t, w.WaitFor(ctx, 100))
-	stop(t, w)
-	check(t, c, ledger)
+	underLoad(t, time.Duration(rounds)*20*time.Second, func(ctx context.Context, c *cluster.Cluster, w *workload.Writers) {
+		for round := range rounds {
+			must(t, w.WaitFor(ctx, 100+random.IntN(400)))
+			fault := faults[random.IntN(len(faults))]
+			t.Logf("round %d: %s", round, fault.name)
+			fault.do(t, c, random)
+			ctx := within(t, 30*time.Second)
+			must(t, c.StartAll(ctx))
+			must(t, c.WaitReady(ctx))
+		}
+		must(t, w.WaitFor(ctx, 100))
+	})
 }
 
 // Each leaves nobody paused, and may leave nodes dead.

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -95,13 +94,7 @@ func TestOrderOfSyncsOfARoll(t *testing.T) {
 	if err != nil || result.Code != 0 {
 		t.Fatalf("got %+v, %v", result, err)
 	}
-	var lines []string
-	for _, c := range calls {
-		if s := traceLine(c, p.dir); s != "" {
-			lines = append(lines, s)
-		}
-	}
-	got := strings.Join(slices.Compact(lines), "\n") + "\n"
+	got := trace.Story(calls, p.dir, pageBytes)
 	golden := filepath.Join("testdata", "roll.golden")
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
@@ -115,40 +108,6 @@ func TestOrderOfSyncsOfARoll(t *testing.T) {
 	if got != string(want) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-}
-
-// traceLine says what a call does to the journal, empty if nothing.
-func traceLine(c trace.Call, dir string) string {
-	if c.Name == "write" && strings.HasPrefix(c.Data, "acknowledged") {
-		return strings.ToUpper(strings.TrimSpace(c.Data))
-	}
-	if !strings.HasPrefix(c.Path, dir) || strings.HasSuffix(c.Result, ")") {
-		return ""
-	}
-	name := strings.TrimPrefix(strings.TrimPrefix(c.Path, dir), "/")
-	if name == "" {
-		name = "(directory)"
-	}
-	switch c.Name {
-	case "openat":
-		if !strings.Contains(c.Flags, "O_CREAT") || !strings.HasSuffix(name, ".tmp") {
-			return ""
-		}
-		return "create " + name
-	case "pwrite64":
-		switch {
-		case c.Offset == 0 && c.Size > pageBytes:
-			return "write " + name + " first pages"
-		case c.Offset < 2*pageBytes:
-			return "write " + name + " meta page"
-		}
-		return "write " + name + " data pages"
-	case "rename", "renameat", "renameat2":
-		return fmt.Sprintf("rename %s to %s", name, filepath.Base(c.To))
-	case "fsync", "fdatasync":
-		return "sync " + name
-	}
-	return c.Name + " " + name
 }
 
 // TestAnyFailedSystemCallLosesNothing kills the process before each call that

@@ -3,12 +3,9 @@ package store
 import (
 	"context"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/edri-io/edri/internal/fault/trace"
@@ -37,7 +34,7 @@ func TestOrderOfWritesAndSyncs(t *testing.T) {
 		if err != nil || result.Code != 0 {
 			t.Fatalf("got %+v, %v", result, err)
 		}
-		got := normalise(calls, dir)
+		got := trace.Story(calls, dir, int64(os.Getpagesize()))
 		file := filepath.Join("testdata", golden)
 		if *update {
 			if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
@@ -52,49 +49,4 @@ func TestOrderOfWritesAndSyncs(t *testing.T) {
 			t.Errorf("%s: got\n%s\nwant\n%s", golden, got, want)
 		}
 	}
-}
-
-// normalise keeps what concerns the directory and the acknowledgements, names
-// pages by their role, and writes equal calls in a row once.
-func normalise(calls []trace.Call, dir string) string {
-	var lines []string
-	for _, c := range calls {
-		if s := normaliseCall(c, dir); s != "" && !strings.HasSuffix(c.Result, ")") {
-			lines = append(lines, s)
-		}
-	}
-	return strings.Join(slices.Compact(lines), "\n") + "\n"
-}
-
-func normaliseCall(c trace.Call, dir string) string {
-	if c.Name == "write" && strings.HasPrefix(c.Data, "acknowledged") {
-		return strings.ToUpper(strings.TrimSpace(c.Data))
-	}
-	if !strings.HasPrefix(c.Path, dir) {
-		return ""
-	}
-	name := strings.TrimPrefix(strings.TrimPrefix(c.Path, dir), "/")
-	if name == "" {
-		name = "(directory)"
-	}
-	switch c.Name {
-	case "openat":
-		if !strings.Contains(c.Flags, "O_CREAT") || name == "state.db" {
-			return ""
-		}
-		return "create " + name
-	case "pwrite64":
-		switch {
-		case c.Offset == 0 && c.Size > 4096:
-			return "write " + name + " first pages"
-		case c.Offset < 2*int64(os.Getpagesize()):
-			return "write " + name + " meta page"
-		}
-		return "write " + name + " data pages"
-	case "rename", "renameat", "renameat2":
-		return fmt.Sprintf("rename %s to %s", name, filepath.Base(c.To))
-	case "fsync", "fdatasync":
-		return "sync " + name
-	}
-	return c.Name + " " + name
 }
