@@ -51,7 +51,8 @@
 // open_producer, close_session and all from 100) stand alone in their commit.
 //
 // The text of an error that apply makes is part of a kept result and therefore
-// of the replicated state: change it only with the feature level.
+// of the replicated state: change it only with the feature level, and make it of
+// nothing but replicated values (no path, address, or order of a map).
 //
 // # Idempotence
 //
