@@ -42,7 +42,8 @@ func wirePulse(p consensus.Pulse) *edriv1.Pulse {
 	return &edriv1.Pulse{
 		Known: p.Known, AgeMilliseconds: uint64(p.Age.Milliseconds()),
 		ClockKnown: p.ClockKnown, ClockSkewNanoseconds: int64(p.ClockSkew),
-		Stalled: p.Stalled,
+		Stalled:       p.Stalled,
+		DiskFreeBytes: p.DiskFree, DiskTotalBytes: p.DiskTotal, DiskReserveBytes: p.DiskReserve,
 	}
 }
 

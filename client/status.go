@@ -62,6 +62,10 @@ type Pulse struct {
 	ClockSkew  time.Duration
 	// Stalled: a write of its raft log hangs.
 	Stalled bool
+	// Bytes of its data directory's disk; all 0 when unknown. While fewer than a
+	// majority of the voters, the leader among them, have their reserve free,
+	// appends fail with quota_exceeded.
+	DiskFree, DiskTotal, DiskReserve uint64
 }
 
 // Status asks the first server that answers.
@@ -123,6 +127,7 @@ func pulseOf(p *edriv1.Pulse) Pulse {
 	return Pulse{
 		Known: p.GetKnown(), Age: time.Duration(p.GetAgeMilliseconds()) * time.Millisecond,
 		ClockKnown: p.GetClockKnown(), ClockSkew: time.Duration(p.GetClockSkewNanoseconds()),
-		Stalled: p.GetStalled(),
+		Stalled:  p.GetStalled(),
+		DiskFree: p.GetDiskFreeBytes(), DiskTotal: p.GetDiskTotalBytes(), DiskReserve: p.GetDiskReserveBytes(),
 	}
 }

@@ -58,6 +58,12 @@ type Config struct {
 	RaftLogger hclog.Logger // Raft's own; default: discards
 	Seam       fault.Seam   // for tests
 
+	// DiskReserve is how many bytes of the data directory's disk are kept free of
+	// events; default 512 MiB or 5% of the disk, the smaller.
+	DiskReserve uint64
+	// DiskSpace measures that disk, for tests; a total of 0 is unknown.
+	DiskSpace func() (free, total uint64, err error)
+
 	// Clock is this node's clock, for tests; default time.Now.
 	Clock func() time.Time
 
@@ -90,6 +96,10 @@ func (c Config) normalise() (Config, error) {
 	c.ElectionTimeout = cmp.Or(c.ElectionTimeout, 350*time.Millisecond)
 	c.LeaseTimeout = cmp.Or(c.LeaseTimeout, 200*time.Millisecond)
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	if c.DiskSpace == nil {
+		dir := c.Dir
+		c.DiskSpace = func() (free, total uint64, err error) { return diskOf(dir) }
+	}
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}

@@ -72,6 +72,10 @@
 //
 //   - The cluster's time, with which the leader stamps entries, is the median of
 //     the voters' clocks (clocks.go).
+//   - While fewer than a majority of the voters, the leader among them, keep
+//     their disk's reserve, the leader refuses commits that store with
+//     quota_exceeded, before they are proposed (space.go). All else goes on. A
+//     leader that alone has too little hands over.
 //
 // What is wrong and needs a person is an alarm (alarms.go): logged once, and in
 // the status as long as it holds.

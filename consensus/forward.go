@@ -139,6 +139,9 @@ func (n *Node) serveCommits(payload []byte, reply func([]byte)) {
 		reply([]byte{replyOK})
 		return
 	}
+	if items = n.withSpace(items); len(items) == 0 {
+		return
+	}
 	refusal := n.admit()
 	if refusal == nil {
 		refusal = n.proposer.enqueue(items)

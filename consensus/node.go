@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/hashicorp/raft"
@@ -36,13 +37,17 @@ type Node struct {
 	peers    Network
 	raft     atomic.Pointer[raft.Raft] // nil until the node has found its cluster
 
-	forwarder forwarder
-	clocks    *clocks
-	reports   *reports
-	alarms    *alarms
-	pulseNow  chan struct{}
-	proposer  *proposer    // set before raft
-	reads     *readIndexes // set before raft
+	forwarder  forwarder
+	clocks     *clocks
+	reports    *reports
+	alarms     *alarms
+	pulseNow   chan struct{}
+	disk       atomic.Pointer[diskSpace]
+	noSpace    atomic.Pointer[event.Error] // with which commits that store are refused; nil: none
+	handOvers  int                         // of pulseLoop: tries since this node has led without space
+	handedOver time.Time                   // of pulseLoop: the last of them
+	proposer   *proposer                   // set before raft
+	reads      *readIndexes                // set before raft
 
 	flushing  sync.Mutex   // held during a flush, and while the core is replaced
 	applying  sync.Mutex   // held while Raft's entries change the core
@@ -81,6 +86,7 @@ func Open(cfg Config) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, logger: cfg.Logger, gens: generations{cfg.Dir, cfg.Seam}, flushNow: make(chan struct{}, 1), pulseNow: make(chan struct{}, 1), started: make(chan struct{}), dead: make(chan struct{})}
 	n.clocks, n.reports, n.alarms = newClocks(cfg.Clock), newReports(), newAlarms(cfg.Logger)
+	n.disk.Store(&diskSpace{})
 	n.setWaiting("the data directory is being opened")
 	n.lifetime, n.end = context.WithCancel(context.Background()) // the node's own life, ended by Close
 	n.closing = n.lifetime.Done()
@@ -141,6 +147,7 @@ func (n *Node) open() error {
 		return err
 	}
 	n.forwarder = forwarder{n}
+	n.measureDisk()
 	return nil
 }
 

@@ -12,10 +12,12 @@ import (
 // cluster is upgraded:
 //
 //	1 version, 1   2 server id   3 clock, nanoseconds since 1970   4 stalled
+//	5 free, 6 total, 7 reserved bytes of the data directory's disk
 type pulse struct {
 	serverID string
 	clock    int64 // its own clock when it answered, nanoseconds since 1970
 	stalled  bool  // a write of its raft log has taken too long and goes on
+	disk     diskSpace
 }
 
 // pulseVersion goes up when the meaning of a field changes, which it never
@@ -27,7 +29,10 @@ func (p *pulse) append(dst []byte) []byte {
 	dst = appendVarintField(dst, 1, pulseVersion)
 	dst = appendBytesField(dst, 2, []byte(p.serverID))
 	dst = appendVarintField(dst, 3, uint64(p.clock))
-	return appendVarintField(dst, 4, protowire.EncodeBool(p.stalled))
+	dst = appendVarintField(dst, 4, protowire.EncodeBool(p.stalled))
+	dst = appendVarintField(dst, 5, p.disk.free)
+	dst = appendVarintField(dst, 6, p.disk.total)
+	return appendVarintField(dst, 7, p.disk.reserve)
 }
 
 func decodePulse(b []byte) (pulse, error) {
@@ -44,6 +49,12 @@ func decodePulse(b []byte) (pulse, error) {
 			p.clock = int64(f.value)
 		case f.number == 4 && f.varint:
 			p.stalled = f.value != 0
+		case f.number == 5 && f.varint:
+			p.disk.free = f.value
+		case f.number == 6 && f.varint:
+			p.disk.total = f.value
+		case f.number == 7 && f.varint:
+			p.disk.reserve = f.value
 		}
 	}
 	if f.err != nil {

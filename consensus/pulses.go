@@ -98,25 +98,30 @@ func (b *reports) watch() <-chan struct{} {
 }
 
 // pulseLoop asks the other members how they are, and draws the conclusions. What
-// one conclusion needs, it computes here once a second; the paths of commits and
-// reads only load the result.
+// a conclusion needs is computed here, a few times a second; the paths of commits
+// and reads only load the result.
 func (n *Node) pulseLoop() {
 	defer n.tasks.Done()
 	ticker := time.NewTicker(pulseInterval)
 	defer ticker.Stop()
 	for {
+		news := n.reports.watch()
 		select {
 		case <-ticker.C:
+			n.beat()
 		case <-n.pulseNow:
+			n.beat()
+		case <-news:
 		case <-n.closing:
 			return
 		}
-		n.beat()
+		n.judge()
 	}
 }
 
-// beat asks everybody and judges what was told so far.
+// beat asks everybody.
 func (n *Node) beat() {
+	n.measureDisk()
 	r := n.raft.Load()
 	if r == nil {
 		return
@@ -125,13 +130,18 @@ func (n *Node) beat() {
 	for _, member := range n.reports.keep(servers, n.serverID, time.Now()) {
 		n.askPulse(member)
 	}
-	n.judge(servers)
 }
 
 // judge draws the conclusions from what the members told.
-func (n *Node) judge(servers []raft.Server) {
+func (n *Node) judge() {
+	r := n.raft.Load()
+	if r == nil {
+		return
+	}
+	servers := r.GetConfiguration().Configuration().Servers
 	reports := n.reports.all()
 	n.judgeClocks(servers, reports)
+	n.judgeSpace(servers, reports)
 }
 
 // askPulse asks one member. Half of the time until the answer is taken as its way
@@ -171,6 +181,7 @@ func (n *Node) pulse() pulse {
 		serverID: string(n.serverID),
 		clock:    n.clocks.own().UnixNano(),
 		stalled:  n.log.Stalled() > stalledAfter,
+		disk:     *n.disk.Load(),
 	}
 }
 

@@ -41,11 +41,14 @@ type MemberStatus struct {
 
 // Pulse is what a node knows of how a member is, itself included.
 type Pulse struct {
-	Known      bool          // the member has told something since this node runs
-	Age        time.Duration // since it did
-	ClockKnown bool
-	ClockSkew  time.Duration // how far its clock is ahead of the cluster's time
-	Stalled    bool          // a write of its raft log hangs
+	Known       bool          // the member has told something since this node runs
+	Age         time.Duration // since it did
+	ClockKnown  bool
+	ClockSkew   time.Duration // how far its clock is ahead of the cluster's time
+	Stalled     bool          // a write of its raft log hangs
+	DiskFree    uint64        // bytes of the data directory's disk; all 0: unknown
+	DiskTotal   uint64
+	DiskReserve uint64
 }
 
 // Status returns the node's status.
@@ -96,7 +99,8 @@ func (n *Node) pulseOf(member raft.ServerID, reports map[raft.ServerID]report, n
 	if member == n.serverID {
 		last, age = n.pulse(), 0
 	}
-	p := Pulse{Known: last.serverID != "", Stalled: last.stalled}
+	p := Pulse{Known: last.serverID != "", Stalled: last.stalled,
+		DiskFree: last.disk.free, DiskTotal: last.disk.total, DiskReserve: last.disk.reserve}
 	if p.Known {
 		p.Age = age
 	}

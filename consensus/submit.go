@@ -69,7 +69,9 @@ func (n *Node) route(items []queued) {
 	err := n.admit()
 	if err == nil {
 		if n.leads() {
-			err = n.proposer.enqueue(items)
+			if items = n.withSpace(items); len(items) > 0 {
+				err = n.proposer.enqueue(items)
+			}
 		} else {
 			err = n.forwarder.send(items)
 		}

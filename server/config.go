@@ -41,6 +41,7 @@ type Config struct {
 
 	ScrubRate     int64 // bytes a second
 	ScrubInterval time.Duration
+	DiskReserve   int64 // bytes; 0: consensus decides
 
 	HeartbeatTimeout time.Duration
 	ElectionTimeout  time.Duration

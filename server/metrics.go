@@ -83,6 +83,8 @@ var (
 	descAlarms    = gaugeDesc("alarms", "Number of things that a person must look at; edri cluster status tells them.")
 	descAge       = gaugeDesc("pulse_age_seconds", "Time since the member last told how it is.", "member")
 	descSkew      = gaugeDesc("clock_skew_seconds", "How far the member's clock is ahead of the cluster's time, the median of the voters' clocks.", "member")
+	descDiskFree  = gaugeDesc("disk_free_bytes", "Free space of the member's data directory.", "member")
+	descReserve   = gaugeDesc("disk_reserve_bytes", "Free space below which the member does not count as one that can write.", "member")
 	descStalled   = gaugeDesc("stalled", "1 if a write of the member's raft log hangs.", "member")
 )
 
@@ -90,7 +92,7 @@ var (
 func (c *nodeCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descBuild, descReady, descLeader, descTerm, descCommitted,
 		descApplied, descDurable, descFirst, descLast, descMembers, descAlarms, descAge, descSkew, descStalled,
-		descScrubBytes, descScrubRounds, descScrubDamaged, descScrubComplete} {
+		descDiskFree, descReserve, descScrubBytes, descScrubRounds, descScrubDamaged, descScrubComplete} {
 		ch <- d
 	}
 }
@@ -133,6 +135,10 @@ func collectPulse(gauge func(*prometheus.Desc, float64, ...string), member strin
 	}
 	gauge(descAge, p.Age.Seconds(), member)
 	gauge(descStalled, oneIf(p.Stalled), member)
+	if p.DiskTotal > 0 {
+		gauge(descDiskFree, float64(p.DiskFree), member)
+		gauge(descReserve, float64(p.DiskReserve), member)
+	}
 }
 
 func oneIf(b bool) float64 {

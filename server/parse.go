@@ -56,6 +56,25 @@ var byteUnits = []struct {
 	bytes int64
 }{{"GiB", gib}, {"MiB", mib}, {"KiB", 1 << 10}, {"B", 1}}
 
+// parseReserve reads the size of the disk reserve; 0 is "auto".
+func parseReserve(s string) (int64, error) {
+	if s == "auto" {
+		return 0, nil
+	}
+	n, err := parseBytes(s, mib, 1024*gib)
+	if err != nil {
+		return 0, fmt.Errorf("%w, nor auto", err)
+	}
+	return n, nil
+}
+
+func formatReserve(n int64) string {
+	if n == 0 {
+		return "auto"
+	}
+	return formatBytes(n)
+}
+
 // parseBytes reads a number of bytes, with KiB, MiB or GiB or without.
 func parseBytes(s string, lo, hi int64) (int64, error) {
 	digits, unit := s, int64(1)

@@ -91,6 +91,7 @@ func (s *Server) nodeConfig(exit func(int)) consensus.Config {
 		FlushInterval: c.FlushInterval, SegmentBytes: c.SegmentBytes, Window: c.DedupWindow, SessionTTL: c.SessionTTL,
 		SnapshotLogBytes: c.SnapshotLogBytes, TrailingLogBytes: c.TrailingLogBytes,
 		ScrubRate: c.ScrubRate, ScrubInterval: c.ScrubInterval,
+		DiskReserve:      uint64(c.DiskReserve),
 		HeartbeatTimeout: c.HeartbeatTimeout, ElectionTimeout: c.ElectionTimeout, LeaseTimeout: c.LeaseTimeout,
 		Fatal:      func(code int, err error) { s.fatal(exit, code, err) },
 		Logger:     s.logger,

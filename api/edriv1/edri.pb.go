@@ -2041,9 +2041,15 @@ type Pulse struct {
 	ClockKnown           bool  `protobuf:"varint,3,opt,name=clock_known,json=clockKnown,proto3" json:"clock_known,omitempty"`
 	ClockSkewNanoseconds int64 `protobuf:"zigzag64,4,opt,name=clock_skew_nanoseconds,json=clockSkewNanoseconds,proto3" json:"clock_skew_nanoseconds,omitempty"`
 	// A write of its raft log hangs.
-	Stalled       bool `protobuf:"varint,5,opt,name=stalled,proto3" json:"stalled,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Stalled bool `protobuf:"varint,5,opt,name=stalled,proto3" json:"stalled,omitempty"`
+	// Bytes of its data directory's disk; all 0 when unknown. Writes are refused
+	// with quota_exceeded while fewer than a majority of the voters, the leader
+	// among them, have their reserve free.
+	DiskFreeBytes    uint64 `protobuf:"varint,6,opt,name=disk_free_bytes,json=diskFreeBytes,proto3" json:"disk_free_bytes,omitempty"`
+	DiskTotalBytes   uint64 `protobuf:"varint,7,opt,name=disk_total_bytes,json=diskTotalBytes,proto3" json:"disk_total_bytes,omitempty"`
+	DiskReserveBytes uint64 `protobuf:"varint,8,opt,name=disk_reserve_bytes,json=diskReserveBytes,proto3" json:"disk_reserve_bytes,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Pulse) Reset() {
@@ -2109,6 +2115,27 @@ func (x *Pulse) GetStalled() bool {
 		return x.Stalled
 	}
 	return false
+}
+
+func (x *Pulse) GetDiskFreeBytes() uint64 {
+	if x != nil {
+		return x.DiskFreeBytes
+	}
+	return 0
+}
+
+func (x *Pulse) GetDiskTotalBytes() uint64 {
+	if x != nil {
+		return x.DiskTotalBytes
+	}
+	return 0
+}
+
+func (x *Pulse) GetDiskReserveBytes() uint64 {
+	if x != nil {
+		return x.DiskReserveBytes
+	}
+	return 0
 }
 
 type BackupRequest struct {
@@ -2433,14 +2460,17 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\x05voter\x18\x04 \x01(\bR\x05voter\x12\x16\n" +
 	"\x06leader\x18\x05 \x01(\bR\x06leader\x12$\n" +
 	"\x05pulse\x18\n" +
-	" \x01(\v2\x0e.edri.v1.PulseR\x05pulse\"\xb9\x01\n" +
+	" \x01(\v2\x0e.edri.v1.PulseR\x05pulse\"\xb9\x02\n" +
 	"\x05Pulse\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\bR\x05known\x12)\n" +
 	"\x10age_milliseconds\x18\x02 \x01(\x04R\x0fageMilliseconds\x12\x1f\n" +
 	"\vclock_known\x18\x03 \x01(\bR\n" +
 	"clockKnown\x124\n" +
 	"\x16clock_skew_nanoseconds\x18\x04 \x01(\x12R\x14clockSkewNanoseconds\x12\x18\n" +
-	"\astalled\x18\x05 \x01(\bR\astalled\"g\n" +
+	"\astalled\x18\x05 \x01(\bR\astalled\x12&\n" +
+	"\x0fdisk_free_bytes\x18\x06 \x01(\x04R\rdiskFreeBytes\x12(\n" +
+	"\x10disk_total_bytes\x18\a \x01(\x04R\x0ediskTotalBytes\x12,\n" +
+	"\x12disk_reserve_bytes\x18\b \x01(\x04R\x10diskReserveBytes\"g\n" +
 	"\rBackupRequest\x12,\n" +
 	"\x05since\x18\x01 \x03(\v2\x16.edri.v1.EarlierBackupR\x05since\x12\x12\n" +
 	"\x04rate\x18\x02 \x01(\x04R\x04rate\x12\x14\n" +

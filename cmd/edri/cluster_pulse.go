@@ -12,6 +12,9 @@ type pulseInfo struct {
 	AgeSeconds       float64  `json:"age_seconds"`
 	ClockSkewSeconds *float64 `json:"clock_skew_seconds,omitempty"`
 	Stalled          bool     `json:"stalled"`
+	DiskFreeBytes    uint64   `json:"disk_free_bytes,string"`
+	DiskTotalBytes   uint64   `json:"disk_total_bytes,string"`
+	DiskReserveBytes uint64   `json:"disk_reserve_bytes,string"`
 }
 
 // newPulseInfo returns nil for a member that has told nothing.
@@ -19,7 +22,8 @@ func newPulseInfo(p client.Pulse) *pulseInfo {
 	if !p.Known {
 		return nil
 	}
-	info := &pulseInfo{AgeSeconds: p.Age.Seconds(), Stalled: p.Stalled}
+	info := &pulseInfo{AgeSeconds: p.Age.Seconds(), Stalled: p.Stalled,
+		DiskFreeBytes: p.DiskFree, DiskTotalBytes: p.DiskTotal, DiskReserveBytes: p.DiskReserve}
 	if p.ClockKnown {
 		skew := p.ClockSkew.Seconds()
 		info.ClockSkewSeconds = &skew
@@ -43,6 +47,17 @@ func clockText(p client.Pulse) string {
 		return "-"
 	}
 	return fmt.Sprintf("%+.3fs", p.ClockSkew.Round(time.Millisecond).Seconds())
+}
+
+// diskText is the free space of a node's disk.
+func diskText(p client.Pulse) string {
+	switch {
+	case p.DiskTotal == 0:
+		return "-"
+	case p.DiskFree < p.DiskReserve:
+		return fmt.Sprintf("%d MiB of %d reserved", p.DiskFree>>20, p.DiskReserve>>20)
+	}
+	return fmt.Sprintf("%d MiB", p.DiskFree>>20)
 }
 
 // writeAlarms tells what the nodes say that a person must look at, each once.

@@ -23,6 +23,7 @@ type Status struct {
 	Members      []Member `json:"members"`
 	Ready        bool     `json:"ready"`
 	Reason       string   `json:"reason"`
+	Alarms       []string `json:"alarms"`
 }
 
 // Member is one voter as a node knows it.
