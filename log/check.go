@@ -23,12 +23,7 @@ func CheckSegment(ctx context.Context, r io.ReaderAt, size int64, name string) (
 	if err := c.compare(); err != nil {
 		return SegmentInfo{}, err
 	}
-	h := &c.header
-	info := SegmentInfo{First: h.first, Last: h.last, Sealed: h.sealed, Bytes: h.bytes}
-	if h.sealed {
-		info.Digest = h.digest
-	}
-	return info, nil
+	return infoOf(&c.header), nil
 }
 
 // segmentCheck is what was met of a segment so far. Buckets come in any order,

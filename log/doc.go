@@ -55,6 +55,9 @@
 // again. A record's bytes are gone through twice on their way to the disk, to find
 // its names and to hash its row.
 //
+// Nodes name a sealed segment to each other by its first position and digest; a file
+// that came from another node counts only after CheckSealed has read all of it.
+//
 // # Crashes
 //
 // The journal is flushed before the state, and the state holds the Mark of what it

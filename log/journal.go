@@ -162,12 +162,7 @@ type SegmentInfo struct {
 func (j *Journal) Segments() []SegmentInfo {
 	var infos []SegmentInfo
 	for _, s := range j.current.Load().segments {
-		h := &s.header
-		info := SegmentInfo{First: h.first, Last: h.last, Sealed: h.sealed, Bytes: h.bytes}
-		if h.sealed {
-			info.Digest = h.digest
-		}
-		infos = append(infos, info)
+		infos = append(infos, infoOf(&s.header))
 	}
 	return infos
 }
