@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/log"
 	"github.com/edri-io/edri/store"
 )
 
@@ -71,11 +72,12 @@ func (p *durablePin) snapshotMeta() raft.SnapshotMeta {
 	return m
 }
 
-// export makes a snapshot for another node: a copy of the state and then of the
-// segments that its position needs. The state and the active segment are copied
-// to the staging directory first, so that no transaction is open while bytes
-// travel; sealed segments never change and are linked. The journal's copy may go
-// beyond the state; opening cuts that off. There is one export at a time.
+// export makes a snapshot for another node: a copy of the state, then of the
+// segment that its position stands in, and the names of the segments before that,
+// which the receiver fetches where it lacks them (OpenSegment). The copies are made
+// in the staging directory first, so that no transaction is open while bytes
+// travel. The journal's copy may go beyond the state; opening cuts that off. There
+// is one export at a time.
 func (n *Node) export() (*raft.SnapshotMeta, io.ReadCloser, error) {
 	if !n.exporting.CompareAndSwap(false, true) {
 		return nil, nil, errors.New("another snapshot is on its way") // Raft tries again
@@ -135,20 +137,26 @@ func (e *snapshotExport) copy(core *Core) error {
 	if err := e.add(&m, stateFile, pin.pin.WriteTo); err != nil {
 		return err
 	}
-	for _, s := range core.journal.Segments() {
-		if s.First > pin.meta.Mark.Last {
-			break
-		}
-		name := fmt.Sprintf("%s/%020d.seg", journalDir, uint64(s.First))
-		add := func() error { return e.add(&m, name, copySegment(core, s.First)) }
-		if s.Sealed {
-			add = func() error { return e.link(&m, name, filepath.Dir(core.Store().Path())) }
-		}
-		if err := add(); err != nil {
-			return err
-		}
+	if err := e.journal(&m, core, pin.meta.Mark); err != nil {
+		return err
 	}
 	return e.assemble(m)
+}
+
+// journal copies the segment that the mark stands in, which may have been sealed
+// since, and names those before it.
+func (e *snapshotExport) journal(m *manifest, core *Core, mark log.Mark) error {
+	for _, s := range core.journal.Segments() {
+		switch {
+		case s.First == mark.Segment:
+			if err := e.add(m, segmentFile(s.First), copySegment(core, s.First)); err != nil {
+				return err
+			}
+		case s.First < mark.Segment && s.Last >= mark.First:
+			m.Sealed = append(m.Sealed, sealedEntry(s))
+		}
+	}
+	return nil
 }
 
 func copySegment(core *Core, first event.Position) func(io.Writer) (int64, error) {
@@ -166,27 +174,6 @@ func (e *snapshotExport) add(m *manifest, name string, write func(io.Writer) (in
 	size, err := write(io.MultiWriter(file, digest))
 	if err != nil {
 		return fmt.Errorf("copy %s: %w", name, err)
-	}
-	m.Files = append(m.Files, manifestFile{Name: name, Size: size, SHA256: hex.EncodeToString(digest.Sum(nil))})
-	return nil
-}
-
-// link enters a file that never changes, under a name of its own: it may be
-// deleted while it is sent.
-func (e *snapshotExport) link(m *manifest, name, generation string) error {
-	staged := filepath.Join(e.dir, fmt.Sprintf("%d", len(e.files)))
-	if err := os.Link(filepath.Join(generation, filepath.FromSlash(name)), staged); err != nil {
-		return fmt.Errorf("link %s: %w", name, err)
-	}
-	file, err := os.Open(staged)
-	if err != nil {
-		return fmt.Errorf("open linked file: %w", err)
-	}
-	e.files = append(e.files, file)
-	digest := sha256.New()
-	size, err := io.Copy(digest, file)
-	if err != nil {
-		return fmt.Errorf("read %s: %w", name, err)
 	}
 	m.Files = append(m.Files, manifestFile{Name: name, Size: size, SHA256: hex.EncodeToString(digest.Sum(nil))})
 	return nil

@@ -18,7 +18,8 @@ import (
 //
 //	DIR/CURRENT              "data-000002\n"
 //	DIR/data-000002/         state.db, journal/, origin.json if it was installed
-//	DIR/staging/             what is being received or sent; emptied at each start
+//	DIR/staging/export-*/    what is being sent, also backup-*/; removed at each start
+//	DIR/staging/segments/    sealed segments that were fetched, see staging.go
 //	DIR/RESTORING            the directory is half restored, see restore.go
 //
 // A snapshot is installed by staging the next generation completely and then
@@ -27,6 +28,7 @@ import (
 const (
 	currentFile      = "CURRENT"
 	stagingDir       = "staging"
+	segmentsDir      = "segments"
 	generationPrefix = "data-"
 )
 
@@ -107,22 +109,31 @@ func (g generations) switchTo(path string) error {
 	return store.WriteFileAtomic(g.seam, g.currentPath(), []byte(filepath.Base(path)+"\n"))
 }
 
-// clean removes every other generation and the staging directory's content.
+// clean removes every other generation and what is left of transfers, except the
+// segments that are staged for the next one.
 func (g generations) clean(keep string) error {
-	all, err := filepath.Glob(filepath.Join(g.dir, generationPrefix+"*"))
-	if err != nil {
-		return fmt.Errorf("list generations: %w", err)
+	var leftovers []string
+	for _, pattern := range []string{
+		filepath.Join(g.dir, generationPrefix+"*"),
+		filepath.Join(g.staging(), "*"),
+		filepath.Join(g.stagedSegments(), "*"+store.TempPath("")),
+	} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return fmt.Errorf("list %s: %w", pattern, err)
+		}
+		leftovers = append(leftovers, found...)
 	}
-	for _, path := range append(all, g.staging()) {
-		if path == keep {
+	for _, path := range leftovers {
+		if path == keep || path == g.stagedSegments() {
 			continue
 		}
 		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("remove %s: %w", path, err)
 		}
 	}
-	if err := os.MkdirAll(g.staging(), 0o700); err != nil {
-		return fmt.Errorf("create %s: %w", g.staging(), err)
+	if err := os.MkdirAll(g.stagedSegments(), 0o700); err != nil {
+		return fmt.Errorf("create %s: %w", g.stagedSegments(), err)
 	}
 	return nil
 }
@@ -130,6 +141,8 @@ func (g generations) clean(keep string) error {
 func (g generations) currentPath() string { return filepath.Join(g.dir, currentFile) }
 
 func (g generations) staging() string { return filepath.Join(g.dir, stagingDir) }
+
+func (g generations) stagedSegments() string { return filepath.Join(g.staging(), segmentsDir) }
 
 func (g generations) path(n uint64) string {
 	return filepath.Join(g.dir, fmt.Sprintf("%s%06d", generationPrefix, n))

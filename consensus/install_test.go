@@ -26,6 +26,7 @@ func behind(t *testing.T, l *simLedger) *simCluster {
 	session := c.openSession()
 	for i := range uint64(90) {
 		if i == 30 {
+			time.Sleep(time.Second) // n3 flushes what it has
 			c.end("n3", true)
 		}
 		c.append(l, session, i+1)

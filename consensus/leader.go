@@ -109,6 +109,9 @@ func (n *Node) keepHouse() {
 			n.advertise()
 		case <-sessions.C:
 			n.expireSessions()
+			if err := n.staged.expire(time.Now()); err != nil {
+				n.logger.Warn("staged segments were not removed", "error", err)
+			}
 		case <-n.closing:
 			return
 		}

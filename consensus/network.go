@@ -2,9 +2,12 @@ package consensus
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/edri-io/edri/consensus/transport"
 )
 
 // Network is what a node needs of the way to its peers. In production it is the
@@ -27,6 +30,10 @@ type Network interface {
 
 	// Introduce asks the node at an address who it is.
 	Introduce(ctx context.Context, address string) (Introduction, error)
+
+	// FetchSegment copies a sealed segment of a peer to w and returns its size; see
+	// transport.Port.
+	FetchSegment(ctx context.Context, peer raft.ServerID, address raft.ServerAddress, s transport.Segment, w io.Writer) (int64, error)
 
 	Close() error
 }

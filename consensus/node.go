@@ -54,7 +54,8 @@ type Node struct {
 	replacing sync.RWMutex // held while a view is taken, and while the core is replaced
 	flushNow  chan struct{}
 
-	install       *installed    // a received snapshot that Restore puts in force
+	install       atomic.Pointer[installed] // a received snapshot that Restore puts in force
+	staged        *staging
 	exporting     atomic.Bool   // a snapshot is on its way to another node
 	backingUp     atomic.Bool   // a backup is being made
 	holdUntil     atomic.Int64  // when the raft log may be truncated again, ns since 1970
@@ -127,6 +128,7 @@ func (n *Node) open() error {
 		return fmt.Errorf("make an epoch: %w", err)
 	}
 	n.proposedEpoch = event.Epoch(epoch)
+	n.staged = newStaging(n.gens.stagedSegments(), n.cfg.Seam)
 	generation, err := n.gens.current()
 	if err != nil {
 		return err

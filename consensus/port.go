@@ -30,7 +30,8 @@ func (n *Node) connect() (Network, error) {
 		Hello:      n.hello,
 		Serve:      n.Serve,
 		State:      n.RaftState,
-		Staging:    n.gens.staging(),
+		Receive:    n.ReceiveSnapshot,
+		Segments:   n.OpenSegment,
 		RaftLogger: n.cfg.RaftLogger,
 		Logger:     n.logger,
 	})

@@ -27,6 +27,20 @@ type simNetwork struct {
 	hold func(from, to string, req *raft.AppendEntriesRequest)
 	// drop, if set, decides whether an AppendEntries gets lost on its way.
 	drop func(from, to string, req *raft.AppendEntriesRequest) bool
+	// carried, if set, is called with the bytes of segments that were carried so far.
+	carried func(total int)
+	bytes   int // of segments
+}
+
+// count counts bytes of segments.
+func (n *simNetwork) count(bytes int) {
+	n.mu.Lock()
+	n.bytes += bytes
+	carried, total := n.carried, n.bytes
+	n.mu.Unlock()
+	if carried != nil {
+		carried(total)
+	}
 }
 
 func newSimNetwork() *simNetwork {
@@ -86,13 +100,13 @@ type simPort struct {
 
 var _ consensus.Network = (*simPort)(nil)
 
-func (n *simNetwork) join(name, staging string) func(*consensus.Node) (consensus.Network, error) {
+func (n *simNetwork) join(name string) func(*consensus.Node) (consensus.Network, error) {
 	return func(node *consensus.Node) (consensus.Network, error) {
 		p := &simPort{
 			net: n, name: name, node: node, calls: make(chan raft.RPC), rounds: transport.NewRounds(),
 			stop: make(chan struct{}), links: map[string]chan func(){},
 		}
-		p.raft = transport.WrapRaft(simRaft{p}, p.rounds, node.RaftState, staging)
+		p.raft = transport.WrapRaft(simRaft{p}, p.rounds, node.RaftState, node.ReceiveSnapshot)
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.nodes[name] = p
@@ -111,6 +125,40 @@ func (p *simPort) Introduce(_ context.Context, to string) (consensus.Introductio
 		return consensus.Introduction{}, err
 	}
 	return peer.node.Introduce()
+}
+
+// FetchSegment copies in pieces, so that a cut or a crash may come between two.
+func (p *simPort) FetchSegment(ctx context.Context, _ raft.ServerID, to raft.ServerAddress, s transport.Segment, w io.Writer) (total int64, err error) {
+	peer, err := p.net.reach(p.name, string(to))
+	if err != nil {
+		return 0, err
+	}
+	file, err := peer.node.OpenSegment(s)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	for piece := make([]byte, 16<<10); ; {
+		time.Sleep(simLatency)
+		if now, err := p.net.reach(p.name, string(to)); err != nil || now != peer {
+			return total, errors.Join(errCut, err)
+		}
+		if ctx.Err() != nil {
+			return total, context.Cause(ctx)
+		}
+		n, err := file.Read(piece)
+		if _, err := w.Write(piece[:n]); err != nil {
+			return total, err
+		}
+		total += int64(n)
+		p.net.count(n)
+		if err == io.EOF {
+			return total, nil
+		}
+		if err != nil {
+			return total, err
+		}
+	}
 }
 
 func (p *simPort) Close() error {

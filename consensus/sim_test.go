@@ -103,7 +103,7 @@ func (c *simCluster) tryStart(name string) error {
 	cfg := consensus.Config{
 		Name: name, Dir: filepath.Join(c.dir, name),
 		RaftListen: name, LogSegmentBytes: 64 << 10, SegmentBytes: c.segmentBytes,
-		Network: c.net.join(name, filepath.Join(c.dir, name, "staging")),
+		Network: c.net.join(name),
 		Fatal:   func(code int, err error) { c.Errorf("%s stopped with code %d: %v", name, code, err) },
 	}
 	for _, n := range c.names {

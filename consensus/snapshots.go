@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/hashicorp/raft"
@@ -39,10 +40,11 @@ func (s snapshots) List() ([]*raft.SnapshotMeta, error) {
 func (s snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	if strings.HasPrefix(id, installedPrefix) {
 		// Raft opens what it has just received, to hand it to Restore.
-		if s.node.install == nil {
+		received := s.node.install.Load()
+		if received == nil {
 			return nil, nil, fmt.Errorf("no received snapshot %s", id)
 		}
-		return &raft.SnapshotMeta{ID: id, Index: s.node.install.index}, io.NopCloser(strings.NewReader("")), nil
+		return &raft.SnapshotMeta{ID: id, Index: received.index}, io.NopCloser(strings.NewReader("")), nil
 	}
 	return s.node.export()
 }
@@ -52,21 +54,15 @@ func (s snapshots) Create(_ raft.SnapshotVersion, index, term uint64, _ raft.Con
 	return &snapshotSink{node: s.node, index: index, term: term}, nil
 }
 
-// snapshotSink takes a snapshot that Raft writes.
+// snapshotSink is what Raft writes a snapshot to. Nothing is ever written: a local
+// one is in the state file, one that was sent was received before Raft heard of it.
 type snapshotSink struct {
 	node        *Node
 	index, term uint64
-	local       bool // nothing is written: see localSnapshot
-	receiver    *snapshotReceiver
+	local       bool // see localSnapshot
 }
 
 var _ raft.SnapshotSink = (*snapshotSink)(nil)
-
-// installed is a received snapshot, complete and synced in its generation.
-type installed struct {
-	path  string
-	index uint64
-}
 
 // ID implements raft.SnapshotSink.
 func (s *snapshotSink) ID() string {
@@ -76,26 +72,9 @@ func (s *snapshotSink) ID() string {
 	return fmt.Sprintf("%s%d", installedPrefix, s.index)
 }
 
-// Write implements io.Writer: only received snapshots have content.
+// Write implements io.Writer.
 func (s *snapshotSink) Write(p []byte) (int, error) {
-	if s.receiver == nil {
-		dir, err := s.node.nextGeneration()
-		if err != nil {
-			return 0, s.check(err)
-		}
-		s.receiver = &snapshotReceiver{dir: dir, seam: s.node.cfg.Seam}
-	}
-	n, err := s.receiver.Write(p)
-	return n, s.check(err)
-}
-
-// check stops the node when its own disk failed; what the sender did wrong it
-// does not answer for.
-func (s *snapshotSink) check(err error) error {
-	if err != nil && !errors.Is(err, errSnapshotStream) {
-		s.node.fail(fmt.Errorf("receive snapshot: %w", err))
-	}
-	return err
+	return 0, fmt.Errorf("%w: %d bytes after it was received", errSnapshotStream, len(p))
 }
 
 // Close implements raft.SnapshotSink.
@@ -103,62 +82,63 @@ func (s *snapshotSink) Close() error {
 	if s.local {
 		return nil
 	}
-	if s.receiver == nil {
-		return fmt.Errorf("%w: it is empty", errSnapshotStream)
+	if got := s.node.install.Load(); got == nil || got.index != s.index || got.term != s.term {
+		return fmt.Errorf("%w: no snapshot of index %d was received", errSnapshotStream, s.index)
 	}
-	if err := s.check(s.receiver.finish()); err != nil {
-		return errors.Join(err, s.receiver.abort())
-	}
-	if m := s.receiver.manifest; m.Index != s.index || m.Term != s.term {
-		return errors.Join(fmt.Errorf("%w: it is of index %d, not %d", errSnapshotStream, m.Index, s.index), s.receiver.abort())
-	}
-	s.node.install = &installed{path: s.receiver.dir, index: s.index}
 	return nil
 }
 
 // Cancel implements raft.SnapshotSink.
-func (s *snapshotSink) Cancel() error {
-	if s.receiver == nil {
-		return nil
-	}
-	return s.receiver.abort()
-}
+func (s *snapshotSink) Cancel() error { return nil }
 
-// putInForce replaces the core by the received one. Views of the old one end
-// first; readers then find the new one, which holds the same history and more.
+// putInForce replaces the core by the received one. Readers then find the new one,
+// which holds the same history and more; views of the old one go on.
 func (n *Node) putInForce() error {
-	received := n.install
+	received := n.install.Swap(nil)
 	if received == nil {
 		return errors.New("no snapshot was received")
 	}
-	n.install = nil
 	n.flushing.Lock()
 	defer n.flushing.Unlock()
 	n.applying.Lock()
 	defer n.applying.Unlock()
-	// It must open before it counts: its bytes are those of the sender, but that
-	// does not make them sound, or of a version that this node reads.
-	core, err := OpenCore(received.path, n.coreConfig())
-	if err != nil {
-		return errors.Join(fmt.Errorf("open received state, the old one stays in force: %w", err), os.RemoveAll(received.path))
+	old := n.core.Load()
+	// What was applied while the snapshot was on its way may be beyond it.
+	if applied, _ := old.AppliedIndex(); applied > received.index {
+		return errors.Join(fmt.Errorf("%w: it is of index %d, applied is %d", errStaleSnapshot, received.index, applied), received.discard())
 	}
 	if err := n.gens.switchTo(received.path); err != nil {
-		err = errors.Join(err, core.Close())
+		err = errors.Join(err, received.core.Close())
 		n.fail(err)
 		return err
 	}
 	n.replacing.Lock()
-	old := n.core.Swap(core)
+	n.core.Store(received.core)
 	n.replacing.Unlock()
-	index, term := core.AppliedIndex()
-	n.entries.setBase(snapshotOrigin{index, term})
-	n.progress.advance(index, term)
-	n.logger.Info("installed a snapshot", "index", index, "position", core.Meta().Mark.Last)
-	if err := errors.Join(old.Close(), n.gens.clean(received.path)); err != nil {
-		n.fail(fmt.Errorf("remove replaced state: %w", err))
-		return err
-	}
+	n.entries.setBase(snapshotOrigin{received.index, received.term})
+	n.progress.advance(received.index, received.term)
+	n.logger.Info("installed a snapshot", "index", received.index, "position", received.core.Meta().Mark.Last)
+	n.retire(old)
 	return nil
+}
+
+// retire closes and removes a replaced core, beside Raft's main loop: views of it
+// end first, and large files take their time to go.
+func (n *Node) retire(old *Core) {
+	remove := func() {
+		path := filepath.Dir(old.Store().Path())
+		if err := errors.Join(old.Close(), os.RemoveAll(path), n.staged.clear()); err != nil {
+			n.fail(fmt.Errorf("remove replaced state: %w", err))
+		}
+	}
+	if !n.beginTask() {
+		remove()
+		return
+	}
+	go func() {
+		defer n.tasks.Done()
+		remove()
+	}()
 }
 
 func (n *Node) nextGeneration() (string, error) {

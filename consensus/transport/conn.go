@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -86,17 +87,20 @@ func (c *calledConn) Close() error {
 // callingConn is a connection over which raft's network transport calls a peer.
 //
 // Raft sets one deadline for a whole call, for a snapshot one in proportion to its
-// size, which may be hours: a peer that is gone would be waited for, and the log
-// kept for it, all that time. And a large call over a slow line must not fail for
-// ever because it takes longer than a short one may. So each write has its own
-// deadline, and the answer is waited for as long as raft would from its first byte.
+// size: a peer that is gone would be waited for, and the log kept for it, all that
+// time; and a large call over a slow line must not fail for ever because it takes
+// longer than a short one may. So each write has its own deadline, and the answer is
+// waited for as long as a short call may take. The receiver of a snapshot
+// may be busy for hours with segments that it fetches elsewhere, or for seconds with
+// its disk: as long as it answers heartbeats meanwhile, no deadline ends the call.
 type callingConn struct {
 	net.Conn
+	alive  func() bool // a snapshot is on its way here, and its receiver lives
 	closed func()
 	once   sync.Once
 
 	mu      sync.Mutex
-	patient time.Duration // how long raft would wait
+	patient time.Duration // how long raft would wait, at most rpcTimeout
 	reading bool          // the answer is being read
 }
 
@@ -104,31 +108,48 @@ type callingConn struct {
 func (c *callingConn) SetDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.patient, c.reading = time.Until(t), false
+	c.patient, c.reading = min(time.Until(t), rpcTimeout), false
 	return nil
 }
 
 // Write implements net.Conn.
 func (c *callingConn) Write(b []byte) (int, error) {
-	if err := c.Conn.SetWriteDeadline(time.Now().Add(rpcTimeout)); err != nil {
-		return 0, err
+	written := 0
+	for {
+		if err := c.Conn.SetWriteDeadline(time.Now().Add(rpcTimeout)); err != nil {
+			return written, err
+		}
+		n, err := c.Conn.Write(b[written:])
+		written += n
+		if err == nil || !isTimeout(err) || !c.alive() {
+			return written, err
+		}
 	}
-	return c.Conn.Write(b)
 }
 
 // Read implements net.Conn.
 func (c *callingConn) Read(b []byte) (int, error) {
 	c.mu.Lock()
-	var err error
-	if !c.reading {
-		c.reading = true
-		err = c.Conn.SetReadDeadline(time.Now().Add(c.patient))
-	}
+	begins, patient := !c.reading, c.patient
+	c.reading = true
 	c.mu.Unlock()
-	if err != nil {
-		return 0, err
+	for {
+		if begins {
+			if err := c.Conn.SetReadDeadline(time.Now().Add(patient)); err != nil {
+				return 0, err
+			}
+		}
+		n, err := c.Conn.Read(b)
+		if n > 0 || err == nil || !isTimeout(err) || !c.alive() {
+			return n, err
+		}
+		begins = true
 	}
-	return c.Conn.Read(b)
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // Close implements net.Conn; the first call tells the port.

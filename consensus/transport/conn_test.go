@@ -65,7 +65,7 @@ func TestCallHasTimeAsLongAsItsBytesFlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		defer far.Close()
-		c := &callingConn{Conn: near, closed: func() {}}
+		c := &callingConn{Conn: near, closed: func() {}, alive: func() bool { return false }}
 		defer c.Close()
 		if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 			t.Fatal(err)
@@ -75,7 +75,7 @@ func TestCallHasTimeAsLongAsItsBytesFlow(t *testing.T) {
 				time.Sleep(4 * time.Second)
 				_, _ = io.ReadFull(far, make([]byte, 5))
 			}
-			time.Sleep(19 * time.Second)
+			time.Sleep(rpcTimeout - time.Millisecond)
 			_, _ = far.Write([]byte("answer"))
 		}()
 		for range 10 {

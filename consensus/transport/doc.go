@@ -1,12 +1,13 @@
 // Package transport is the way between nodes: one TCP port, the raft port, that
 // carries Raft's own calls, the introductions of nodes that look for their
-// cluster, and what a follower forwards to the leader.
+// cluster, what a follower forwards to the leader, and sealed segments of the
+// journal.
 //
 //	connection   first 8 bytes            then
 //	raft         "edri" 1 'r' 0 0         hashicorp/raft's network transport
 //	hello        "edri" 1 'h' 0 0         one line of JSON comes back
 //	forward      "edri" 1 'f' 0 0         frames, see frame.go
-//	(kept)       "edri" 1 's' 0 0         segments of a snapshot, later
+//	segment      "edri" 1 's' 0 0         one sealed segment, see segments.go
 //
 // A connection that begins otherwise is closed before any decoder sees a byte.
 // Config.Wrap is where TLS goes, for the same reason.
@@ -17,13 +18,15 @@
 //     term and state beside the main loop (raft issue 695): heartbeat.go answers
 //     them itself where nothing can change, and hands the rest to the main loop.
 //   - InstallSnapshot is read from the network on the main loop, which then
-//     neither votes nor applies: spool.go reads it first.
+//     neither votes nor applies: receive.go has all of it taken first, with the
+//     segments that it only names, and gives Raft an empty stream.
 //   - After a call that it answers with an error the transport goes on reading
-//     where it stands, and takes what is left of a snapshot for calls: spool.go
+//     where it stands, and takes what is left of a snapshot for calls: receive.go
 //     reads a refused one to its end, conn.go ends a connection that breaks within
 //     a call.
 //   - A snapshot may take as long as its size allows, hours, also to a peer that is
-//     gone: conn.go gives each write its own deadline.
+//     gone; and no longer, also where its receiver is busy with segments: conn.go
+//     waits as long as the peer answers heartbeats.
 //   - VerifyLeader counts answers to heartbeats that were sent before it was
 //     asked: rounds.go numbers what is sent.
 //   - Pipelined replication can wedge a follower in silence: it is off, by

@@ -24,8 +24,6 @@ const (
 	rpcTimeout = 5 * time.Second
 	// A call of which no byte comes for this long is over.
 	callIdle = 10 * time.Second
-	// A snapshot's answer is waited for rpcTimeout for each of these, at least one.
-	snapshotScaleBytes = 4 << 20
 	// Connections that wait for Raft to accept them, and that have not said yet what
 	// they are for. More are closed at once.
 	acceptQueue = 16
@@ -48,7 +46,13 @@ type Config struct {
 	Hello   func() ([]byte, error) // answers hello requests
 	Serve   Handler                // answers forwarded requests
 	State   State                  // what this node is to Raft
-	Staging string                 // directory for received snapshots, which must exist when one comes
+	Receive Receiver               // takes snapshots
+
+	// Segments opens a sealed segment for a peer; ErrNoSegment where there is none.
+	Segments func(Segment) (SegmentFile, error)
+	// SegmentRate is how many bytes of segments are sent a second; default
+	// DefaultSegmentRate.
+	SegmentRate int64
 
 	// Wrap secures a connection, as its server or as its client, before anything
 	// is read from it; nil for none.
@@ -74,6 +78,15 @@ func (c *Config) normalise() {
 	if c.State == nil {
 		c.State = func() (raft.RaftState, uint64) { return raft.Shutdown, 0 }
 	}
+	if c.Receive == nil {
+		c.Receive = func(context.Context, io.Reader, *raft.InstallSnapshotRequest) (func(), error) {
+			return nil, errors.New("this node takes no snapshots")
+		}
+	}
+	if c.Segments == nil {
+		c.Segments = func(Segment) (SegmentFile, error) { return nil, ErrNoSegment }
+	}
+	c.SegmentRate = cmp.Or(c.SegmentRate, DefaultSegmentRate)
 	c.callIdle = cmp.Or(c.callIdle, callIdle)
 	c.replyTimeout = cmp.Or(c.replyTimeout, replyTimeout)
 	if c.RaftLogger == nil {
@@ -94,6 +107,8 @@ type Port struct {
 
 	accepted chan net.Conn // Raft's
 	greeting chan struct{} // a token for each connection that is being greeted
+	sending  chan struct{} // a token for each segment that is being sent
+	pace     pace          // of all segments together
 	lifetime context.Context
 	end      context.CancelFunc
 	once     sync.Once
@@ -103,6 +118,8 @@ type Port struct {
 	mu    sync.Mutex
 	conns map[net.Conn]struct{} // open; nil once the port is closed
 	links map[raft.ServerID]*link
+	// To whom snapshots are on their way, by address.
+	installs map[string]raft.ServerID
 }
 
 // Open listens on the raft port.
@@ -122,6 +139,9 @@ func Open(cfg Config) (*Port, error) {
 		rounds:   NewRounds(),
 		accepted: make(chan net.Conn, acceptQueue),
 		greeting: make(chan struct{}, maxGreeting),
+		sending:  make(chan struct{}, maxSendingSegments),
+		pace:     pace{rate: cfg.SegmentRate},
+		installs: map[string]raft.ServerID{},
 		conns:    map[net.Conn]struct{}{},
 		links:    map[raft.ServerID]*link{},
 	}
@@ -133,8 +153,7 @@ func Open(cfg Config) (*Port, error) {
 		MaxRPCsInFlight: 1, // no pipelining: 0 is 2
 		Timeout:         rpcTimeout,
 	})
-	inner.TimeoutScale = snapshotScaleBytes
-	p.raft = WrapRaft(resolving{inner, p.cfg.Resolve}, p.rounds, cfg.State, cfg.Staging)
+	p.raft = WrapRaft(resolving{inner, p.cfg.Resolve, p.installing}, p.rounds, cfg.State, cfg.Receive)
 	p.done.Add(1)
 	go p.accept()
 	return p, nil
@@ -249,6 +268,8 @@ func (p *Port) greet(raw net.Conn) {
 		err = p.answerHello(conn)
 	case forForward:
 		err = serveFrames(conn, p.cfg.Serve)
+	case forSegment:
+		err = p.serveSegment(conn)
 	}
 	if err != nil && !errors.Is(err, io.EOF) && p.lifetime.Err() == nil {
 		p.cfg.Logger.Debug("a connection to the raft port ended", "purpose", string(purpose), "error", err)
@@ -283,6 +304,27 @@ func (p *Port) dial(ctx context.Context, address string, purpose byte) (net.Conn
 		return nil, errors.Join(fmt.Errorf("greet %s: %w", address, err), raw.Close())
 	}
 	return conn, nil
+}
+
+// installing notes that a snapshot is on its way to a peer, until done is called.
+func (p *Port) installing(peer raft.ServerID, address raft.ServerAddress) (done func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.installs[string(address)] = peer
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.installs, string(address))
+	}
+}
+
+// installAlive reports whether a snapshot is on its way to an address whose node
+// has answered something lately.
+func (p *Port) installAlive(address string) bool {
+	p.mu.Lock()
+	peer, installing := p.installs[address]
+	p.mu.Unlock()
+	return installing && time.Since(p.rounds.LastAck(peer)) < p.cfg.callIdle
 }
 
 // stream is the port as raft.NetworkTransport sees it.
@@ -321,7 +363,7 @@ func (s stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Con
 	if err != nil {
 		return nil, err
 	}
-	calling := &callingConn{Conn: conn}
+	calling := &callingConn{Conn: conn, alive: func() bool { return s.port.installAlive(string(address)) }}
 	calling.closed = func() { s.port.forget(calling) }
 	if !s.port.track(calling) {
 		_ = conn.Close()

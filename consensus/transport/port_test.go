@@ -18,9 +18,6 @@ import (
 func openPort(t *testing.T, cfg Config) *Port {
 	t.Helper()
 	cfg.Listen = "127.0.0.1:0"
-	if cfg.Staging == "" {
-		cfg.Staging = t.TempDir()
-	}
 	p, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +76,7 @@ func TestConnectionsThatBeginOtherwiseAreClosed(t *testing.T) {
 	t.Parallel()
 	p := openPort(t, Config{Serve: func(byte, []byte, func([]byte)) { t.Error("served") }})
 	for _, first := range []string{
-		"GET / HTTP/1.1\r\n\r\n", "edri\x02r\x00\x00", "edri\x01x\x00\x00", "edri\x01s\x00\x00",
+		"GET / HTTP/1.1\r\n\r\n", "edri\x02r\x00\x00", "edri\x01x\x00\x00",
 		"edri\x01r\x00\x01", "EDRI\x01f\x00\x00", strings.Repeat("\x00", 100),
 	} {
 		conn := dialRaw(t, p)

@@ -22,7 +22,7 @@ const (
 	forRaft    = 'r'
 	forHello   = 'h'
 	forForward = 'f'
-	// 's' is kept for fetching segments of a snapshot.
+	forSegment = 's'
 )
 
 func preamble(purpose byte) []byte {
@@ -37,7 +37,7 @@ func parsePreamble(b [preambleBytes]byte) (purpose byte, err error) {
 		return 0, fmt.Errorf("protocol version %d, this node speaks %d", b[4], preambleVersion)
 	}
 	switch b[5] {
-	case forRaft, forHello, forForward:
+	case forRaft, forHello, forForward, forSegment:
 		return b[5], nil
 	}
 	return 0, fmt.Errorf("unknown purpose %q", b[5])

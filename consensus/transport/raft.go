@@ -1,7 +1,10 @@
 package transport
 
 import (
+	"context"
 	"errors"
+	"io"
+	"strings"
 	"sync"
 
 	"github.com/hashicorp/raft"
@@ -22,13 +25,14 @@ type Inner interface {
 // Raft is Raft's transport with the corrections of this package.
 type Raft struct {
 	Inner
-	rounds *Rounds
-	hearts *heartbeats
-	spool  *spool
-	queue  chan raft.RPC
-	stop   chan struct{}
-	once   sync.Once
-	done   sync.WaitGroup
+	rounds    *Rounds
+	hearts    *heartbeats
+	snapshots receptions
+	queue     chan raft.RPC
+	stop      <-chan struct{}
+	end       context.CancelCauseFunc
+	once      sync.Once
+	done      sync.WaitGroup
 }
 
 // Raft looks for these by type assertion.
@@ -39,16 +43,18 @@ var (
 )
 
 // WrapRaft wraps an inner transport, whose Consumer it reads from now on.
-// Received snapshots are spooled to a file in stagingDir.
-func WrapRaft(inner Inner, rounds *Rounds, state State, stagingDir string) *Raft {
+// Snapshots are taken by receive, before Raft hears of them.
+func WrapRaft(inner Inner, rounds *Rounds, state State, receive Receiver) *Raft {
 	queue := make(chan raft.RPC, rpcQueue)
+	lifetime, end := context.WithCancelCause(context.Background()) // the transport's own life
 	t := &Raft{
-		Inner:  inner,
-		rounds: rounds,
-		hearts: newHeartbeats(state, queue),
-		spool:  newSpool(stagingDir),
-		queue:  queue,
-		stop:   make(chan struct{}),
+		Inner:     inner,
+		rounds:    rounds,
+		hearts:    newHeartbeats(state, queue),
+		snapshots: receptions{receive: receive, lifetime: lifetime},
+		queue:     queue,
+		stop:      lifetime.Done(),
+		end:       end,
 	}
 	inner.SetHeartbeatHandler(t.hearts.handle)
 	t.done.Add(1)
@@ -59,7 +65,7 @@ func WrapRaft(inner Inner, rounds *Rounds, state State, stagingDir string) *Raft
 // Consumer implements raft.Transport.
 func (t *Raft) Consumer() <-chan raft.RPC { return t.queue }
 
-// pump moves calls to Raft's queue; a snapshot is spooled on its way, beside the
+// pump moves calls to Raft's queue; a snapshot is received on its way, beside the
 // others. An inner transport without a fast path for heartbeats sends them here too.
 func (t *Raft) pump() {
 	defer t.done.Done()
@@ -97,25 +103,31 @@ func (t *Raft) enqueue(rpc raft.RPC) bool {
 	}
 }
 
-// receive spools a snapshot and then passes the call on, with the file in place
-// of the connection. The inner transport reads nothing from the connection until
-// the call is answered.
+// receive takes a snapshot and then passes the call on, with nothing left to read.
+// The inner transport reads nothing from the connection until the call is answered.
+// After an error the stream is read to its end, or is broken: raft's transport goes
+// on reading where it stands, and would take the rest for calls.
 func (t *Raft) receive(rpc raft.RPC, req *raft.InstallSnapshotRequest) {
-	file, err := t.spool.take(rpc.Reader, req)
-	if err != nil {
-		rpc.Respond(nil, err)
-		return
+	got := t.snapshots.take(rpc.Reader, req, t.install)
+	if got.Error != nil {
+		_, _ = io.Copy(io.Discard, rpc.Reader)
 	}
+	rpc.Respond(got.Response, got.Error)
+}
+
+// install hands a snapshot that was received to Raft and returns its answer.
+func (t *Raft) install(req *raft.InstallSnapshotRequest) raft.RPCResponse {
+	received := *req
+	received.Size = 0
 	answer := make(chan raft.RPCResponse, 1)
-	got := raft.RPCResponse{Error: raft.ErrTransportShutdown}
-	if t.enqueue(raft.RPC{Command: rpc.Command, Reader: file, RespChan: answer}) {
+	if t.enqueue(raft.RPC{Command: &received, Reader: strings.NewReader(""), RespChan: answer}) {
 		select {
-		case got = <-answer:
+		case got := <-answer:
+			return got
 		case <-t.stop:
 		}
 	}
-	t.spool.release(file) // before the answer, after which the next one may come
-	rpc.Respond(got.Response, got.Error)
+	return raft.RPCResponse{Error: raft.ErrTransportShutdown}
 }
 
 // SetHeartbeatHandler implements raft.Transport. Raft's own handler is not used, see
@@ -143,7 +155,7 @@ func (t *Raft) AppendEntriesPipeline(raft.ServerID, raft.ServerAddress) (raft.Ap
 func (t *Raft) Close() error {
 	var err error
 	t.once.Do(func() {
-		close(t.stop)
+		t.end(raft.ErrTransportShutdown)
 		if c, ok := t.Inner.(raft.WithClose); ok {
 			err = c.Close()
 		}

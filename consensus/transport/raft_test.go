@@ -186,7 +186,7 @@ func cluster(t *testing.T, careless bool) (nodes []*raft.Raft, inner []*raft.Inm
 			}
 			return raft.Shutdown, 0
 		}
-		var wrapped raft.Transport = WrapRaft(counting{trans, preVotes, &atomic.Int64{}}, NewRounds(), state, t.TempDir())
+		var wrapped raft.Transport = WrapRaft(counting{trans, preVotes, &atomic.Int64{}}, NewRounds(), state, nil)
 		if careless {
 			wrapped = noPreVote{wrapped}
 		}

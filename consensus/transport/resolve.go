@@ -11,7 +11,8 @@ import (
 // log, at each call, of a server that it does not know.)
 type resolving struct {
 	*raft.NetworkTransport
-	resolve func(raft.ServerID) string
+	resolve    func(raft.ServerID) string
+	installing func(raft.ServerID, raft.ServerAddress) (done func())
 }
 
 var (
@@ -43,7 +44,9 @@ func (t resolving) RequestPreVote(id raft.ServerID, to raft.ServerAddress, req *
 
 // InstallSnapshot implements raft.Transport.
 func (t resolving) InstallSnapshot(id raft.ServerID, to raft.ServerAddress, req *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
-	return t.NetworkTransport.InstallSnapshot(id, t.address(id, to), req, resp, data)
+	address := t.address(id, to)
+	defer t.installing(id, address)()
+	return t.NetworkTransport.InstallSnapshot(id, address, req, resp, data)
 }
 
 // TimeoutNow implements raft.Transport.
