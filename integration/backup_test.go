@@ -22,7 +22,7 @@ import (
 // at or behind all that was acknowledged before the backup began, and nothing else.
 func TestBackupUnderLoadIsRestoredWhole(t *testing.T) {
 	t.Parallel()
-	c := start(t, 3, "--segment-bytes", "4MiB")
+	c := start(t, 3, "--segment-bytes", "512KiB")
 	w, l := load(t, c, 8)
 	follower := notLeader(t, c)
 	dir := t.TempDir()
