@@ -158,14 +158,17 @@ func (n *Node) WaitExit(ctx context.Context) (int, error) {
 }
 
 // Pause stops the process where it stands (SIGSTOP): its connections stay open
-// and nobody answers on them.
+// and, when Pause has returned, nobody answers on them.
 func (n *Node) Pause() error {
 	if err := n.signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.paused = true
+	n.mu.Unlock()
+	if err := awaitStopped(n.Pid()); err != nil {
+		return fmt.Errorf("pause node %s: %w", n.Name, err)
+	}
 	return nil
 }
 
