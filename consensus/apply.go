@@ -141,7 +141,7 @@ func (x *Mux) checkSealed(m *commit, b []byte) error {
 		return err
 	}
 	for _, o := range m.ops {
-		if o.number >= opMachineFirst && o.number <= opMachineLast && x.find(o.number) == nil || o.number > opSetting {
+		if o.number >= opMachineFirst && o.number <= opMachineLast && x.find(o.number) == nil || o.number > opMachineLast && !isInternal(o.number) {
 			return fmt.Errorf("unknown operation %d", o.number)
 		}
 	}

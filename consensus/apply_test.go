@@ -202,9 +202,9 @@ func TestStreamsAreListedByName(t *testing.T) {
 func TestMembersAndConfigurationAreKept(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	h.raw(consensus.AdvertiseCommit("n2", "http://two", 0), consensus.AdvertiseCommit("n1", "http://old", 0))
-	h.raw(consensus.AdvertiseCommit("n1", "http://one", 0))
-	if got := brief(h.decode(h.raw(consensus.AdvertiseCommit("", "http://none", 0))[0].Result)); got != "error invalid" {
+	h.raw(consensus.AdvertiseCommit("n2", "http://two", "two:1", 0), consensus.AdvertiseCommit("n1", "http://old", "old:1", 0))
+	h.raw(consensus.AdvertiseCommit("n1", "http://one", "one:1", 0))
+	if got := brief(h.decode(h.raw(consensus.AdvertiseCommit("", "http://none", "none:1", 0))[0].Result)); got != "error invalid" {
 		t.Errorf("without an id: got %q", got)
 	}
 	h.log = append(h.log, nil)
@@ -216,7 +216,7 @@ func TestMembersAndConfigurationAreKept(t *testing.T) {
 	v := h.core.View()
 	defer v.Close()
 	members, err := v.Members()
-	if want := []consensus.Member{{ServerID: "n1", APIURL: "http://one"}, {ServerID: "n2", APIURL: "http://two"}}; err != nil || !slices.Equal(members, want) {
+	if want := []consensus.Member{{ServerID: "n1", APIURL: "http://one", RaftAddress: "one:1"}, {ServerID: "n2", APIURL: "http://two", RaftAddress: "two:1"}}; err != nil || !slices.Equal(members, want) {
 		t.Errorf("members are %v, error %v", members, err)
 	}
 	index, configuration, err := v.Configuration()

@@ -2,7 +2,6 @@ package consensus
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,36 +19,8 @@ const discoverInterval = 200 * time.Millisecond
 // disk: this one was emptied, and has forgotten what it promised.
 var ErrForeignDisk = errors.New("the cluster knows this node by another disk")
 
-// Introduction is what nodes tell each other before Raft starts.
-type Introduction struct {
-	ServerID string   `json:"server_id"`
-	Empty    bool     `json:"empty"`             // nothing in raft log or state
-	Peers    []string `json:"peers"`             // NAME=HOST:PORT, sorted by name
-	Members  []string `json:"members,omitempty"` // server ids of the configuration
-}
-
-// Introduce answers a peer that asks who this node is.
-func (n *Node) Introduce() (Introduction, error) {
-	empty, err := n.isEmpty()
-	if err != nil {
-		return Introduction{}, err
-	}
-	in := Introduction{ServerID: string(n.serverID), Empty: empty, Peers: peerList(n.cfg.Peers)}
-	if r := n.raft.Load(); r != nil {
-		for _, s := range r.GetConfiguration().Configuration().Servers {
-			in.Members = append(in.Members, string(s.ID))
-		}
-	}
-	return in, nil
-}
-
-func peerList(peers []Peer) []string {
-	list := make([]string, len(peers))
-	for i, p := range peers {
-		list[i] = p.Name + "=" + p.Address
-	}
-	return list
-}
+// ErrNotMember means that the peers have a cluster, of which this node is none.
+var ErrNotMember = errors.New("the cluster does not know this node")
 
 // isEmpty reports whether this node has neither log nor state. A term alone
 // does not count: a crash between the two writes of a bootstrap leaves one.
@@ -78,14 +49,23 @@ func (n *Node) start() {
 		}
 		return
 	}
-	if err := n.startRaft(); err != nil && n.lifetime.Err() == nil {
+	if err := n.startRaft(); err != nil {
+		if n.lifetime.Err() == nil {
+			n.failWith(startExitCode(err), err)
+		}
+		return
+	}
+	if err := n.keepJoining(); err != nil && n.lifetime.Err() == nil {
 		n.failWith(startExitCode(err), err)
 	}
 }
 
 func startExitCode(err error) int {
-	if errors.Is(err, store.ErrCorrupt) {
+	switch {
+	case errors.Is(err, store.ErrCorrupt):
 		return ExitCorruption
+	case errors.Is(err, ErrRemoved):
+		return ExitRemoved
 	}
 	return ExitError
 }
@@ -98,6 +78,12 @@ func (n *Node) findCluster() error {
 	told := ""
 	for {
 		decision, why, err := n.decide()
+		if err == nil && decision == joinAsNew {
+			why, err = n.requestJoin()
+			if err == nil && why == "" {
+				decision = joinExisting
+			}
+		}
 		if err != nil || decision == joinExisting {
 			return err
 		}
@@ -122,19 +108,21 @@ type decision int
 const (
 	keepWaiting decision = iota
 	joinExisting
+	joinAsNew
 	makeCluster
 )
 
 // decide asks all peers once. While keepWaiting, why says for what.
 func (n *Node) decide() (d decision, why string, err error) {
+	if n.cfg.Seeds != nil {
+		return joinAsNew, "", nil
+	}
 	n.introductions = map[string]Introduction{n.cfg.Name: {ServerID: string(n.serverID), Empty: true}}
 	for _, p := range n.cfg.Peers {
 		if p.Name == n.cfg.Name {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(n.lifetime, time.Second)
-		in, err := n.peers.Introduce(ctx, p.Address)
-		cancel()
+		in, err := n.introduceAt(p.Address)
 		if err != nil {
 			why = cmp.Or(why, fmt.Sprintf("%s at %s does not answer: %v", p.Name, p.Address, err))
 			continue
@@ -143,10 +131,8 @@ func (n *Node) decide() (d decision, why string, err error) {
 			return keepWaiting, "", fmt.Errorf("%s is node %q, not %q", p.Address, nodeName(raft.ServerID(in.ServerID)), p.Name)
 		}
 		if !in.Empty && len(in.Members) > 0 {
-			if !slices.Contains(in.Members, string(n.serverID)) {
-				return keepWaiting, "", fmt.Errorf("%w: %s has members %v, this is %s; an emptied disk cannot come back under its old name", ErrForeignDisk, p.Name, in.Members, n.serverID)
-			}
-			return joinExisting, "", nil
+			d, err := n.decideAmong(p, in)
+			return d, "", err
 		}
 		if !slices.Equal(in.Peers, peerList(n.cfg.Peers)) {
 			return keepWaiting, "", fmt.Errorf("%s was started with peers %v, this node with %v", p.Name, in.Peers, peerList(n.cfg.Peers))
@@ -162,6 +148,25 @@ func (n *Node) decide() (d decision, why string, err error) {
 	return keepWaiting, cmp.Or(why, n.cfg.Peers[0].Name+" makes the cluster"), nil
 }
 
+// decideAmong decides for an empty node whose peer belongs to a cluster. In it an
+// empty disk has no place, unless the making of the cluster was interrupted, or
+// this node is to replace one.
+func (n *Node) decideAmong(p Peer, in Introduction) (decision, error) {
+	if in.knows(n.serverID) {
+		return joinExisting, nil
+	}
+	if in.Expected {
+		return joinAsNew, nil
+	}
+	for _, m := range in.Members {
+		if nodeName(raft.ServerID(m.ServerID)) == n.cfg.Name {
+			return keepWaiting, fmt.Errorf("%w: %s knows %s, this is %s. An emptied disk cannot come back under its old name; "+
+				"if it is gone for good, run 'edri cluster replace %s' and start this node again", ErrForeignDisk, p.Name, m.ServerID, n.serverID, n.cfg.Name)
+		}
+	}
+	return keepWaiting, fmt.Errorf("%w: %s has no member %q; start it with --join and the API URL of a member", ErrNotMember, p.Name, n.cfg.Name)
+}
+
 // bootstrap writes the first configuration. A term that an interrupted attempt
 // left is taken back, since Raft refuses to begin anew with one; nobody can have
 // been promised a vote in it, for no configuration existed.
@@ -174,7 +179,7 @@ func (n *Node) bootstrap() error {
 		configuration.Servers = append(configuration.Servers, raft.Server{
 			Suffrage: raft.Voter,
 			ID:       raft.ServerID(n.introductions[p.Name].ServerID),
-			Address:  raft.ServerAddress(p.Address),
+			Address:  raft.ServerAddress(n.introductions[p.Name].ServerID), // see transport.Config.ID
 		})
 	}
 	n.logger.Info("making the cluster", "members", fmt.Sprint(configuration.Servers))
@@ -205,8 +210,10 @@ func (n *Node) startRaft() error {
 	}
 	n.proposer = newProposer(r, n.dead, n.stamp)
 	n.reads = &readIndexes{raft: r, rounds: n.peers, local: n.serverID, established: n.progress.lastTerm, tasks: &n.tasks}
-	n.tasks.Add(1)
+	n.tasks.Add(3)
 	n.raft.Store(r)
 	go n.watchLeadership(r)
+	go n.meetPeers()
+	go n.driveChanges()
 	return nil
 }

@@ -35,6 +35,10 @@ const (
 	opAdvertise      = 101
 	opExpireSessions = 102
 	opSetting        = 103
+
+	opBeginChange = 107 // see change.go
+	opEndChange   = 108
+	opExpect      = 109
 )
 
 const fingerprintBytes = 24

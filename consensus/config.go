@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -25,7 +26,15 @@ type Peer struct {
 type Config struct {
 	Name  string // node name, unique in the cluster; required
 	Dir   string // data directory, made if absent; required
-	Peers []Peer // the whole fixed set, this node included; required
+	Peers []Peer // the whole first set, this node included; required without Seeds
+
+	// Seeds returns raft addresses of members of the cluster that this node is to
+	// join; nil for a node of the first set. A node that is a member asks them only
+	// when it finds its peers nowhere else.
+	Seeds func(ctx context.Context) []string
+	// Replace is the name or server id of the member whose place this node takes
+	// when it joins; empty: it is one more.
+	Replace string
 
 	RaftListen    string // host:port of the raft port; required
 	RaftAdvertise string // where the others dial it; default RaftListen
@@ -78,6 +87,7 @@ const (
 	ExitCorruption  = 11
 	ExitUndecodable = 12
 	ExitStall       = 13
+	ExitRemoved     = 14 // the node was taken out of the cluster
 )
 
 func (c Config) normalise() (Config, error) {
@@ -124,7 +134,7 @@ func (c Config) checkPeers() error {
 		}
 		self = self || p.Name == c.Name
 	}
-	if !self {
+	if !self && c.Seeds == nil {
 		return fmt.Errorf("peers: node %q itself is missing", c.Name)
 	}
 	return nil

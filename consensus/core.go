@@ -37,11 +37,12 @@ const (
 	tableFingerprints = "fingerprints"
 	tableMembers      = "members"
 	tableSettings     = "settings"
+	tableChanges      = "changes"
 )
 
 var coreTables = []string{
 	tableMeta, tableStreams, tableSessions, tableProducers,
-	tableFingerprints, tableMembers, tableSettings,
+	tableFingerprints, tableMembers, tableSettings, tableChanges,
 }
 
 // CoreConfig configures a core. The zero value is usable.
@@ -102,7 +103,7 @@ type Core struct {
 }
 
 type tables struct {
-	meta, streams, sessions, producers, fingerprints, members, settings store.Table
+	meta, streams, sessions, producers, fingerprints, members, settings, changes store.Table
 
 	machines map[string]store.Table
 }
@@ -172,7 +173,7 @@ func tablesOf(db *store.DB, mux *Mux) tables {
 		meta: db.Table(tableMeta), streams: db.Table(tableStreams),
 		sessions: db.Table(tableSessions), producers: db.Table(tableProducers),
 		fingerprints: db.Table(tableFingerprints), members: db.Table(tableMembers),
-		settings: db.Table(tableSettings), machines: map[string]store.Table{},
+		settings: db.Table(tableSettings), changes: db.Table(tableChanges), machines: map[string]store.Table{},
 	}
 	if mux != nil {
 		for _, machine := range mux.machines {

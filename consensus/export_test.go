@@ -72,9 +72,12 @@ func (n *Node) ForwardedRefusals(commits ...[]byte) ([]*event.Error, error) {
 }
 
 // TransferTo hands leadership to a node.
-func (n *Node) TransferTo(peer *Node, address string) error {
-	return n.raft.Load().LeadershipTransferToServer(peer.serverID, raft.ServerAddress(address)).Error()
+func (n *Node) TransferTo(peer *Node) error {
+	return n.raft.Load().LeadershipTransferToServer(peer.serverID, raft.ServerAddress(peer.serverID)).Error()
 }
 
 // ScrubNow reads everything once.
 func (n *Node) ScrubNow() error { return n.scrubRound(n.lifetime) }
+
+// Term is Raft's current term.
+func (n *Node) Term() uint64 { return n.raft.Load().CurrentTerm() }

@@ -19,6 +19,7 @@ const (
 	kindCommits   byte = 1 // payload: commits, each with its length; reply: refusals
 	kindReadIndex byte = 2 // payload: none; reply: uvarint index, or an error
 	kindPulse     byte = 3 // payload: none; reply: see pulse
+	kindMembers   byte = 4 // payload: a memberRequest; reply: a memberReply, or an error
 )
 
 // Replies begin with one of these.
@@ -85,10 +86,17 @@ func (n *Node) Serve(kind byte, payload []byte, reply func([]byte)) {
 		reply(errorReply(event.Errorf(event.CodeUnavailable, "the node is starting or stopping")))
 		return
 	}
-	if kind == kindReadIndex {
+	switch kind { // what waits has a goroutine of its own
+	case kindReadIndex:
 		go func() {
 			defer n.tasks.Done()
 			n.serveReadIndex(reply)
+		}()
+		return
+	case kindMembers:
+		go func() {
+			defer n.tasks.Done()
+			n.serveMembers(payload, reply)
 		}()
 		return
 	}

@@ -13,13 +13,17 @@ import (
 //
 //	100 lead             1 server id, 2 epoch   a new leader's first command; the
 //	                                            first ever gives the cluster its epoch
-//	101 advertise        1 server id, 2 API URL
+//	101 advertise        1 server id, 2 API URL, 3 raft address
 //	102 expire_sessions  1 packed: id, stamp of last use, id, stamp, …
 //	103 setting          1 name, 2 value
+//	107 begin_change     1 change, see change.go
+//	108 end_change       1 server id that is out for good, 2 number, 3 why given up
+//	109 expect           1 name of a node, 2 server id that it replaces
 type internalOp struct {
 	text  []byte // field 1
 	bytes []byte // field 2 where length-delimited
 	value uint64 // field 2 where varint
+	more  []byte // field 3
 }
 
 // SettingWindow names the setting W, the number of events within which
@@ -34,10 +38,11 @@ func LeadCommit(serverID string, epoch event.Epoch, waiter uint64) []byte {
 	return internalCommit(opLead, body, waiter)
 }
 
-// AdvertiseCommit returns the commit of a member's API URL.
-func AdvertiseCommit(serverID, apiURL string, waiter uint64) []byte {
+// AdvertiseCommit returns the commit of a member's addresses.
+func AdvertiseCommit(serverID, apiURL, raftAddress string, waiter uint64) []byte {
 	body := appendBytesField(nil, 1, []byte(serverID))
 	body = appendBytesField(body, 2, []byte(apiURL))
+	body = appendBytesField(body, 3, []byte(raftAddress))
 	return internalCommit(opAdvertise, body, waiter)
 }
 
@@ -83,11 +88,18 @@ func decodeInternal(b []byte) (internalOp, error) {
 			o.value = f.value
 		case f.number == 2:
 			o.bytes = f.bytes
+		case f.number == 3 && !f.varint:
+			o.more = f.bytes
 		default:
 			f.unknown()
 		}
 	}
 	return o, f.err
+}
+
+// isInternal reports whether this node knows an operation as the cluster's own.
+func isInternal(number uint32) bool {
+	return number >= opLead && number <= opSetting || number >= opBeginChange && number <= opExpect
 }
 
 // applyInternal executes one of the cluster's own operations. An error that is
@@ -106,6 +118,12 @@ func (c *Core) applyInternal(o op) error {
 		return c.expireSessions(in.text)
 	case opSetting:
 		return c.set(string(in.text), in.value)
+	case opBeginChange:
+		return c.beginChange(in.text)
+	case opEndChange:
+		return c.endChange(in)
+	case opExpect:
+		return c.expect(in)
 	}
 	return fmt.Errorf("%w: unknown operation %d", ErrUndecodable, o.number)
 }
@@ -118,14 +136,6 @@ func (c *Core) lead(in internalOp) error {
 		c.meta.Epoch = event.Epoch(in.bytes)
 	}
 	c.meta.Leader = string(in.text)
-	return nil
-}
-
-func (c *Core) advertise(in internalOp) error {
-	if len(in.text) == 0 {
-		return event.Errorf(event.CodeInvalid, "a member without a server id")
-	}
-	c.tx.Put(c.tables.members, in.text, in.bytes)
 	return nil
 }
 

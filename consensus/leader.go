@@ -1,6 +1,8 @@
 package consensus
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -118,20 +120,24 @@ func (n *Node) keepHouse() {
 	}
 }
 
-// advertise commits this node's API address when the cluster knows another.
+// advertise takes over the addresses that the cluster knows, and commits this
+// node's where they are others.
 func (n *Node) advertise() {
-	if r := n.raft.Load(); r == nil || n.cfg.APIURL == "" {
+	members, err := n.members()
+	if err != nil {
+		n.logger.Error("members cannot be read", "error", err)
 		return
 	}
+	n.addresses.committed(slices.Collect(maps.Values(members)))
 	if leader, _ := n.Leader(); leader == "" {
 		return
 	}
-	if urls, err := n.memberURLs(); err != nil || urls[string(n.serverID)] == n.cfg.APIURL {
+	if m := members[string(n.serverID)]; m.Removed || m.APIURL == n.cfg.APIURL && m.RaftAddress == n.cfg.RaftAdvertise {
 		return
 	}
 	n.submitInternal(func(waiter uint64) []byte {
-		return AdvertiseCommit(string(n.serverID), n.cfg.APIURL, waiter)
-	}, n.logRefusal("advertise the API address"))
+		return AdvertiseCommit(string(n.serverID), n.cfg.APIURL, n.cfg.RaftAdvertise, waiter)
+	}, n.logRefusal("advertise the addresses"))
 }
 
 // expireSessions ends the sessions that nobody has used for the TTL. Apply

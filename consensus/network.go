@@ -23,13 +23,17 @@ type Network interface {
 	// LastAck is when this voter last answered anything.
 	LastAck(id raft.ServerID) time.Time
 
+	// Match is up to where this server's log is known to be the leader's, 0 for
+	// not known in this term.
+	Match(id raft.ServerID) uint64
+
 	// Go sends a request to a peer, in order with those sent to it before. done
 	// is called once, with transport.ErrNotSent if the request certainly did not
 	// leave this node.
 	Go(peer raft.ServerID, kind byte, payload []byte, done func(reply []byte, err error))
 
-	// Introduce asks the node at an address who it is.
-	Introduce(ctx context.Context, address string) (Introduction, error)
+	// Introduce tells the node at an address who this one is, and returns who it is.
+	Introduce(ctx context.Context, address string, own Introduction) (Introduction, error)
 
 	// FetchSegment copies a sealed segment of a peer to w and returns its size; see
 	// transport.Port.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,6 +65,7 @@ type Node struct {
 	lastStamp     atomic.Int64
 	proposedEpoch event.Epoch
 
+	addresses     *addresses
 	introductions map[string]Introduction // of the start goroutine
 	waiting       atomic.Pointer[string]  // for what, before Raft runs
 
@@ -122,6 +124,7 @@ func (n *Node) open() error {
 		return err
 	}
 	n.serverID = id.ServerID()
+	n.addresses = newAddresses(n.cfg.RaftAdvertise, n.cfg.Peers)
 	// The first leader of all gives the cluster its epoch, here prepared.
 	epoch, err := uuid.NewV7()
 	if err != nil {
@@ -207,7 +210,7 @@ func (n *Node) beginTask() bool {
 // does not lead it does nothing; Close calls it too.
 func (n *Node) HandOver(ctx context.Context) {
 	r := n.raft.Load()
-	if r == nil || r.State() != raft.Leader || len(r.GetConfiguration().Configuration().Servers) < 2 {
+	if r == nil || r.State() != raft.Leader || !n.otherVoter(r) {
 		return
 	}
 	done := make(chan error, 1)
@@ -220,6 +223,13 @@ func (n *Node) HandOver(ctx context.Context) {
 	case <-ctx.Done():
 		n.logger.Warn("leadership was not handed over in time")
 	}
+}
+
+// otherVoter reports whether there is a voter besides this node.
+func (n *Node) otherVoter(r *raft.Raft) bool {
+	return slices.ContainsFunc(r.GetConfiguration().Configuration().Servers, func(s raft.Server) bool {
+		return s.Suffrage == raft.Voter && s.ID != n.serverID
+	})
 }
 
 // release closes what open opened, in reverse order.

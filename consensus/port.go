@@ -25,9 +25,9 @@ func (n *Node) connect() (Network, error) {
 	}
 	p, err := transport.Open(transport.Config{
 		Listen:     n.cfg.RaftListen,
-		Advertise:  n.cfg.RaftAdvertise,
-		Resolve:    n.resolve,
-		Hello:      n.hello,
+		ID:         n.serverID,
+		Resolve:    n.PeerAddress,
+		Hello:      n.answerHello,
 		Serve:      n.Serve,
 		State:      n.RaftState,
 		Receive:    n.ReceiveSnapshot,
@@ -41,22 +41,20 @@ func (n *Node) connect() (Network, error) {
 	return port{p}, nil
 }
 
-// resolve finds a peer's raft address by the name in its id, so that what the
-// configuration of this node says holds and not what Raft's log remembers.
-func (n *Node) resolve(id raft.ServerID) string {
-	for _, p := range n.cfg.Peers {
-		if p.Name == nodeName(id) {
-			return p.Address
-		}
+// answerHello is what the raft port answers to another node's introduction.
+func (n *Node) answerHello(from []byte) ([]byte, error) {
+	var caller Introduction
+	if err := json.Unmarshal(from, &caller); err != nil {
+		return nil, fmt.Errorf("decode introduction: %w", err)
 	}
-	return ""
-}
-
-func (n *Node) hello() ([]byte, error) {
-	in, err := n.Introduce()
+	in, err := n.Introduce(caller)
 	if err != nil {
 		return nil, err
 	}
+	return encodeIntroduction(in)
+}
+
+func encodeIntroduction(in Introduction) ([]byte, error) {
 	b, err := json.Marshal(in)
 	if err != nil {
 		return nil, fmt.Errorf("encode introduction: %w", err)
@@ -88,9 +86,16 @@ func (p port) Changed() <-chan struct{} { return p.Rounds().Changed() }
 // LastAck implements Network.
 func (p port) LastAck(id raft.ServerID) time.Time { return p.Rounds().LastAck(id) }
 
+// Match implements Network.
+func (p port) Match(id raft.ServerID) uint64 { return p.Rounds().Match(id) }
+
 // Introduce implements Network.
-func (p port) Introduce(ctx context.Context, address string) (Introduction, error) {
-	b, err := p.Hello(ctx, address)
+func (p port) Introduce(ctx context.Context, address string, own Introduction) (Introduction, error) {
+	mine, err := encodeIntroduction(own)
+	if err != nil {
+		return Introduction{}, err
+	}
+	b, err := p.Hello(ctx, address, mine)
 	if err != nil {
 		return Introduction{}, err
 	}

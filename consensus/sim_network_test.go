@@ -20,7 +20,7 @@ var errCut = errors.New("the simulated network is cut")
 // cut, in one direction or both.
 type simNetwork struct {
 	mu    sync.Mutex
-	nodes map[string]*simPort // by name
+	nodes map[string]*simPort // by address
 	cut   map[[2]string]bool  // from, to
 	// hold, if set, is called when an answer to an AppendEntries is about to reach
 	// its sender.
@@ -70,29 +70,48 @@ func (n *simNetwork) hooks() (hold func(from, to string, req *raft.AppendEntries
 	return n.hold, n.drop
 }
 
-// reach returns the node of a name, if the way to it is open.
-func (n *simNetwork) reach(from, to string) (*simPort, error) {
+// reach returns the node at an address, if the way to it is open.
+func (n *simNetwork) reach(from *simPort, address string) (*simPort, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	p := n.nodes[to]
-	if p == nil || n.cut[[2]string{from, to}] {
-		return nil, fmt.Errorf("%w: %s to %s", errCut, from, to)
+	p := n.nodes[address]
+	if p == nil || n.cut[[2]string{from.name, p.name}] {
+		return nil, fmt.Errorf("%w: %s to %s", errCut, from.name, address)
 	}
 	return p, nil
 }
 
+// open reports whether the way from one node to another, of this life, is open.
+func (n *simNetwork) open(from, to *simPort) error {
+	if p, err := n.reach(from, to.address); err != nil || p != to {
+		return errors.Join(errCut, err)
+	}
+	return nil
+}
+
+// reachServer returns the node of a server id at the address that this one knows
+// of it, as a connection does that names whom it is meant for.
+func (p *simPort) reachServer(id raft.ServerID) (*simPort, error) {
+	peer, err := p.net.reach(p, p.node.PeerAddress(id))
+	if err == nil && peer.node.ServerID() != string(id) {
+		return nil, fmt.Errorf("%w: %s is at the address of %s", errCut, peer.node.ServerID(), id)
+	}
+	return peer, err
+}
+
 // simPort is one life of one node on the network.
 type simPort struct {
-	net    *simNetwork
-	name   string
-	node   *consensus.Node
-	calls  chan raft.RPC
-	raft   *transport.Raft
-	rounds *transport.Rounds
-	stop   chan struct{}
-	once   sync.Once
-	done   sync.WaitGroup
-	heart  func(raft.RPC)
+	net     *simNetwork
+	name    string
+	address string
+	node    *consensus.Node
+	calls   chan raft.RPC
+	raft    *transport.Raft
+	rounds  *transport.Rounds
+	stop    chan struct{}
+	once    sync.Once
+	done    sync.WaitGroup
+	heart   func(raft.RPC)
 
 	mu    sync.Mutex
 	links map[string]chan func()
@@ -100,16 +119,16 @@ type simPort struct {
 
 var _ consensus.Network = (*simPort)(nil)
 
-func (n *simNetwork) join(name string) func(*consensus.Node) (consensus.Network, error) {
+func (n *simNetwork) join(name, address string) func(*consensus.Node) (consensus.Network, error) {
 	return func(node *consensus.Node) (consensus.Network, error) {
 		p := &simPort{
-			net: n, name: name, node: node, calls: make(chan raft.RPC), rounds: transport.NewRounds(),
+			net: n, name: name, address: address, node: node, calls: make(chan raft.RPC), rounds: transport.NewRounds(),
 			stop: make(chan struct{}), links: map[string]chan func(){},
 		}
 		p.raft = transport.WrapRaft(simRaft{p}, p.rounds, node.RaftState, node.ReceiveSnapshot)
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		n.nodes[name] = p
+		n.nodes[address] = p
 		return p, nil
 	}
 }
@@ -119,17 +138,18 @@ func (p *simPort) Begin() uint64                      { return p.rounds.Begin() 
 func (p *simPort) Acked(id raft.ServerID) uint64      { return p.rounds.Acked(id) }
 func (p *simPort) Changed() <-chan struct{}           { return p.rounds.Changed() }
 func (p *simPort) LastAck(id raft.ServerID) time.Time { return p.rounds.LastAck(id) }
-func (p *simPort) Introduce(_ context.Context, to string) (consensus.Introduction, error) {
-	peer, err := p.net.reach(p.name, to)
+func (p *simPort) Match(id raft.ServerID) uint64      { return p.rounds.Match(id) }
+func (p *simPort) Introduce(_ context.Context, to string, own consensus.Introduction) (consensus.Introduction, error) {
+	peer, err := p.net.reach(p, to)
 	if err != nil {
 		return consensus.Introduction{}, err
 	}
-	return peer.node.Introduce()
+	return peer.node.Introduce(own)
 }
 
 // FetchSegment copies in pieces, so that a cut or a crash may come between two.
-func (p *simPort) FetchSegment(ctx context.Context, _ raft.ServerID, to raft.ServerAddress, s transport.Segment, w io.Writer) (total int64, err error) {
-	peer, err := p.net.reach(p.name, string(to))
+func (p *simPort) FetchSegment(ctx context.Context, id raft.ServerID, _ raft.ServerAddress, s transport.Segment, w io.Writer) (total int64, err error) {
+	peer, err := p.reachServer(id)
 	if err != nil {
 		return 0, err
 	}
@@ -140,7 +160,7 @@ func (p *simPort) FetchSegment(ctx context.Context, _ raft.ServerID, to raft.Ser
 	defer file.Close()
 	for piece := make([]byte, 16<<10); ; {
 		time.Sleep(simLatency)
-		if now, err := p.net.reach(p.name, string(to)); err != nil || now != peer {
+		if now, err := p.reachServer(id); err != nil || now != peer {
 			return total, errors.Join(errCut, err)
 		}
 		if ctx.Err() != nil {
@@ -164,8 +184,8 @@ func (p *simPort) FetchSegment(ctx context.Context, _ raft.ServerID, to raft.Ser
 func (p *simPort) Close() error {
 	p.once.Do(func() {
 		p.net.mu.Lock()
-		if p.net.nodes[p.name] == p {
-			delete(p.net.nodes, p.name)
+		if p.net.nodes[p.address] == p {
+			delete(p.net.nodes, p.address)
 		}
 		p.net.mu.Unlock()
 		close(p.stop)
@@ -177,9 +197,9 @@ func (p *simPort) Close() error {
 
 // Go keeps the order of requests to one peer.
 func (p *simPort) Go(id raft.ServerID, kind byte, payload []byte, done func([]byte, error)) {
-	to := nameOf(id)
+	to := string(id)
 	call := func() {
-		peer, err := p.net.reach(p.name, to)
+		peer, err := p.reachServer(id)
 		if err != nil {
 			done(nil, fmt.Errorf("%w: %w", transport.ErrNotSent, err))
 			return
@@ -187,7 +207,7 @@ func (p *simPort) Go(id raft.ServerID, kind byte, payload []byte, done func([]by
 		var once sync.Once
 		peer.node.Serve(kind, payload, func(answer []byte) {
 			once.Do(func() {
-				if _, err := p.net.reach(to, p.name); err != nil {
+				if err := p.net.open(peer, p); err != nil {
 					done(nil, err)
 					return
 				}
@@ -221,16 +241,6 @@ func (p *simPort) Go(id raft.ServerID, kind byte, payload []byte, done func([]by
 	}
 }
 
-func nameOf(id raft.ServerID) string {
-	name := string(id)
-	for i := len(name) - 1; i >= 0; i-- {
-		if name[i] == '.' {
-			return name[:i]
-		}
-	}
-	return name
-}
-
 // simRaft is the inner transport: it hands calls from node to node.
 type simRaft struct{ p *simPort }
 
@@ -243,12 +253,12 @@ const (
 
 func (t simRaft) call(to raft.ServerAddress, command any, body io.Reader) (any, error) {
 	time.Sleep(simLatency)
-	peer, err := t.p.net.reach(t.p.name, string(to))
+	peer, err := t.p.reachServer(raft.ServerID(to))
 	if err != nil {
 		return nil, err
 	}
 	hold, drop := t.p.net.hooks()
-	if req, ok := command.(*raft.AppendEntriesRequest); ok && drop != nil && drop(t.p.name, string(to), req) {
+	if req, ok := command.(*raft.AppendEntriesRequest); ok && drop != nil && drop(t.p.name, peer.name, req) {
 		return nil, errCut
 	}
 	answer := make(chan raft.RPCResponse, 1)
@@ -271,9 +281,9 @@ func (t simRaft) call(to raft.ServerAddress, command any, body io.Reader) (any, 
 		return nil, errCut
 	case got := <-answer:
 		if req, ok := command.(*raft.AppendEntriesRequest); ok && hold != nil {
-			hold(t.p.name, string(to), req)
+			hold(t.p.name, peer.name, req)
 		}
-		if _, err := t.p.net.reach(string(to), t.p.name); err != nil && hold == nil {
+		if err := t.p.net.open(peer, t.p); err != nil && hold == nil {
 			return nil, err
 		}
 		return got.Response, got.Error
@@ -289,7 +299,7 @@ func isHeartbeat(r *raft.AppendEntriesRequest) bool {
 }
 
 func (t simRaft) Consumer() <-chan raft.RPC                               { return t.p.calls }
-func (t simRaft) LocalAddr() raft.ServerAddress                           { return raft.ServerAddress(t.p.name) }
+func (t simRaft) LocalAddr() raft.ServerAddress                           { return raft.ServerAddress(t.p.node.ServerID()) }
 func (t simRaft) SetHeartbeatHandler(cb func(raft.RPC))                   { t.p.heart = cb }
 func (t simRaft) EncodePeer(_ raft.ServerID, a raft.ServerAddress) []byte { return []byte(a) }
 func (t simRaft) DecodePeer(b []byte) raft.ServerAddress                  { return raft.ServerAddress(b) }

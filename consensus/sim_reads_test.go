@@ -32,7 +32,7 @@ func pausedLeader(t *testing.T, read func(context.Context, *consensus.Node) erro
 	n3 := c.node("n3")
 	if from := c.leader(); from != "n3" {
 		c.eventually("n3 is ready", func() bool { return n3.Ready() == nil })
-		if err := c.node(from).TransferTo(n3, "n3"); err != nil {
+		if err := c.node(from).TransferTo(n3); err != nil {
 			t.Fatalf("hand leadership to n3: %v", err)
 		}
 	}

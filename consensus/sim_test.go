@@ -1,6 +1,7 @@
 package consensus_test
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -8,8 +9,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,17 +36,20 @@ type simCluster struct {
 	*testing.T
 	net   *simNetwork
 	dir   string
-	names []string
+	names []string          // that run or will
+	first []string          // with which the cluster begins; nil: all
+	moved map[string]string // addresses that are not the name
 	tune  func(name string, cfg *consensus.Config)
 
 	segmentBytes int64 // of the journal
+	leaving      atomic.Bool
 
 	mu    sync.Mutex
 	nodes map[string]*consensus.Node // that run
 }
 
 func newSimCluster(t *testing.T) *simCluster {
-	c := &simCluster{T: t, net: newSimNetwork(), dir: simDir(t), names: []string{"n1", "n2", "n3"}, segmentBytes: 32 << 10, nodes: map[string]*consensus.Node{}}
+	c := &simCluster{T: t, net: newSimNetwork(), dir: simDir(t), names: []string{"n1", "n2", "n3"}, moved: map[string]string{}, segmentBytes: 32 << 10, nodes: map[string]*consensus.Node{}}
 	return c
 }
 
@@ -62,6 +68,31 @@ func (c *simCluster) start(name string) {
 	c.Helper()
 	if err := c.tryStart(name); err != nil {
 		c.Fatalf("open %s: %v", name, err)
+	}
+}
+
+// address is where a node listens from its next start on.
+func (c *simCluster) address(name string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return cmp.Or(c.moved[name], name)
+}
+
+func (c *simCluster) move(name, address string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.moved[name] = address
+}
+
+// seeds are the addresses that --join comes to.
+func (c *simCluster) seeds() func(context.Context) []string {
+	names := slices.Clone(c.names)
+	return func(context.Context) []string {
+		var list []string
+		for _, name := range names {
+			list = append(list, c.address(name))
+		}
+		return list
 	}
 }
 
@@ -102,12 +133,26 @@ func (c *simCluster) forget(name string) {
 func (c *simCluster) tryStart(name string) error {
 	cfg := consensus.Config{
 		Name: name, Dir: filepath.Join(c.dir, name),
-		RaftListen: name, LogSegmentBytes: 64 << 10, SegmentBytes: c.segmentBytes,
-		Network: c.net.join(name),
-		Fatal:   func(code int, err error) { c.Errorf("%s stopped with code %d: %v", name, code, err) },
+		RaftListen: c.address(name), LogSegmentBytes: 64 << 10, SegmentBytes: c.segmentBytes,
+		Network: c.net.join(name, c.address(name)),
+		Fatal: func(code int, err error) {
+			if code != consensus.ExitRemoved || !c.leaving.Load() {
+				c.Errorf("%s stopped with code %d: %v", name, code, err)
+			}
+		},
 	}
-	for _, n := range c.names {
-		cfg.Peers = append(cfg.Peers, consensus.Peer{Name: n, Address: n})
+	first := c.first
+	if first == nil {
+		first = c.names
+	}
+	for _, n := range first {
+		cfg.Peers = append(cfg.Peers, consensus.Peer{Name: n, Address: c.address(n)})
+	}
+	if !slices.Contains(first, name) {
+		cfg.Peers = nil
+	}
+	if len(c.names) > len(first) || cfg.Peers == nil {
+		cfg.Seeds = c.seeds()
 	}
 	if *simTrace {
 		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("node", name)
@@ -248,6 +293,7 @@ type simClient struct {
 	ledger  *simLedger
 	name    string
 	rng     *rand.Rand
+	fixed   []string // nodes to call; nil: those of the cluster, which then stay the same
 }
 
 func (s *simClient) run(stop <-chan struct{}) {
@@ -321,7 +367,11 @@ func (s *simClient) read() {
 }
 
 func (s *simClient) anyNode() *consensus.Node {
-	return s.cluster.node(s.cluster.names[s.rng.IntN(len(s.cluster.names))])
+	names := s.fixed
+	if names == nil {
+		names = s.cluster.names
+	}
+	return s.cluster.node(names[s.rng.IntN(len(names))])
 }
 
 func sleep(stop <-chan struct{}, d time.Duration) bool {
@@ -416,7 +466,7 @@ func (c *simCluster) verify(l *simLedger) {
 				v.Close()
 			}
 		}
-		return last[0] == last[1] && last[1] == last[2]
+		return slices.Min(last) == slices.Max(last)
 	})
 	first := c.history(c.names[0])
 	for _, name := range c.names[1:] {

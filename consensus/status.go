@@ -24,8 +24,10 @@ type Status struct {
 	LastPosition  event.Position
 	LastStamp     int64 // nanoseconds since 1970
 	Members       []MemberStatus
-	NotReady      string   // why the node should get no requests; empty: it should
-	Alarms        []string // what a person must look at
+	Change        *Change           // of the members, under way; nil: none
+	Expected      map[string]string // name of a node that is to come: server id that it replaces
+	NotReady      string            // why the node should get no requests; empty: it should
+	Alarms        []string          // what a person must look at
 	Scrub         Scrub
 }
 
@@ -37,6 +39,10 @@ type MemberStatus struct {
 	Voter       bool
 	Leader      bool
 	Pulse       Pulse
+	// Known to the leader alone: up to where the member's log is the leader's, 0 if
+	// not known, and when it last answered, zero for never.
+	Match       uint64
+	LastContact time.Time
 }
 
 // Pulse is what a node knows of how a member is, itself included.
@@ -76,22 +82,42 @@ func (n *Node) Status() (Status, error) {
 	}
 	s.Role, s.Term, s.CommitIndex = roleOf(r.State()), r.CurrentTerm(), r.CommitIndex()
 	s.LeaderID, s.LeaderURL = n.Leader()
-	urls, err := n.memberURLs()
+	err := n.addMembers(&s, r)
+	return s, err
+}
+
+// addMembers adds the members, and what is being changed about them.
+func (n *Node) addMembers(s *Status, r *raft.Raft) error {
+	members, err := n.members()
 	if err != nil {
-		return Status{}, err
+		return err
 	}
 	reports, now := n.reports.all(), time.Now()
+	leading := s.Role == "leader"
 	for _, server := range r.GetConfiguration().Configuration().Servers {
-		s.Members = append(s.Members, MemberStatus{
+		m := MemberStatus{
 			ServerID:    string(server.ID),
-			RaftAddress: string(server.Address),
-			APIURL:      urls[string(server.ID)],
+			RaftAddress: n.PeerAddress(server.ID),
+			APIURL:      members[string(server.ID)].APIURL,
 			Voter:       server.Suffrage == raft.Voter,
 			Leader:      string(server.ID) == s.LeaderID,
 			Pulse:       n.pulseOf(server.ID, reports, now),
-		})
+		}
+		if leading && server.ID != n.serverID {
+			m.Match, m.LastContact = n.peers.Match(server.ID), n.peers.LastAck(server.ID)
+		}
+		if m.Leader {
+			m.Match = s.CommitIndex
+		}
+		s.Members = append(s.Members, m)
 	}
-	return s, nil
+	v := n.View()
+	defer v.Close()
+	if s.Change, err = v.PendingChange(); err != nil {
+		return err
+	}
+	s.Expected, err = v.Expectations()
+	return err
 }
 
 func (n *Node) pulseOf(member raft.ServerID, reports map[raft.ServerID]report, now time.Time) Pulse {
@@ -148,18 +174,19 @@ func (n *Node) Ready() error {
 // setWaiting says for what the node waits before Raft runs.
 func (n *Node) setWaiting(why string) { n.waiting.Store(&why) }
 
-func (n *Node) memberURLs() (map[string]string, error) {
+// members returns what the state knows of servers, by server id.
+func (n *Node) members() (map[string]Member, error) {
 	v := n.View()
 	defer v.Close()
-	members, err := v.Members()
+	list, err := v.Members()
 	if err != nil {
 		return nil, err
 	}
-	urls := make(map[string]string, len(members))
-	for _, m := range members {
-		urls[m.ServerID] = m.APIURL
+	members := make(map[string]Member, len(list))
+	for _, m := range list {
+		members[m.ServerID] = m
 	}
-	return urls, nil
+	return members, nil
 }
 
 // View pins the state and the journal as of one moment. It must be short-lived:
@@ -180,11 +207,13 @@ func (n *Node) Leader() (serverID, apiURL string) {
 	if id == "" {
 		return "", ""
 	}
-	urls, err := n.memberURLs()
+	v := n.View()
+	defer v.Close()
+	m, err := v.member(string(id))
 	if err != nil {
 		n.logger.Error("members cannot be read", "error", err)
 	}
-	return string(id), urls[string(id)]
+	return string(id), m.APIURL
 }
 
 // WaitBeyond returns once this node has applied a position after the given one.

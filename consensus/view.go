@@ -119,26 +119,6 @@ func prefixEnd(prefix string) []byte {
 	return end
 }
 
-// Member is what a member of the cluster committed about itself.
-type Member struct {
-	ServerID string
-	APIURL   string
-}
-
-// Members returns the members that advertised themselves, by server id.
-func (v *View) Members() ([]Member, error) {
-	it := v.state.Scan(v.core.tables.members, nil, nil, false)
-	defer it.Close()
-	var list []Member
-	for it.Next() {
-		list = append(list, Member{ServerID: string(it.Key()), APIURL: string(it.Value())})
-	}
-	if err := it.Err(); err != nil {
-		return nil, fmt.Errorf("read members: %w", err)
-	}
-	return list, nil
-}
-
 // IdleSessions returns up to limit sessions that were last used before the
 // stamp, for ExpireSessionsCommit. Producers never idle.
 func (v *View) IdleSessions(before int64, limit int) ([]IdleSession, error) {

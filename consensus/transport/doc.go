@@ -5,9 +5,12 @@
 //
 //	connection   first 8 bytes            then
 //	raft         "edri" 1 'r' 0 0         hashicorp/raft's network transport
-//	hello        "edri" 1 'h' 0 0         one line of JSON comes back
+//	hello        "edri" 1 'h' 0 0         a line of JSON each way
 //	forward      "edri" 1 'f' 0 0         frames, see frame.go
 //	segment      "edri" 1 's' 0 0         one sealed segment, see segments.go
+//
+// then the server id that is meant: see preamble.go. To Raft a node's address is its
+// server id; where it is dialled is looked up for each call (resolve.go).
 //
 // A connection that begins otherwise is closed before any decoder sees a byte.
 // Config.Wrap is where TLS goes, for the same reason.
@@ -27,6 +30,10 @@
 //   - A snapshot may take as long as its size allows, hours, also to a peer that is
 //     gone; and no longer, also where its receiver is busy with segments: conn.go
 //     waits as long as the peer answers heartbeats.
+//   - A repeated vote is granted, and a candidate told from the known leader, by
+//     address: a node that took over another's address could get the vote that
+//     was given to the other. Addresses are server ids here (Config.ID).
+//   - An AppendEntries does not say whom it is meant for: see preamble.go.
 //   - VerifyLeader counts answers to heartbeats that were sent before it was
 //     asked: rounds.go numbers what is sent.
 //   - Pipelined replication can wedge a follower in silence: it is off, by

@@ -18,12 +18,15 @@ const (
 
 var errHelloTooLong = errors.New("introduction is too long")
 
-// Hello asks the node at an address to introduce itself. The answer is what its
-// Config.Hello returned.
-func (p *Port) Hello(ctx context.Context, address string) ([]byte, error) {
+// Hello introduces this node to the one at an address, which answers with what
+// its Config.Hello returned. Both are one line, without its end.
+func (p *Port) Hello(ctx context.Context, address string, own []byte) ([]byte, error) {
+	if len(own) >= maxHelloBytes {
+		return nil, fmt.Errorf("introduce this node: %w: %d bytes", errHelloTooLong, len(own))
+	}
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
-	conn, err := p.dial(ctx, address, forHello)
+	conn, err := p.dial(ctx, "", address, forHello)
 	if err != nil {
 		return nil, err
 	}
@@ -31,9 +34,13 @@ func (p *Port) Hello(ctx context.Context, address string) ([]byte, error) {
 	for _, ends := range []context.Context{ctx, p.lifetime} {
 		defer context.AfterFunc(ends, func() { _ = conn.Close() })()
 	}
-	answer, err := readLine(conn)
+	_, err = conn.Write(append(bytes.Clone(own), '\n'))
+	var answer []byte
+	if err == nil {
+		answer, err = readLine(conn)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("read introduction of %s: %w", address, errors.Join(context.Cause(ctx), err))
+		return nil, fmt.Errorf("exchange introductions with %s: %w", address, errors.Join(context.Cause(ctx), err))
 	}
 	return answer, nil
 }
@@ -42,7 +49,11 @@ func (p *Port) answerHello(conn net.Conn) error {
 	if err := conn.SetDeadline(time.Now().Add(helloTimeout)); err != nil {
 		return fmt.Errorf("set deadline: %w", err)
 	}
-	answer, err := p.cfg.Hello()
+	from, err := readLine(conn)
+	if err != nil {
+		return fmt.Errorf("read introduction: %w", err)
+	}
+	answer, err := p.cfg.Hello(from)
 	if err != nil {
 		return fmt.Errorf("introduce this node: %w", err)
 	}

@@ -176,7 +176,7 @@ func (l *link) connection() (net.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(l.port.lifetime, dialTimeout)
 	defer cancel()
-	conn, err := l.port.dial(ctx, address, forForward)
+	conn, err := l.port.dial(ctx, l.peer, address, forForward)
 	if err != nil {
 		return nil, err
 	}

@@ -35,18 +35,24 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interva
 
 // Config configures a Port.
 type Config struct {
-	Listen    string // host:port
-	Advertise string // where peers dial; default: the address that Listen got
+	Listen string // host:port
+
+	// ID is this node's server id, and to Raft its address too: host and port may
+	// change and move to another node, and Raft, which compares addresses where it
+	// means nodes, must not notice. Connections meant for another id are refused.
+	// Empty, for tests: the address that Listen got, and none is refused.
+	ID raft.ServerID
 
 	// Resolve returns the address of a peer by its server id, "" to dial the one
 	// in Raft's configuration. It is asked before each call, so addresses may change.
 	// Nil: always "".
 	Resolve func(id raft.ServerID) string
 
-	Hello   func() ([]byte, error) // answers hello requests
-	Serve   Handler                // answers forwarded requests
-	State   State                  // what this node is to Raft
-	Receive Receiver               // takes snapshots
+	// Hello answers the introduction of another node with this node's.
+	Hello   func(from []byte) ([]byte, error)
+	Serve   Handler  // answers forwarded requests
+	State   State    // what this node is to Raft
+	Receive Receiver // takes snapshots
 
 	// Segments opens a sealed segment for a peer; ErrNoSegment where there is none.
 	Segments func(Segment) (SegmentFile, error)
@@ -70,7 +76,7 @@ func (c *Config) normalise() {
 		c.Resolve = func(raft.ServerID) string { return "" }
 	}
 	if c.Hello == nil {
-		c.Hello = func() ([]byte, error) { return nil, errors.New("this node does not introduce itself") }
+		c.Hello = func([]byte) ([]byte, error) { return nil, errors.New("this node does not introduce itself") }
 	}
 	if c.Serve == nil {
 		c.Serve = func(_ byte, _ []byte, reply func([]byte)) { reply(nil) }
@@ -129,13 +135,10 @@ func Open(cfg Config) (*Port, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on the raft port: %w", err)
 	}
-	if cfg.Advertise == "" {
-		cfg.Advertise = listener.Addr().String()
-	}
 	p := &Port{
 		cfg:      cfg,
 		listener: listener,
-		address:  advertised(cfg.Advertise),
+		address:  identified(cmp.Or(string(cfg.ID), listener.Addr().String())),
 		rounds:   NewRounds(),
 		accepted: make(chan net.Conn, acceptQueue),
 		greeting: make(chan struct{}, maxGreeting),
@@ -283,8 +286,12 @@ func (p *Port) drop(raw net.Conn) {
 	p.forget(raw)
 }
 
-// dial opens a connection to a peer's raft port. The caller tracks it.
-func (p *Port) dial(ctx context.Context, address string, purpose byte) (net.Conn, error) {
+// dial opens a connection to the raft port of a server. The caller tracks it.
+func (p *Port) dial(ctx context.Context, to raft.ServerID, address string, purpose byte) (net.Conn, error) {
+	greeting, err := preamble(purpose, to)
+	if err != nil {
+		return nil, err
+	}
 	dialer := net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive}
 	raw, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -295,7 +302,7 @@ func (p *Port) dial(ctx context.Context, address string, purpose byte) (net.Conn
 	}
 	conn, err := secure(raw, p.cfg.Wrap, false)
 	if err == nil {
-		_, err = conn.Write(preamble(purpose))
+		_, err = conn.Write(greeting)
 	}
 	if err == nil {
 		err = raw.SetDeadline(time.Time{})
@@ -359,7 +366,8 @@ func (s stream) Addr() net.Addr { return s.port.address }
 func (s stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(s.port.lifetime, timeout) // Raft gives no context
 	defer cancel()
-	conn, err := s.port.dial(ctx, string(address), forRaft)
+	id, host := splitTarget(address)
+	conn, err := s.port.dial(ctx, id, host, forRaft)
 	if err != nil {
 		return nil, err
 	}
@@ -372,8 +380,8 @@ func (s stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Con
 	return calling, nil
 }
 
-// advertised is an address as a net.Addr.
-type advertised string
+// identified is a server id as a net.Addr.
+type identified string
 
-func (advertised) Network() string  { return "tcp" }
-func (a advertised) String() string { return string(a) }
+func (identified) Network() string  { return "edri" }
+func (a identified) String() string { return string(a) }

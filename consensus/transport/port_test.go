@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
@@ -88,14 +89,18 @@ func TestConnectionsThatBeginOtherwiseAreClosed(t *testing.T) {
 }
 
 func FuzzPreamble(f *testing.F) {
-	f.Add(preamble(forRaft))
+	greeting, _ := preamble(forRaft, "n1.0") // short enough
+	f.Add(greeting[:preambleBytes])
 	f.Add([]byte("edri\x01h\x00\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) != preambleBytes {
 			return
 		}
 		purpose, err := parsePreamble([preambleBytes]byte(b))
-		if err == nil && !bytes.Equal(preamble(purpose), b) {
+		if err != nil {
+			return
+		}
+		if again, err := preamble(purpose, ""); err != nil || !bytes.Equal(again[:preambleBytes], b) {
 			t.Fatalf("%q is accepted as %q", b, purpose)
 		}
 	})
@@ -121,11 +126,11 @@ func TestWrapSeesConnectionsFirst(t *testing.T) {
 	}
 	var served atomic.Int32
 	serve := func(_ byte, payload []byte, reply func([]byte)) { served.Add(1); reply(payload) }
-	server := openPort(t, Config{Wrap: wrap, Serve: serve, Hello: func() ([]byte, error) { return []byte("n1"), nil }})
+	server := openPort(t, Config{Wrap: wrap, Serve: serve, Hello: func([]byte) ([]byte, error) { return []byte("n1"), nil }})
 	resolve := func(raft.ServerID) string { return server.Addr().String() }
 
 	conn := dialRaw(t, server)
-	if _, err := conn.Write(append(preamble(forForward), make([]byte, frameHeaderBytes)...)); err != nil {
+	if _, err := conn.Write(append(greet(t, forForward), make([]byte, frameHeaderBytes)...)); err != nil {
 		t.Fatal(err)
 	}
 	wantClosed(t, conn)
@@ -133,7 +138,7 @@ func TestWrapSeesConnectionsFirst(t *testing.T) {
 		t.Fatalf("%d refused, %d served", refused.Load(), served.Load())
 	}
 	client := openPort(t, Config{Wrap: wrap, Resolve: resolve})
-	if got, err := client.Hello(t.Context(), server.Addr().String()); err != nil || string(got) != "n1" {
+	if got, err := client.Hello(t.Context(), server.Addr().String(), nil); err != nil || string(got) != "n1" {
 		t.Fatalf("got %q, %v", got, err)
 	}
 	if got, err := call(client, "n1", 1, []byte("x")); err != nil || string(got) != "x" {
@@ -145,20 +150,25 @@ func TestHello(t *testing.T) {
 	t.Parallel()
 	var answer atomic.Value
 	answer.Store([]byte(`{"server_id":"n1"}`))
-	hello := func() ([]byte, error) { return answer.Load().([]byte), nil }
+	hello := func(from []byte) ([]byte, error) {
+		if string(from) != "me" {
+			return nil, fmt.Errorf("asked by %q", from)
+		}
+		return answer.Load().([]byte), nil
+	}
 	server := openPort(t, Config{Hello: hello})
 	client := openPort(t, Config{})
 	address := server.Addr().String()
 	for range 3 {
-		if got, err := client.Hello(t.Context(), address); err != nil || string(got) != `{"server_id":"n1"}` {
+		if got, err := client.Hello(t.Context(), address, []byte("me")); err != nil || string(got) != `{"server_id":"n1"}` {
 			t.Fatalf("got %q, %v", got, err)
 		}
 	}
 	answer.Store(bytes.Repeat([]byte("x"), maxHelloBytes))
-	if got, err := client.Hello(t.Context(), address); err == nil {
+	if got, err := client.Hello(t.Context(), address, []byte("me")); err == nil {
 		t.Fatalf("got %d bytes", len(got))
 	}
-	if got, err := client.Hello(t.Context(), closedAddress(t)); err == nil {
+	if got, err := client.Hello(t.Context(), closedAddress(t), nil); err == nil {
 		t.Fatalf("nobody answered %q", got)
 	}
 }
@@ -174,7 +184,7 @@ func TestHelloEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		_, err := client.Hello(ctx, silent.Addr().String())
+		_, err := client.Hello(ctx, silent.Addr().String(), nil)
 		done <- err
 	}()
 	conn, err := silent.Accept()
@@ -210,15 +220,44 @@ func closedAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func TestAdvertisedAddressIsNotTheListenAddress(t *testing.T) {
+// greet is the preamble of a node without an id.
+func greet(t *testing.T, purpose byte) []byte {
+	t.Helper()
+	b, err := preamble(purpose, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestRaftSeesServerIDsForAddresses(t *testing.T) {
 	t.Parallel()
-	p := openPort(t, Config{Advertise: "n1.example:7421"})
-	if got := p.Raft().LocalAddr(); got != "n1.example:7421" {
+	p := openPort(t, Config{ID: "n1.5"})
+	if got := p.Raft().LocalAddr(); got != "n1.5" {
 		t.Fatalf("got %q", got)
 	}
-	q := openPort(t, Config{})
-	if got := q.Raft().LocalAddr(); string(got) != q.Addr().String() {
-		t.Fatalf("got %q, listens on %s", got, q.Addr())
+	if got := string(p.Raft().EncodePeer("n2.7", "n2.7")); got != "n2.7" {
+		t.Fatalf("got %q", got)
+	}
+}
+
+// The address of one node may have become another's. What is meant for the first
+// must not be taken by the second, as Raft would.
+func TestCallsForAnotherNodeAreRefused(t *testing.T) {
+	t.Parallel()
+	server := openPort(t, Config{ID: "n2.b", Serve: func(_ byte, _ []byte, reply func([]byte)) { reply([]byte("served")) }})
+	go answerVotes(server.Raft())
+	client := openPort(t, Config{ID: "n1.a", Resolve: to(server)})
+	for id, want := range map[raft.ServerID]bool{"n2.b": true, "n3.c": false, "n2.x": false} {
+		var resp raft.RequestVoteResponse
+		if err := client.Raft().RequestVote(id, raft.ServerAddress(id), &raft.RequestVoteRequest{}, &resp); (err == nil) != want {
+			t.Errorf("vote of %s at the address of n2.b: %v", id, err)
+		}
+		served := make(chan error, 1)
+		client.Go(id, 1, nil, func(_ []byte, err error) { served <- err })
+		if err := <-served; (err == nil) != want {
+			t.Errorf("request to %s at the address of n2.b: %v", id, err)
+		}
 	}
 }
 
@@ -248,7 +287,7 @@ func TestCloseWaitsForEveryGoroutine(t *testing.T) {
 	server, client := openPort(t, Config{}), openPort(t, Config{})
 	client.cfg.Resolve = func(raft.ServerID) string { return server.Addr().String() }
 	for range 3 { // of each kind, connections in use and idle ones
-		go func() { _, _ = client.Hello(context.Background(), server.Addr().String()) }()
+		go func() { _, _ = client.Hello(context.Background(), server.Addr().String(), nil) }()
 		client.Go("n1", 1, []byte("x"), func([]byte, error) {})
 		go func() {
 			var resp raft.RequestVoteResponse

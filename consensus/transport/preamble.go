@@ -1,10 +1,14 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"time"
+
+	"github.com/hashicorp/raft"
 )
 
 // A connection begins with these bytes, from the side that dialled:
@@ -14,6 +18,12 @@ import (
 //	     4      1  version of the protocol, 1
 //	     5      1  what the connection is for
 //	     6      2  zero
+//	     8      1  n, length of the server id that is meant
+//	     9      n  the server id; a hello, which asks for it, has none
+//
+// A node serves only what is meant for it. An address may by now be another
+// node's: entries that this one stored in that one's name would count as stored
+// twice.
 const (
 	preambleMagic   = "edri"
 	preambleVersion = 1
@@ -25,8 +35,14 @@ const (
 	forSegment = 's'
 )
 
-func preamble(purpose byte) []byte {
-	return append([]byte(preambleMagic), preambleVersion, purpose, 0, 0)
+var errOtherNode = errors.New("meant for another node")
+
+func preamble(purpose byte, to raft.ServerID) ([]byte, error) {
+	if len(to) > math.MaxUint8 {
+		return nil, fmt.Errorf("server id of %d bytes", len(to))
+	}
+	b := append([]byte(preambleMagic), preambleVersion, purpose, 0, 0, byte(len(to)))
+	return append(b, to...), nil
 }
 
 func parsePreamble(b [preambleBytes]byte) (purpose byte, err error) {
@@ -73,8 +89,27 @@ func (p *Port) receivePreamble(raw net.Conn) (net.Conn, byte, error) {
 	if err != nil {
 		return nil, 0, err
 	}
+	if err := p.checkMeant(conn, purpose); err != nil {
+		return nil, 0, err
+	}
 	if err := raw.SetDeadline(time.Time{}); err != nil {
 		return nil, 0, fmt.Errorf("clear deadline: %w", err)
 	}
 	return conn, purpose, nil
+}
+
+// checkMeant reads whom a connection is meant for.
+func (p *Port) checkMeant(conn net.Conn, purpose byte) error {
+	var length [1]byte
+	if _, err := io.ReadFull(conn, length[:]); err != nil {
+		return fmt.Errorf("read preamble: %w", err)
+	}
+	id := make([]byte, length[0])
+	if _, err := io.ReadFull(conn, id); err != nil {
+		return fmt.Errorf("read preamble: %w", err)
+	}
+	if purpose != forHello && p.cfg.ID != "" && string(id) != string(p.cfg.ID) {
+		return fmt.Errorf("%w: %q, this is %s", errOtherNode, id, p.cfg.ID)
+	}
+	return nil
 }

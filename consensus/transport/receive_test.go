@@ -156,7 +156,7 @@ func callBytes(t *testing.T, call func(p *Port, target string)) []byte {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := io.ReadFull(conn, make([]byte, preambleBytes)); err != nil {
+	if _, err := io.ReadFull(conn, make([]byte, preambleBytes+len("\x02n1"))); err != nil {
 		t.Fatal(err)
 	}
 	b := make([]byte, 64<<10) // written at once, so read at once
@@ -233,7 +233,7 @@ func TestSnapshotWhoseSenderFallsSilentGivesItsPlace(t *testing.T) {
 	sender := openPort(t, Config{})
 	_, others := serveRaft(receiver.Raft())
 	conn := dialRaw(t, receiver)
-	if _, err := conn.Write(append(append(preamble(forRaft), header...), "the first bytes"...)); err != nil {
+	if _, err := conn.Write(append(append(greet(t, forRaft), header...), "the first bytes"...)); err != nil {
 		t.Fatal(err)
 	}
 	wantClosed(t, conn) // and not even an answer, after which the rest might be taken for calls

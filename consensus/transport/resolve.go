@@ -2,6 +2,7 @@ package transport
 
 import (
 	"io"
+	"strings"
 
 	"github.com/hashicorp/raft"
 )
@@ -20,41 +21,47 @@ var (
 	_ raft.WithClose = resolving{}
 )
 
-func (t resolving) address(id raft.ServerID, configured raft.ServerAddress) raft.ServerAddress {
-	if address := t.resolve(id); address != "" {
-		return raft.ServerAddress(address)
+// target names the peer of a call to the port, which dials it.
+func (t resolving) target(id raft.ServerID, configured raft.ServerAddress) raft.ServerAddress {
+	address := t.resolve(id)
+	if address == "" {
+		address = string(configured)
 	}
-	return configured
+	return raft.ServerAddress(string(id) + "@" + address)
+}
+
+// splitTarget is the inverse of target. Addresses hold no @.
+func splitTarget(target raft.ServerAddress) (id raft.ServerID, address string) {
+	at := strings.LastIndexByte(string(target), '@')
+	if at < 0 {
+		return "", string(target)
+	}
+	return raft.ServerID(target[:at]), string(target[at+1:])
 }
 
 // AppendEntries implements raft.Transport.
 func (t resolving) AppendEntries(id raft.ServerID, to raft.ServerAddress, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
-	return t.NetworkTransport.AppendEntries(id, t.address(id, to), req, resp)
+	return t.NetworkTransport.AppendEntries(id, t.target(id, to), req, resp)
 }
 
 // RequestVote implements raft.Transport.
 func (t resolving) RequestVote(id raft.ServerID, to raft.ServerAddress, req *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
-	return t.NetworkTransport.RequestVote(id, t.address(id, to), req, resp)
+	return t.NetworkTransport.RequestVote(id, t.target(id, to), req, resp)
 }
 
 // RequestPreVote implements raft.WithPreVote.
 func (t resolving) RequestPreVote(id raft.ServerID, to raft.ServerAddress, req *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
-	return t.NetworkTransport.RequestPreVote(id, t.address(id, to), req, resp)
+	return t.NetworkTransport.RequestPreVote(id, t.target(id, to), req, resp)
 }
 
 // InstallSnapshot implements raft.Transport.
 func (t resolving) InstallSnapshot(id raft.ServerID, to raft.ServerAddress, req *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
-	address := t.address(id, to)
+	address := t.target(id, to)
 	defer t.installing(id, address)()
 	return t.NetworkTransport.InstallSnapshot(id, address, req, resp, data)
 }
 
 // TimeoutNow implements raft.Transport.
 func (t resolving) TimeoutNow(id raft.ServerID, to raft.ServerAddress, req *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
-	return t.NetworkTransport.TimeoutNow(id, t.address(id, to), req, resp)
-}
-
-// EncodePeer implements raft.Transport.
-func (t resolving) EncodePeer(id raft.ServerID, address raft.ServerAddress) []byte {
-	return []byte(t.address(id, address))
+	return t.NetworkTransport.TimeoutNow(id, t.target(id, to), req, resp)
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // Rounds tells which of the messages that Raft sends were sent after a certain
-// moment and have been answered.
+// moment and have been answered, and how far the logs of their receivers agree.
 //
 // Every AppendEntries, heartbeat or replication, takes the number of the current
 // round before it is sent. When it is answered in the term that it was sent in,
@@ -31,6 +31,8 @@ type Rounds struct {
 type ack struct {
 	round uint64
 	at    time.Time
+	term  uint64
+	match uint64 // in term: its log is the sender's up to this index
 }
 
 // NewRounds returns Rounds in which nothing was sent.
@@ -59,6 +61,17 @@ func (r *Rounds) LastAck(id raft.ServerID) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.acks[id].at
+}
+
+// Match returns up to which index the log of this server is known to be this
+// node's, in the newest term that this node has sent something in; 0 if nothing is.
+func (r *Rounds) Match(id raft.ServerID) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if a := r.acks[id]; a.term == r.term {
+		return a.match
+	}
+	return 0
 }
 
 // Changed returns a channel that is closed at the next answer that belongs to a
@@ -91,7 +104,14 @@ func (r *Rounds) answered(id raft.ServerID, round uint64, req *raft.AppendEntrie
 		return
 	}
 	last := r.acks[id]
-	r.acks[id] = ack{max(round, last.round), time.Now()}
+	next := ack{round: max(round, last.round), at: time.Now(), term: req.Term}
+	if last.term == req.Term {
+		next.match = last.match
+	}
+	if resp.Success { // a heartbeat has neither, and says nothing of the log
+		next.match = max(next.match, req.PrevLogEntry+uint64(len(req.Entries)))
+	}
+	r.acks[id] = next
 	if round > last.round && r.changed != nil {
 		close(r.changed)
 		r.changed = nil

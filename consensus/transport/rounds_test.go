@@ -109,3 +109,35 @@ func TestEveryAppendEntriesIsTagged(t *testing.T) {
 		t.Fatal("a call that was on its way when the round began counts for it")
 	}
 }
+
+func TestMatchIsOfTheNewestTerm(t *testing.T) {
+	t.Parallel()
+	r := NewRounds()
+	say := func(term, previous uint64, entries int, success bool) uint64 {
+		req := &raft.AppendEntriesRequest{Term: term, PrevLogEntry: previous, Entries: make([]*raft.Log, entries)}
+		round := r.sending(req)
+		r.answered("n2", round, req, &raft.AppendEntriesResponse{Term: term, Success: success})
+		return r.Match("n2")
+	}
+	for i, step := range []struct {
+		term, previous uint64
+		entries        int
+		success        bool
+		want           uint64
+	}{
+		{3, 90, 0, false, 0}, // its log differs there
+		{3, 40, 5, true, 45},
+		{3, 0, 0, true, 45}, // a heartbeat
+		{3, 20, 5, true, 45},
+		{4, 0, 0, true, 0}, // what it had in another term, it may have cut
+		{4, 30, 1, true, 31},
+		{3, 90, 9, true, 31}, // late
+	} {
+		if got := say(step.term, step.previous, step.entries, step.success); got != step.want {
+			t.Errorf("step %d: got %d, want %d", i, got, step.want)
+		}
+	}
+	if got := r.Match("n3"); got != 0 {
+		t.Errorf("of a server that never answered: %d", got)
+	}
+}

@@ -78,7 +78,7 @@ func (p *Port) FetchSegment(ctx context.Context, peer raft.ServerID, address raf
 	if known := p.cfg.Resolve(peer); known != "" {
 		address = raft.ServerAddress(known)
 	}
-	conn, err := p.dial(ctx, string(address), forSegment)
+	conn, err := p.dial(ctx, peer, string(address), forSegment)
 	if err != nil {
 		return 0, err
 	}

@@ -98,7 +98,7 @@ func TestASegmentDamagedOnItsWayIsNoticed(t *testing.T) {
 	for at := range segmentAnswerBytes + len(s.content) + 32 {
 		for _, cut := range []bool{false, true} {
 			conn := dialRaw(t, p)
-			if _, err := conn.Write(preamble(forSegment)); err != nil {
+			if _, err := conn.Write(greet(t, forSegment)); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := fetchSegment(&damagedConn{Conn: conn, at: at, cut: cut}, s.name, io.Discard); err == nil {
@@ -185,7 +185,7 @@ func TestASilentPeerIsGivenUp(t *testing.T) {
 	// Who asks and then says nothing does not keep the place of a sender.
 	p := openPort(t, Config{callIdle: 30 * time.Millisecond})
 	conn := dialRaw(t, p)
-	if _, err := conn.Write(append(preamble(forSegment), 1)); err != nil {
+	if _, err := conn.Write(append(greet(t, forSegment), 1)); err != nil {
 		t.Fatal(err)
 	}
 	wantClosed(t, conn)
