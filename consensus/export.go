@@ -146,7 +146,11 @@ func (e *snapshotExport) copy(core *Core) error {
 // journal copies the segment that the mark stands in, which may have been sealed
 // since, and names those before it.
 func (e *snapshotExport) journal(m *manifest, core *Core, mark log.Mark) error {
-	for _, s := range core.journal.Segments() {
+	segments, err := core.journal.Settle() // so that all before the mark's are sealed
+	if err != nil {
+		return fmt.Errorf("settle journal: %w", err)
+	}
+	for _, s := range segments {
 		switch {
 		case s.First == mark.Segment:
 			if err := e.add(m, segmentFile(s.First), copySegment(core, s.First)); err != nil {

@@ -43,7 +43,7 @@ func (n *Node) flush() error {
 	flush := n.core.Load().Freeze()
 	n.applying.Unlock()
 	if flush == nil {
-		return nil
+		return n.core.Load().SealSome()
 	}
 	return flush.Run()
 }

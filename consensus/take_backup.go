@@ -142,7 +142,11 @@ func (n *Node) stageBackup(ctx context.Context, r BackupRequest) (_ *stagedBacku
 // stageSegments stages what the mark needs of the journal.
 func (s *stagedBackup) stageSegments(core *Core, mark log.Mark, r BackupRequest, p *pace.Pace) error {
 	used := map[string]bool{}
-	for _, info := range core.journal.Segments() {
+	infos, err := core.journal.Settle() // a backup has one segment at most that is not sealed
+	if err != nil {
+		return err
+	}
+	for _, info := range infos {
 		if info.First > mark.Last {
 			break
 		}

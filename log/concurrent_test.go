@@ -35,6 +35,10 @@ func TestReadersSeeWholeBatchesWhileTheJournalGrowsRollsAndSeals(t *testing.T) {
 				t.Error(err)
 				return
 			}
+			if _, err := j.SealSome(); err != nil {
+				t.Error(err)
+				return
+			}
 		}
 	})
 	for _, q := range []Query{{}, {Reverse: true}, {Stream: "a"}, {Subject: "b", Type: "typ", Reverse: true}, {TypePrefix: "t", Since: 0}} {

@@ -46,6 +46,8 @@ type play struct {
 	dir   string
 	cfg   Config
 	state int // records that the state has durably; survives the life
+	// pieces is how many pieces are sealed after each flush.
+	pieces int
 }
 
 func (p *play) live(seam fault.Seam, steps ...int) (err error) {
@@ -69,6 +71,14 @@ func (p *play) live(seam fault.Seam, steps ...int) (err error) {
 		}
 		if at = to; step > 0 {
 			p.state = to
+		}
+		for range p.pieces {
+			if _, err := j.SealSome(); err != nil {
+				if again := j.Flush(event.Position(to)); again == nil {
+					return errors.New("a flush succeeded after sealing had failed")
+				}
+				return err
+			}
 		}
 	}
 	return nil
@@ -126,12 +136,17 @@ var (
 )
 
 func newPlay(t *testing.T) *play {
-	return &play{history: newHistory(90, 2500), dir: t.TempDir(), cfg: Config{RunBytes: 700, MaxOpen: 2}}
+	return &play{history: newHistory(90, 2500), dir: t.TempDir(), cfg: Config{RunBytes: 700, MaxOpen: 2}, pieces: allPieces}
 }
 
-func cleanPlay(t *testing.T) (first, second int, digests [][32]byte) {
+// allPieces seal any segment of the crash tests; one piece leaves sealing to later
+// flushes, to the roll after them and to the next life.
+const allPieces = 20
+
+func cleanPlay(t *testing.T, pieces int) (first, second int, digests [][32]byte) {
 	t.Helper()
 	p := newPlay(t)
+	p.pieces = pieces
 	one, two := fault.Record(), fault.Record()
 	if err := p.live(one.Seam(), firstLife...); err != nil {
 		t.Fatal(err)
@@ -144,7 +159,13 @@ func cleanPlay(t *testing.T) (first, second int, digests [][32]byte) {
 
 func TestACrashAtAnyStepLosesNothingThatTheStateHas(t *testing.T) {
 	t.Parallel()
-	first, second, want := cleanPlay(t)
+	for _, pieces := range []int{1, allPieces} {
+		crashAtEveryStep(t, pieces)
+	}
+}
+
+func crashAtEveryStep(t *testing.T, pieces int) {
+	first, second, want := cleanPlay(t, pieces)
 	if first < 40 || second < 40 {
 		t.Fatalf("the lives have only %d and %d steps", first, second)
 	}
@@ -153,9 +174,10 @@ func TestACrashAtAnyStepLosesNothingThatTheStateHas(t *testing.T) {
 		at   func(int) *fault.Injector
 	}{{"crash", fault.CrashAt}, {"fail", fault.FailAt}} {
 		for n := 1; n <= first+second; n++ {
-			t.Run(fmt.Sprintf("%s at %d", inject.name, n), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s at %d, %d pieces", inject.name, n, pieces), func(t *testing.T) {
 				t.Parallel()
 				p := newPlay(t)
+				p.pieces = pieces
 				var err error
 				if n <= first {
 					err = p.live(inject.at(n).Seam(), firstLife...)

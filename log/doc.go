@@ -5,9 +5,9 @@
 // # What is where
 //
 // Apply appends to memory and goes on; a flush makes records durable in the
-// active segment, in one synced bbolt transaction; a full segment is sealed and
-// never changes again. Where a segment ends follows from the records alone
-// (Mark.Add), so that all nodes have the same segments.
+// active segment, in one synced bbolt transaction; a full segment is sealed, a piece
+// after each of the next flushes, and never changes again. Where a segment ends
+// follows from the records alone (Mark.Add), so that all nodes have the same.
 //
 //	journal/00000000000000000001.seg   sealed, positions 1 …
 //	journal/00000000000000812345.seg   sealed
@@ -68,6 +68,7 @@
 //	before the segment's commit        replay
 //	segment committed, state not       cut the journal to the mark, replay
 //	after a roll or a seal             delete newer files, unseal, cut, replay
+//	while sealing, roll in the state   begin to seal anew
 //	files below Mark.First remain      delete them
 //	journal behind the mark            ErrBehind: quarantine
 //

@@ -13,8 +13,10 @@ import (
 // the state that speaks of them may be written only then. Where records cross
 // into a new segment the order is
 //
-//	commit the rest of the old one · seal it · create the new file, synced,
-//	renamed, its directory synced · commit what belongs to it
+//	commit the rest of the old one · commit its last run · create the new file,
+//	synced, renamed, its directory synced · commit what belongs to it
+//
+// and the old one is sealed afterwards, piece by piece (SealSome).
 //
 // After an error, which may match store.ErrIO or store.ErrCorrupt, every later
 // Flush returns the same: what is in the page cache may lie, the node must stop.
@@ -57,13 +59,16 @@ func (j *Journal) flushSome(upTo event.Position) error {
 	return j.write(s.segments, records)
 }
 
-// roll seals the active segment and makes the one that begins at first the
-// active. It is not in the snapshot before it has records.
+// roll completes the active segment and makes the one that begins at first the
+// active. It is not in the snapshot before it has records. Only the one before the
+// active may not be sealed yet, so an older one is sealed first.
 func (j *Journal) roll(first event.Position) error {
-	s := j.current.Load()
-	if n := len(s.segments); n > 0 {
-		if err := j.seal(&s.segments[n-1]); err != nil {
-			return fmt.Errorf("seal segment: %w", err)
+	if err := j.sealRest(); err != nil {
+		return err
+	}
+	if j.active.segment != nil {
+		if err := j.complete(); err != nil {
+			return err
 		}
 	}
 	segment := newSegment(j.dir, first, j.pool, j.cfg.Seam)
@@ -117,13 +122,14 @@ func (j *Journal) publish(change func(s *snapshot)) {
 	next.segments = append(make([]segmentState, 0, len(next.segments)+1), next.segments...)
 	change(&next)
 	h := &next.segments[len(next.segments)-1].header
-	for i := range next.tail[:h.last-next.durable] {
-		next.tailBytes -= next.tail[i].size() + recordOverhead
+	if flushed := int(h.last - next.durable); flushed > 0 {
+		for i := range next.tail[:flushed] {
+			next.tailBytes -= next.tail[i].size() + recordOverhead
+		}
+		rest := next.tail[flushed:]
+		next.tail = append(make([]Record, 0, len(rest)+flushed), rest...) // about as many come until the next flush
+		next.durable = h.last
 	}
-	flushed := h.last - next.durable
-	rest := next.tail[flushed:]
-	next.tail = append(make([]Record, 0, len(rest)+int(flushed)), rest...) // about as many come until the next flush
-	next.durable = h.last
 	if h.indexed > j.signer.base {
 		j.signer = j.signer.rebase(h.indexed)
 		next.signatures = j.signer.signatures

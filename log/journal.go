@@ -67,7 +67,7 @@ type Journal struct {
 	dir  string
 	cfg  Config
 	pool *pool
-	// sealRows is how many posting rows one transaction of a seal writes.
+	// sealRows is how many posting rows a piece of sealing writes.
 	sealRows int
 
 	current atomic.Pointer[snapshot] // replaced while mu is held
@@ -82,6 +82,7 @@ type Journal struct {
 	active   segmentState // guarded by flushing; no segment: none yet
 	lists    runBuilder   // guarded by flushing: of the flushed records that no run covers
 	buffer   buffer       // guarded by flushing: empty between transactions
+	sealing  *sealing     // guarded by flushing: the segment before the active; nil: is sealed
 }
 
 // Append adds consecutive records after the last, with the mark that Mark.Add

@@ -103,6 +103,12 @@ func (m *journalModel) flush(t *rapid.T) {
 	}
 }
 
+func (m *journalModel) seal(t *rapid.T) {
+	if _, err := m.j.SealSome(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // restart loses what the state does not have.
 func (m *journalModel) restart(t *rapid.T) {
 	m.close(t)
@@ -202,7 +208,7 @@ func TestTheJournalEqualsAModelOverFlushesAndRestarts(t *testing.T) {
 		m.open(t)
 		defer func() { m.close(t) }()
 		t.Repeat(map[string]func(*rapid.T){
-			"append": m.append, "append more": m.append, "flush": m.flush, "restart": m.restart,
+			"append": m.append, "append more": m.append, "flush": m.flush, "seal": m.seal, "restart": m.restart,
 			"query": m.query, "query again": m.query, "and again": m.query,
 		})
 	})

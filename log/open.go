@@ -36,6 +36,9 @@ func Open(dir string, mark Mark, cfg Config) (*Journal, error) {
 		if j.active.segment != nil {
 			err = errors.Join(err, j.active.close())
 		}
+		if j.sealing != nil {
+			err = errors.Join(err, j.sealing.close())
+		}
 		j.pool.close()
 		return nil, err
 	}
@@ -192,28 +195,47 @@ func (j *Journal) list() ([]event.Position, error) {
 	return firsts, nil // ReadDir sorts, and the names sort as the numbers do
 }
 
-// checkSealed opens each sealed segment once: a missing, truncated or foreign
-// file is found at the start, not by the reader who needs it.
+// checkSealed opens each segment but the active one once: a missing, truncated or
+// foreign file is found at the start, not by the reader who needs it. The last of
+// them may be complete and not sealed; then sealing it begins anew.
 func (j *Journal) checkSealed(keep []event.Position) ([]segmentState, error) {
 	var states []segmentState
-	for i, first := range keep {
-		if i == len(keep)-1 {
-			break // the active one
-		}
-		s := newSegment(j.dir, first, j.pool, j.cfg.Seam)
+	for i := range max(len(keep)-1, 0) {
+		s := newSegment(j.dir, keep[i], j.pool, j.cfg.Seam)
 		var f file
 		if err := f.open(s); err != nil {
 			return nil, err
 		}
 		h := f.header
 		f.close()
-		if last := keep[i+1] - 1; !h.sealed || h.last != last {
+		unsealed := !h.sealed && h.indexed == h.last && i == len(keep)-2
+		if last := keep[i+1] - 1; h.last != last || !h.sealed && !unsealed {
 			return nil, corrupt(s.path, string(bucketHeader), keyHeader,
 				fmt.Sprintf("ends at %d, sealed %t; want %d, sealed", h.last, h.sealed, last))
 		}
-		states = append(states, segmentState{s, h})
+		state := segmentState{s, h}
+		if unsealed {
+			if err := j.sealAnew(&state); err != nil {
+				return nil, err
+			}
+		}
+		states = append(states, state)
 	}
 	return states, nil
+}
+
+// sealAnew opens a complete segment to be sealed. The merge that a crash
+// interrupted is not gone on with.
+func (j *Journal) sealAnew(s *segmentState) error {
+	if err := s.close(); err != nil {
+		return err
+	}
+	s.segment = newSegment(j.dir, s.first, j.pool, j.cfg.Seam)
+	if err := s.openWritable(j.cfg.SegmentBytes); err != nil {
+		return err
+	}
+	j.sealing = newSealing(*s, &j.buffer)
+	return nil
 }
 
 // openPlan says what becomes of the files in the journal's directory.

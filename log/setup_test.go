@@ -80,6 +80,9 @@ func mustFlush(t testing.TB, j *Journal) {
 	if err := j.Flush(j.current.Load().mark.Last); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := j.Settle(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // collectAll returns copies of all records that q selects.

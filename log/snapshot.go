@@ -31,6 +31,25 @@ type segmentState struct {
 	header header
 }
 
+// setHeader replaces the header of a segment, if it is still there. The caller owns
+// the slice of segments.
+func (s *snapshot) setHeader(to segmentState) {
+	for i := range s.segments {
+		if s.segments[i].segment == to.segment {
+			s.segments[i] = to
+		}
+	}
+}
+
+func (s *snapshot) has(segment *segment) bool {
+	for i := range s.segments {
+		if s.segments[i].segment == segment {
+			return true
+		}
+	}
+	return false
+}
+
 // first is the oldest position that may be read.
 func (s *snapshot) first() event.Position { return max(s.mark.First, 1) }
 

@@ -54,6 +54,7 @@ func helper(dir string) int {
 		if err = j.Flush(event.Position(to)); err == nil {
 			_, _ = fmt.Fprintf(os.Stdout, "acknowledged %d\n", to)
 			state = to
+			_, err = j.Settle()
 		}
 	}
 	if err == nil {
@@ -79,9 +80,9 @@ func requireTrace(t *testing.T) {
 }
 
 // TestOrderOfSyncsOfARoll compares the system calls of a flush that crosses into
-// a new segment with a golden trace. What it proves: the old segment is complete
-// and sealed, synced, before the new file is made; that has its name durably
-// before records go to it; and they are synced before the flush returns.
+// a new segment with a golden trace. What it proves: the old segment is complete,
+// synced, before the new file is made; that has its name durably before records go
+// to it; they are synced before the flush returns; and then the old one is sealed.
 func TestOrderOfSyncsOfARoll(t *testing.T) {
 	t.Parallel()
 	requireTrace(t)

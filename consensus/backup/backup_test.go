@@ -57,7 +57,9 @@ func makeData(t testing.TB) *data {
 		j.Append([]log.Record{r}, d.mark)
 	}
 	must(j.Flush(d.mark.Last))
-	for _, info := range j.Segments() {
+	infos, err := j.Settle()
+	must(err)
+	for _, info := range infos {
 		s := Segment{First: info.First, Last: info.Last, Bytes: info.Bytes, Sealed: info.Sealed}
 		if info.Sealed {
 			s.Digest = fmt.Sprintf("%x", info.Digest)
