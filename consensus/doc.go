@@ -80,6 +80,14 @@
 // What is wrong and needs a person is an alarm (alarms.go): logged once, and in
 // the status as long as it holds.
 //
+// # Backup, restore, inspect
+//
+// Node.Backup writes state and journal at one position as a file of package backup,
+// on any node and beside everything else: what can change is copied to the staging
+// directory first, what cannot is linked there. Restore makes a data directory from
+// it, a cluster of one in an epoch of its own (restore.go has the steps, lineage.go
+// what survives). Inspect reads a data directory that no node has open.
+//
 // # The state
 //
 // One row of the table meta says up to which entry the other rows are current;

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -79,6 +80,10 @@ func TestRestoreBringsBackHistoryAndProducersUnderANewEpoch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, session := loneNode(t, 100)
 		want, before := c.history("n1"), c.node("n1").Epoch()
+		status, err := c.node("n1").Status()
+		if err != nil {
+			t.Fatal(err)
+		}
 		path := c.backUp("a", nil)
 		c.end("n1", false)
 		dir := simDir(t)
@@ -93,6 +98,10 @@ func TestRestoreBringsBackHistoryAndProducersUnderANewEpoch(t *testing.T) {
 		}
 		if r.node("n1").Epoch() != made.Epoch {
 			t.Errorf("epoch is %s, want %s", r.node("n1").Epoch(), made.Epoch)
+		}
+		// An entry of an earlier term behind the state's last would break Raft.
+		if now, err := r.node("n1").Status(); err != nil || now.Term <= status.Term || now.AppliedIndex <= status.AppliedIndex {
+			t.Errorf("term %d, index %d (%v), of the backup %d, %d", now.Term, now.AppliedIndex, err, status.Term, status.AppliedIndex)
 		}
 		refused := func(commit *edriv1.Commit, code event.Code) {
 			t.Helper()
@@ -225,6 +234,56 @@ func TestIncrementalBackupNeedsItsChain(t *testing.T) {
 		defer r.endAll()
 		if got := r.history("n1"); !slices.Equal(got, want) {
 			t.Errorf("history has %d events, want %d", len(got), len(want))
+		}
+	})
+}
+
+// A segment that is gone, as when retention deletes it after the state was pinned,
+// is no damage: another try, here or elsewhere, sees a newer state.
+func TestBackupThatLosesTheGroundMayBeTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := loneNode(t, 100)
+		defer c.endAll()
+		c.backUp("a", nil)
+		segments, err := filepath.Glob(filepath.Join(c.dir, "n1", "data-*", "journal", "*.seg"))
+		if err != nil || len(segments) < 2 {
+			t.Fatal(segments, err)
+		}
+		if err := os.Rename(segments[0], segments[0]+".away"); err != nil {
+			t.Fatal(err)
+		}
+		err = c.node("n1").Backup(t.Context(), consensus.BackupRequest{}, io.Discard)
+		if event.CodeOf(err) != event.CodeUnavailable {
+			t.Errorf("without a segment: %v", err)
+		}
+		if err := os.Rename(segments[0]+".away", segments[0]); err != nil {
+			t.Fatal(err)
+		}
+		c.backUp("b", nil)
+		left, err := filepath.Glob(filepath.Join(c.dir, "n1", "staging", "backup-*"))
+		if err != nil || len(left) > 0 {
+			t.Errorf("staging holds %v, %v", left, err)
+		}
+	})
+}
+
+// What is written to the disk while a backup is made must not fill it.
+func TestBackupLeavesTheDisksReserve(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := loneNode(t, 1)
+		c.end("n1", false)
+		c.tune = func(_ string, cfg *consensus.Config) {
+			cfg.DiskReserve = 1000
+			cfg.DiskSpace = func() (free, total uint64, err error) { return 2000, 1 << 30, nil }
+		}
+		c.start("n1")
+		defer c.endAll()
+		c.eventually("n1 is ready", func() bool { return c.node("n1").Ready() == nil })
+		err := c.node("n1").Backup(t.Context(), consensus.BackupRequest{}, io.Discard)
+		if event.CodeOf(err) != event.CodeQuotaExceeded {
+			t.Errorf("with little room: %v", err)
 		}
 	})
 }

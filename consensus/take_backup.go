@@ -122,6 +122,9 @@ func (n *Node) stageBackup(ctx context.Context, r BackupRequest) (_ *stagedBacku
 	if pin.meta.Index == 0 || pin.meta.Epoch.IsZero() {
 		return nil, event.Errorf(event.CodeUnavailable, "this node has nothing to back up yet")
 	}
+	if err := n.roomToStage(core, pin); err != nil {
+		return nil, err
+	}
 	s.head = backup.Head{
 		ID: backup.NewID(), Created: time.Now().UTC(), Node: string(n.serverID), Epoch: pin.meta.Epoch.String(),
 		Index: pin.meta.Index, Term: pin.meta.Term, First: pin.meta.Mark.First, Last: pin.meta.Mark.Last,
@@ -137,6 +140,27 @@ func (n *Node) stageBackup(ctx context.Context, r BackupRequest) (_ *stagedBacku
 		return nil, err
 	}
 	return s, s.stageSegments(core, pin.meta.Mark, r, p)
+}
+
+// roomToStage refuses a backup whose copies would take the disk's reserve: a full
+// disk ends the node.
+func (n *Node) roomToStage(core *Core, pin *durablePin) error {
+	need := uint64(pin.pin.Size())
+	if mark := pin.meta.Mark; mark.Segment > 0 {
+		generation := filepath.Dir(core.Store().Path())
+		info, err := os.Stat(filepath.Join(generation, filepath.FromSlash(segmentFile(mark.Segment))))
+		if err != nil {
+			return fmt.Errorf("stat segment: %w", err)
+		}
+		need += uint64(info.Size())
+	}
+	n.measureDisk()
+	if d := n.disk.Load(); d != nil && d.total > 0 && d.free < d.reserve+need {
+		e := event.Errorf(event.CodeQuotaExceeded, "a backup needs %d bytes on the node's disk for a while, which has %d free, %d of them in reserve", need, d.free, d.reserve)
+		e.Size, e.Max = int64(need), int64(d.free)
+		return e
+	}
+	return nil
 }
 
 // stageSegments stages what the mark needs of the journal.

@@ -2,7 +2,6 @@ package backup
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -228,15 +227,14 @@ func TestCutFileIsNotABackup(t *testing.T) {
 // no more is read into memory than it has bytes.
 func FuzzParse(f *testing.F) {
 	d := makeData(f)
-	whole := d.write(f, ancestor(1, "").ID, map[event.Position]Ancestor{1: ancestor(2, "b")})
-	small := bytes.Clone(whole[len(whole)-4000:])
-	f.Add(whole[:100], small)
-	f.Add([]byte(magic), []byte(trailer))
-	f.Fuzz(func(t *testing.T, head, tail []byte) {
-		b := append(append([]byte(magic), head...), tail...)
-		if len(tail) > tailBytes && binary.BigEndian.Uint64(b[len(b)-tailBytes:]) > uint64(len(b)) {
-			binary.BigEndian.PutUint64(b[len(b)-tailBytes:], uint64(len(tail)-tailBytes))
-		}
+	d.state = []byte("state") // so that what is mutated is the rest
+	for i := range d.files {
+		d.files[i] = []byte("segment")
+	}
+	f.Add(d.write(f, ancestor(1, "").ID, map[event.Position]Ancestor{1: ancestor(2, "b")}))
+	f.Add(d.write(f, ancestor(1, "").ID, nil))
+	f.Add([]byte(magic + trailer))
+	f.Fuzz(func(t *testing.T, b []byte) {
 		file, err := parse(bytes.NewReader(b), int64(len(b)))
 		if err != nil {
 			return
@@ -253,6 +251,19 @@ func FuzzParse(f *testing.F) {
 		}
 		if end > int64(len(b)) {
 			t.Fatalf("parts end at %d in a file of %d bytes", end, len(b))
+		}
+		file.path = "fuzz"
+		if _, err := file.Verify(t.Context(), nil); err != nil {
+			t.Fatalf("verify: %v", err)
+		}
+		c := &Chain{File: file, earlier: map[string]*File{}}
+		if c.complete() != nil {
+			return
+		}
+		dir := t.TempDir()
+		_ = c.Extract(t.Context(), nil, filepath.Join(dir, "data"), nil)
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+			t.Fatalf("extraction wrote outside: %v, %v", entries, err)
 		}
 	})
 }
