@@ -33,7 +33,7 @@ type Inspection struct {
 // InspectedMember is a server of Raft's configuration.
 type InspectedMember struct {
 	ServerID    string
-	RaftAddress string
+	RaftAddress string // as it said last; others may know better
 	Voter       bool
 }
 
@@ -65,7 +65,7 @@ func Inspect(ctx context.Context, dir string) (_ *Inspection, err error) {
 	if err := refuseHalfRestored(dir); err != nil {
 		return nil, err
 	}
-	i := &inspector{dir: dir, Inspection: &Inspection{Rows: map[string]int{}}}
+	i := &inspector{dir: dir, Inspection: &Inspection{Rows: map[string]int{}}, addresses: map[string]string{}}
 	for _, step := range []func(context.Context) error{i.identity, i.generation, i.state, i.journal, i.raftLog} {
 		if err := step(ctx); err != nil {
 			return nil, fmt.Errorf("inspect %s: %w", dir, err)
@@ -76,7 +76,8 @@ func Inspect(ctx context.Context, dir string) (_ *Inspection, err error) {
 
 type inspector struct {
 	*Inspection
-	dir string
+	dir       string
+	addresses map[string]string // of raft ports, by server id
 }
 
 // note takes down damage of a file; other errors it returns.
@@ -142,18 +143,23 @@ func (i *inspector) state(ctx context.Context) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: it is missing", store.ErrCorrupt)
 	}
+	for n := range i.Members {
+		i.Members[n].RaftAddress = i.addresses[i.Members[n].ServerID]
+	}
 	return i.note(path, err)
 }
 
 func (i *inspector) row(table string, key, value []byte) (err error) {
 	i.Rows[table]++
-	if table != tableMeta {
-		return nil
-	}
-	switch string(key) {
-	case string(metaKey):
+	switch {
+	case table == tableMembers:
+		m, err := decodeMember(string(key), value)
+		i.addresses[m.ServerID] = m.RaftAddress
+		return err
+	case table != tableMeta:
+	case string(key) == string(metaKey):
 		i.Meta, err = decodeMeta(value)
-	case string(configurationKey):
+	case string(key) == string(configurationKey):
 		var configuration []byte
 		if _, configuration, err = decodeConfiguration(value); err == nil {
 			i.Members, err = decodeServers(configuration)
@@ -170,7 +176,7 @@ func decodeServers(b []byte) (members []InspectedMember, err error) {
 		}
 	}()
 	for _, s := range raft.DecodeConfiguration(b).Servers {
-		members = append(members, InspectedMember{string(s.ID), string(s.Address), s.Suffrage == raft.Voter})
+		members = append(members, InspectedMember{ServerID: string(s.ID), Voter: s.Suffrage == raft.Voter})
 	}
 	return members, nil
 }

@@ -175,10 +175,8 @@ func (cfg *RestoreConfig) begin(generation string, id raft.ServerID) (r Restored
 	if before.Index == 0 || before.Epoch.IsZero() {
 		return r, 0, fmt.Errorf("%w: the state is empty", store.ErrCorrupt)
 	}
-	configuration := raft.EncodeConfiguration(raft.Configuration{Servers: []raft.Server{{
-		Suffrage: raft.Voter, ID: id, Address: raft.ServerAddress(cfg.RaftAddress),
-	}}})
-	if r.Sessions, err = core.begin(r.Epoch, configuration); err != nil {
+	self := Member{ServerID: string(id), RaftAddress: cfg.RaftAddress}
+	if r.Sessions, err = core.begin(r.Epoch, self); err != nil {
 		return r, 0, err
 	}
 	r.Producers = len(core.sessions.byID)

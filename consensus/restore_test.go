@@ -287,3 +287,50 @@ func TestBackupLeavesTheDisksReserve(t *testing.T) {
 		}
 	})
 }
+
+// The nodes that join a restored one get all of it, and one of the old cluster that
+// meets the new one learns that it has no place there.
+func TestEmptyNodesJoinARestoredOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := loneNode(t, 100)
+		c.join("n2")
+		c.eventuallyMembers("n1 n2")
+		old := c.node("n2").ServerID()
+		path := c.backUp("a", nil)
+		c.endAll()
+		dir := simDir(t)
+		if _, err := restore(filepath.Join(dir, "n1"), path, nil); err != nil {
+			t.Fatal(err)
+		}
+		r := c.restored(dir)
+		defer r.endAll()
+		want := r.history("n1")
+		if got := r.members(); got != "n1" {
+			t.Errorf("members of the restored cluster are %q", got)
+		}
+		v := r.node("n1").View()
+		members, err := v.Members()
+		v.Close()
+		if err != nil || !slices.ContainsFunc(members, func(m consensus.Member) bool { return m.ServerID == old && m.Removed }) {
+			t.Errorf("%s is not known as removed: %v, %v", old, members, err)
+		}
+		r.first = []string{"n1"}
+		r.join("n2")
+		r.join("n3")
+		r.eventuallyMembers("n1 n2 n3")
+		r.eventually("all are ready", r.allReady)
+		r.must(&edriv1.Commit{Ops: []*edriv1.Op{add("s", "after")}})
+		for _, name := range r.names {
+			r.eventually(name+" has all", func() bool { return len(r.history(name)) == len(want)+1 })
+			if got := r.history(name); !slices.Equal(got[:len(want)], want) {
+				t.Errorf("%s has another history", name)
+			}
+		}
+		// Any of them can do without the one that was restored.
+		r.end("n1", true)
+		r.names = []string{"n2", "n3"}
+		r.eventually("there is a leader", func() bool { return r.leader() != "" })
+		r.must(&edriv1.Commit{Ops: []*edriv1.Op{add("s", "without n1")}})
+	})
+}

@@ -27,8 +27,8 @@ own, with all of the history and a new epoch; start it, and let empty nodes join
 
 History, keys of (source, id), settings and named producers go on, so that an
 import continues at its line. Sessions are ended; cursors and commits of the
-cluster that was backed up are refused with epoch_changed. Nodes of that cluster
-must not run at the address of a restored one.
+cluster that was backed up are refused with epoch_changed, and its nodes are
+strangers to the new one.
 
 A restore that was interrupted leaves a directory on which no node starts: empty it
 and restore again.`,
