@@ -71,24 +71,36 @@ func (c *Core) applyEntry(b []byte) ([]Outcome, error) {
 	c.fingerprints = c.fingerprints[:0]
 	outcomes := make([]Outcome, 0, e.Len())
 	c.results = make([]byte, 0, 64*e.Len())
-	for range e.Len() {
-		b, _ := e.next()
-		o, err := c.applyCommit(b)
-		if err != nil {
-			return nil, fmt.Errorf("commit %d: %w", len(outcomes), err)
+	for len(outcomes) < e.Len() {
+		some := c.commits[:min(len(c.commits), e.Len()-len(outcomes))]
+		if err := decodeSome(some, &e); err != nil {
+			return nil, fmt.Errorf("commits from %d on: %w", len(outcomes), err)
 		}
-		outcomes = append(outcomes, o)
+		c.window.prefetch(some)
+		for i := range some {
+			o, err := c.applyCommit(&some[i])
+			if err != nil {
+				return nil, fmt.Errorf("commit %d: %w", len(outcomes), err)
+			}
+			outcomes = append(outcomes, o)
+		}
 	}
 	return outcomes, c.keepFingerprints()
 }
 
-// applyCommit decodes a commit, and executes it unless its epoch or its session
-// say otherwise.
-func (c *Core) applyCommit(b []byte) (Outcome, error) {
-	m := &c.commit
-	if err := decodeSealed(m, b); err != nil {
-		return Outcome{}, fmt.Errorf("%w: %w", ErrUndecodable, err)
+// decodeSome decodes as many commits as dst has.
+func decodeSome(dst []commit, e *Entry) error {
+	for i := range dst {
+		b, _ := e.next()
+		if err := decodeSealed(&dst[i], b); err != nil {
+			return fmt.Errorf("%w: %w", ErrUndecodable, err)
+		}
 	}
+	return nil
+}
+
+// applyCommit executes a commit unless its epoch or its session say otherwise.
+func (c *Core) applyCommit(m *commit) (Outcome, error) {
 	if err := c.checkEpoch(m); err != nil {
 		return c.refuse(m, err), nil
 	}

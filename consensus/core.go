@@ -26,6 +26,10 @@ const (
 // DefaultSegmentBytes is when a segment of the journal is full.
 const DefaultSegmentBytes = 256 << 20
 
+// decodeAhead is how many commits of an entry are decoded before the first of
+// them is executed, see window.prefetch.
+const decodeAhead = 32
+
 // maxBatchRecords bounds the memory for records that is used again.
 const maxBatchRecords = 4096
 
@@ -89,9 +93,9 @@ type Core struct {
 	entryFirst   event.Position
 	fingerprints []byte
 	results      []byte // memory of the outcomes' results
+	commits      [decodeAhead]commit
 
 	// Of the commit in execution, memory that is used again.
-	commit    commit
 	staged    staged
 	overlay   *store.Tx // nil until a state machine's operation needs it
 	opResults []opResult

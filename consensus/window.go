@@ -43,6 +43,8 @@ type window struct {
 	spare  *chunk
 	index  []slot
 	mask   uint64
+
+	prefetched uint32 // written by prefetch and read by none
 }
 
 // slot is a place of the index. tag is the low half of what home is made of, so
@@ -81,6 +83,30 @@ func (w *window) find(identity *[16]byte) (uint64, *event.Fingerprint) {
 			return position, f
 		}
 	}
+}
+
+// prefetch reads the slots where the commits' searches will begin, and those of
+// the events that will leave the window for theirs. The index is far larger than
+// the processor's caches: in the midst of other work each slot is a wait for
+// memory, here they are waits side by side.
+func (w *window) prefetch(commits []commit) {
+	if w.index == nil {
+		return
+	}
+	added := uint64(0)
+	x := w.prefetched
+	for i := range commits {
+		for b := commits[i].fingerprints; len(b) >= fingerprintBytes; b = b[fingerprintBytes:] {
+			x ^= w.index[uint64(binary.LittleEndian.Uint32(b))&w.mask].place
+			added++
+		}
+	}
+	if w.len()+added > w.size {
+		for p := w.floor; p <= min(w.floor+added, w.last); p++ {
+			x ^= w.index[uint64(tagOf(&w.at(p).Identity))&w.mask].place
+		}
+	}
+	w.prefetched = x
 }
 
 // add appends the fingerprint of the event after last. The caller trims.
