@@ -1,6 +1,9 @@
 // Command bench starts three nodes on this machine, measures appends and scans
-// with the command line's own bench, then leader failovers, restarts and memory,
+// with the command line's own bench, then restarts, memory and leader failovers,
 // and ends the nodes. It is what make bench runs.
 //
-//	bench -bin ./bin [-dir DIR] [-rounds 3] [-duration 3s] [-kills 20] [-only append,read,restart,failover]
+//	bench -bin ./bin [-dir DIR] [-rounds 3] [-duration 3s] [-kills 20] [-full 1000000] [-steady 5m]
+//	      [-only idle,append,read,restart,memory,failover]
+//
+// With -only elections it keeps up a load for -steady and counts elections.
 package main

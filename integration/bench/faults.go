@@ -49,10 +49,10 @@ func (b *bench) fill(ctx context.Context) (uint64, error) {
 			return 0, err
 		}
 		status, err := leader.Status(ctx)
-		if err != nil || status.LastPosition >= uint64(b.restartEvents) {
+		if err != nil || status.LastPosition >= uint64(b.fullEvents) {
 			return status.LastPosition, err
 		}
-		fmt.Printf("%d events, filling up to %d\n", status.LastPosition, b.restartEvents)
+		fmt.Printf("%d events, filling up to %d\n", status.LastPosition, b.fullEvents)
 		if err := b.edri(ctx, "bench", "append", "--producers", "1024", "--rounds", "1", "--duration", "10s"); err != nil {
 			return 0, err
 		}

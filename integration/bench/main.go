@@ -25,19 +25,21 @@ type settings struct {
 	duration      time.Duration
 	producers     string
 	kills         int
-	restartEvents int
+	fullEvents    int
+	steady        time.Duration
 }
 
 func main() {
 	var s settings
 	flag.StringVar(&s.binaries, "bin", "bin", "folder of edri and edri-server")
 	flag.StringVar(&s.dir, "dir", "", "folder for the nodes' data, on the disk to measure (default: a temporary one)")
-	flag.StringVar(&s.only, "only", "append,read,restart,failover", "what to measure")
+	flag.StringVar(&s.only, "only", strings.Join(usual, ","), "what to measure, of "+strings.Join(names(), ","))
 	flag.IntVar(&s.rounds, "rounds", 3, "rounds of append and read")
 	flag.DurationVar(&s.duration, "duration", 3*time.Second, "of each measurement of append")
 	flag.StringVar(&s.producers, "producers", "1,64,256,1024", "numbers of closed-loop producers")
 	flag.IntVar(&s.kills, "kills", 20, "leader kills to measure failover by")
-	flag.IntVar(&s.restartEvents, "restart-events", 1_000_000, "least number of events in the history at the restart of all nodes")
+	flag.IntVar(&s.fullEvents, "full", 1_000_000, "least number of events in the history for restart and memory; the deduplication window's size fills it")
+	flag.DurationVar(&s.steady, "steady", 5*time.Minute, "of the load of elections")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -50,6 +52,11 @@ func main() {
 
 func run(ctx context.Context, s settings) (err error) {
 	parts := strings.Split(s.only, ",")
+	for _, name := range parts {
+		if !slices.Contains(names(), name) {
+			return fmt.Errorf("-only %s: there is no such part, but %s", name, strings.Join(names(), ", "))
+		}
+	}
 	dir, err := os.MkdirTemp(s.dir, "edri-bench-*")
 	if err != nil {
 		return err
@@ -63,18 +70,41 @@ func run(ctx context.Context, s settings) (err error) {
 		return err
 	}
 	b := &bench{settings: s, dir: dir, cluster: c}
-	for _, part := range []struct {
-		name string
-		run  func(context.Context) error
-	}{{"append", b.append}, {"read", b.read}, {"restart", b.restart}, {"failover", b.failover}} {
-		if !slices.Contains(parts, part.name) {
+	for _, p := range all {
+		if !slices.Contains(parts, p.name) {
 			continue
 		}
-		if err := part.run(ctx); err != nil {
-			return fmt.Errorf("measure %s: %w", part.name, err)
+		if err := p.run(b, ctx); err != nil {
+			return fmt.Errorf("measure %s: %w", p.name, err)
 		}
 	}
 	return nil
+}
+
+// all are the parts, in the order in which they are measured on one cluster:
+// each finds what those before it have stored.
+var all = []struct {
+	name string
+	run  func(*bench, context.Context) error
+}{
+	{"idle", (*bench).idle},
+	{"append", (*bench).append},
+	{"read", (*bench).read},
+	{"restart", (*bench).restart},
+	{"memory", (*bench).fullMemory},
+	{"failover", (*bench).failover},
+	{"elections", (*bench).elections},
+}
+
+// usual are the parts that are measured unasked: all but the longest.
+var usual = slices.DeleteFunc(names(), func(name string) bool { return name == "elections" })
+
+func names() []string {
+	var list []string
+	for _, p := range all {
+		list = append(list, p.name)
+	}
+	return list
 }
 
 // bench measures one cluster.
@@ -95,20 +125,27 @@ func (b *bench) edri(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// append measures appends beside the disk's own limit; and what the nodes took
-// of memory, and whether the leadership changed meanwhile.
+// append measures appends beside the disk's own limit.
 func (b *bench) append(ctx context.Context) error {
-	idle, err := b.memory()
-	if err != nil {
-		return err
-	}
+	return b.observe(ctx, "appends", "bench", "append", "--limit-dir", b.dir, "--producers", b.producers,
+		"--rounds", strconv.Itoa(b.rounds), "--duration", b.duration.String())
+}
+
+// elections keeps up a load for long, without pauses for the disk's own limit.
+func (b *bench) elections(ctx context.Context) error {
+	return b.observe(ctx, fmt.Sprintf("%v of load by 256 producers", b.steady), "bench", "append",
+		"--producers", "256", "--rounds", "1", "--duration", b.steady.String())
+}
+
+// observe runs the command line and tells what the nodes took of memory and
+// whether the leadership changed meanwhile.
+func (b *bench) observe(ctx context.Context, what string, args ...string) error {
 	before, err := b.term(ctx)
 	if err != nil {
 		return err
 	}
 	peak := b.watchMemory(ctx)
-	err = b.edri(ctx, "bench", "append", "--limit-dir", b.dir, "--producers", b.producers,
-		"--rounds", strconv.Itoa(b.rounds), "--duration", b.duration.String())
+	err = b.edri(ctx, args...)
 	most := peak()
 	if err != nil {
 		return err
@@ -117,7 +154,7 @@ func (b *bench) append(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("elections under load: %d; anonymous memory per node: idle %s, at most %s\n", after-before, mebibytes(idle), mebibytes(most))
+	fmt.Printf("%s: %d elections; anonymous memory per node at most %s\n", what, after-before, mebibytes(most))
 	return nil
 }
 

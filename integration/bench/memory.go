@@ -11,6 +11,26 @@ import (
 	"time"
 )
 
+// idle tells the memory of nodes that have stored nothing yet.
+func (b *bench) idle(context.Context) error {
+	idle, err := b.memory()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("idle, with an empty window: anonymous memory per node %s\n", mebibytes(idle))
+	return nil
+}
+
+// fullMemory tells the memory under load when the deduplication window is full.
+func (b *bench) fullMemory(ctx context.Context) error {
+	stored, err := b.fill(ctx)
+	if err != nil {
+		return err
+	}
+	return b.observe(ctx, fmt.Sprintf("load by 1024 producers after %d events", stored),
+		"bench", "append", "--producers", "1024", "--rounds", "1", "--duration", "15s")
+}
+
 // memory returns the largest anonymous resident memory of the nodes, in bytes;
 // 0 where the system does not tell.
 func (b *bench) memory() (int64, error) {
