@@ -26,7 +26,7 @@ import (
 )
 
 var (
-	simSeeds = flag.Int("sim.seeds", 100, "how many seeds TestSimulation runs")
+	simSeeds = flag.Int("sim.seeds", 300, "how many seeds TestSimulation runs")
 	simTrace = flag.Bool("sim.trace", false, "print what the nodes log")
 	simFirst = flag.Uint64("sim.first", 1, "first seed of TestSimulation")
 )
