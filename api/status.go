@@ -24,7 +24,7 @@ func (s *service) status(_ context.Context, f *statusFrame) (*edriv1.StatusRespo
 		FirstPosition: uint64(status.FirstPosition), LastPosition: uint64(status.LastPosition),
 		LastStamp: status.LastStamp,
 		Ready:     status.NotReady == "", Reason: status.NotReady,
-		Alarms: status.Alarms,
+		Alarms: status.Alarms, FeatureLevel: status.FeatureLevel, Diverged: status.Diverged,
 	}
 	if !status.Epoch.IsZero() {
 		response.Epoch = status.Epoch[:]
@@ -44,6 +44,7 @@ func wirePulse(p consensus.Pulse) *edriv1.Pulse {
 		ClockKnown: p.ClockKnown, ClockSkewNanoseconds: int64(p.ClockSkew),
 		Stalled:       p.Stalled,
 		DiskFreeBytes: p.DiskFree, DiskTotalBytes: p.DiskTotal, DiskReserveBytes: p.DiskReserve,
+		FeatureLevel: p.FeatureLevel, StateIndex: p.Checkpoint.Index, StateHash: p.Checkpoint.Hash,
 	}
 }
 

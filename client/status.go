@@ -37,6 +37,10 @@ type Status struct {
 
 	// Alarms are what a person must look at.
 	Alarms []string
+	// FeatureLevel is the cluster's: which commands may be in its log.
+	FeatureLevel uint32
+	// Diverged: some member's state differs from this node's.
+	Diverged bool
 }
 
 // Member is a server of the cluster.
@@ -66,6 +70,11 @@ type Pulse struct {
 	// majority of the voters, the leader among them, have their reserve free,
 	// appends fail with quota_exceeded.
 	DiskFree, DiskTotal, DiskReserve uint64
+	// FeatureLevel is the newest that its binary applies.
+	FeatureLevel uint32
+	// StateHash is the hash of its state at the newest entry that is compared,
+	// StateIndex; 0: none yet.
+	StateIndex, StateHash uint64
 }
 
 // Status asks the first server that answers.
@@ -108,6 +117,7 @@ func (c *Client) statusOf(ctx context.Context, n *server) (Status, error) {
 		CommitIndex: m.CommitIndex, AppliedIndex: m.AppliedIndex, DurableIndex: m.DurableIndex,
 		FirstPosition: event.Position(m.FirstPosition), LastPosition: event.Position(m.LastPosition),
 		Ready: m.Ready, Reason: m.Reason, Alarms: m.Alarms,
+		FeatureLevel: m.FeatureLevel, Diverged: m.Diverged,
 	}
 	copy(status.Epoch[:], m.Epoch)
 	if m.LastStamp != 0 {
@@ -129,5 +139,6 @@ func pulseOf(p *edriv1.Pulse) Pulse {
 		ClockKnown: p.GetClockKnown(), ClockSkew: time.Duration(p.GetClockSkewNanoseconds()),
 		Stalled:  p.GetStalled(),
 		DiskFree: p.GetDiskFreeBytes(), DiskTotal: p.GetDiskTotalBytes(), DiskReserve: p.GetDiskReserveBytes(),
+		FeatureLevel: p.GetFeatureLevel(), StateIndex: p.GetStateIndex(), StateHash: p.GetStateHash(),
 	}
 }

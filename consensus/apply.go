@@ -26,6 +26,7 @@ func (c *Core) Apply(index, term uint64, entry []byte) ([]Outcome, error) {
 		c.err = fmt.Errorf("apply entry %d: %w", index, err)
 		return nil, c.err
 	}
+	c.endHash(index, term)
 	c.advance(index, term)
 	return outcomes, nil
 }
@@ -36,7 +37,9 @@ func (c *Core) ApplyConfiguration(index, term uint64, configuration []byte) erro
 	if c.err != nil || index <= c.meta.Index {
 		return c.err
 	}
+	c.hashConfiguration(configuration)
 	c.tx.Put(c.tables.meta, configurationKey, append(be8(index), configuration...))
+	c.endHash(index, term)
 	c.advance(index, term)
 	return nil
 }
@@ -64,6 +67,10 @@ func (c *Core) applyEntry(b []byte) ([]Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
+	if e.Feature > c.featureLevel {
+		return nil, tooOld(e.Feature, c.featureLevel)
+	}
+	c.beginHash()
 	c.now = e.Now
 	c.meta.Stamp = max(c.meta.Stamp, e.Stamp)
 	c.entryEpoch = e.Epoch

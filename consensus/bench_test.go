@@ -7,7 +7,9 @@ import (
 	"github.com/edri-io/edri/event"
 )
 
-// load makes entries of 64 commits, each appending an event of 256 bytes.
+const entryCommits = 64
+
+// load makes entries of commits, each appending an event of 256 bytes.
 type load struct {
 	sessions int
 	next     []uint64 // sequence by session
@@ -53,8 +55,8 @@ func (l *load) commit(session int) []byte {
 	return appendBytesField(c, fieldOps, o)
 }
 
-func (l *load) batch(b *testing.B) []byte {
-	commits := make([][]byte, 64)
+func (l *load) batch(b *testing.B, n int) []byte {
+	commits := make([][]byte, n)
 	for i := range commits {
 		c := l.commit(i % l.sessions)
 		info, err := CheckCommit(c, event.DefaultLimits())
@@ -94,7 +96,7 @@ func benchmarkApply(b *testing.B, sessions, window int) {
 		b.StopTimer()
 		var entries [][]byte
 		for range 128 {
-			entries = append(entries, l.batch(b))
+			entries = append(entries, l.batch(b, entryCommits))
 		}
 		b.StartTimer()
 		for _, e := range entries {
@@ -155,7 +157,7 @@ func BenchmarkOpenCore(b *testing.B) {
 	}
 	l := newLoad(b, c, 64)
 	for i := range uint64(DefaultWindow / 64) {
-		if _, err := c.Apply(i+2, 1, l.batch(b)); err != nil {
+		if _, err := c.Apply(i+2, 1, l.batch(b, entryCommits)); err != nil {
 			b.Fatal(err)
 		}
 		c.Publish()

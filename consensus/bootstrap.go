@@ -66,6 +66,8 @@ func startExitCode(err error) int {
 		return ExitCorruption
 	case errors.Is(err, ErrRemoved):
 		return ExitRemoved
+	case errors.Is(err, ErrUndecodable):
+		return ExitUndecodable
 	}
 	return ExitError
 }
@@ -129,6 +131,9 @@ func (n *Node) decide() (d decision, why string, err error) {
 		}
 		if nodeName(raft.ServerID(in.ServerID)) != p.Name {
 			return keepWaiting, "", fmt.Errorf("%s is node %q, not %q", p.Address, nodeName(raft.ServerID(in.ServerID)), p.Name)
+		}
+		if in.Feature > n.cfg.FeatureLevel {
+			return keepWaiting, "", tooOld(in.Feature, n.cfg.FeatureLevel)
 		}
 		if !in.Empty && len(in.Members) > 0 {
 			d, err := n.decideAmong(p, in)

@@ -141,10 +141,10 @@ func (c *Core) beginChange(b []byte) error {
 			return event.Errorf(event.CodeDenied, "%s was removed from the cluster", change.New)
 		}
 		m.RaftAddress = change.Address
-		c.tx.Put(c.tables.members, []byte(change.New), m.appendRow(nil))
+		c.put(c.tables.members, []byte(change.New), m.appendRow(nil))
 	}
 	change.Number, change.Began = c.nextIncarnation(), c.meta.Stamp
-	c.tx.Put(c.tables.changes, pendingChangeKey, change.append(nil))
+	c.put(c.tables.changes, pendingChangeKey, change.append(nil))
 	return nil
 }
 
@@ -153,13 +153,13 @@ func (c *Core) endChange(in internalOp) error {
 	if err != nil || pending == nil || pending.Number != in.value {
 		return err // ended before
 	}
-	c.tx.Delete(c.tables.changes, pendingChangeKey)
+	c.delete(c.tables.changes, pendingChangeKey)
 	last := appendVarintField(nil, 1, in.value)
-	c.tx.Put(c.tables.changes, lastChangeKey, appendBytesField(last, 2, in.more))
+	c.put(c.tables.changes, lastChangeKey, appendBytesField(last, 2, in.more))
 	if len(in.text) == 0 {
 		return nil
 	}
-	c.tx.Put(c.tables.members, in.text, Member{Removed: true}.appendRow(nil))
+	c.put(c.tables.members, in.text, Member{Removed: true}.appendRow(nil))
 	return c.dropExpectations(string(in.text))
 }
 
@@ -178,7 +178,7 @@ func (c *Core) dropExpectations(old string) error {
 		return fmt.Errorf("read expectations: %w", err)
 	}
 	for _, key := range keys {
-		c.tx.Delete(c.tables.changes, []byte(key))
+		c.delete(c.tables.changes, []byte(key))
 	}
 	return nil
 }
@@ -189,10 +189,10 @@ func (c *Core) expect(in internalOp) error {
 	}
 	key := append([]byte(expectPrefix), in.text...)
 	if len(in.bytes) == 0 {
-		c.tx.Delete(c.tables.changes, key)
+		c.delete(c.tables.changes, key)
 		return nil
 	}
-	c.tx.Put(c.tables.changes, key, in.bytes)
+	c.put(c.tables.changes, key, in.bytes)
 	return nil
 }
 

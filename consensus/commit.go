@@ -35,6 +35,7 @@ const (
 	opAdvertise      = 101
 	opExpireSessions = 102
 	opSetting        = 103
+	opFeature        = 106
 
 	opBeginChange = 107 // see change.go
 	opEndChange   = 108

@@ -67,6 +67,10 @@ type Config struct {
 	RaftLogger hclog.Logger // Raft's own; default: discards
 	Seam       fault.Seam   // for tests
 
+	// FeatureLevel and HashInterval are for tests, see CoreConfig.
+	FeatureLevel uint32
+	HashInterval uint64
+
 	// DiskReserve is how many bytes of the data directory's disk are kept free of
 	// events; default 512 MiB or 5% of the disk, the smaller.
 	DiskReserve uint64
@@ -105,6 +109,7 @@ func (c Config) normalise() (Config, error) {
 	c.HeartbeatTimeout = cmp.Or(c.HeartbeatTimeout, 350*time.Millisecond)
 	c.ElectionTimeout = cmp.Or(c.ElectionTimeout, 350*time.Millisecond)
 	c.LeaseTimeout = cmp.Or(c.LeaseTimeout, 200*time.Millisecond)
+	c.FeatureLevel = cmp.Or(c.FeatureLevel, FeatureLevel)
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.DiskSpace == nil {
 		dir := c.Dir

@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/internal/fault"
@@ -61,6 +64,12 @@ type CoreConfig struct {
 	InitialMmap int64
 	// Machines execute the operations 16-99; nil for none.
 	Machines *Mux
+	// FeatureLevel is the newest level of commands that can be applied, by default
+	// this binary's; others are for tests.
+	FeatureLevel uint32
+	// HashInterval is after how many entries the state's hash is kept for
+	// comparison with other nodes', by default 10,000; the same on every node.
+	HashInterval uint64
 	// Seam injects faults into file operations; nil for none.
 	Seam fault.Seam
 	// Logger receives what a person may want to know; nil for nothing.
@@ -75,6 +84,8 @@ type Core struct {
 	journal      *log.Journal
 	mux          *Mux
 	segmentBytes int64
+	featureLevel uint32 // of the binary
+	hashInterval uint64
 	tables       tables
 
 	// What entries change, beside the rows in tx.
@@ -92,6 +103,7 @@ type Core struct {
 	entryEpoch   event.Epoch
 	entryFirst   event.Position
 	fingerprints []byte
+	digest       xxhash.Digest
 	results      []byte // memory of the outcomes' results
 	commits      [decodeAhead]commit
 
@@ -104,6 +116,8 @@ type Core struct {
 	publishing sync.Mutex // held while the parts of a view change, or are taken
 	published  atomic.Pointer[Meta]
 	durable    atomic.Uint64
+
+	checkpoints atomic.Pointer[[]Checkpoint] // oldest first; replaced, never changed
 }
 
 type tables struct {
@@ -122,6 +136,8 @@ func OpenCore(dir string, cfg CoreConfig) (*Core, error) {
 	if cfg.SegmentBytes == 0 {
 		cfg.SegmentBytes = DefaultSegmentBytes
 	}
+	cfg.FeatureLevel = cmp.Or(cfg.FeatureLevel, FeatureLevel)
+	cfg.HashInterval = cmp.Or(cfg.HashInterval, defaultHashInterval)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -141,7 +157,8 @@ func OpenCore(dir string, cfg CoreConfig) (*Core, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
-	c := &Core{db: db, mux: cfg.Machines, segmentBytes: cfg.SegmentBytes}
+	c := &Core{db: db, mux: cfg.Machines, segmentBytes: cfg.SegmentBytes,
+		featureLevel: cfg.FeatureLevel, hashInterval: cfg.HashInterval}
 	c.tables = tablesOf(db, cfg.Machines)
 	c.tx = db.Begin()
 	if err := c.load(); err != nil {

@@ -76,6 +76,10 @@
 //     their disk's reserve, the leader refuses commits that store with
 //     quota_exceeded, before they are proposed (space.go). All else goes on. A
 //     leader that alone has too little hands over.
+//   - The cluster's feature level rises when every member's binary applies more
+//     (feature.go).
+//   - The hashes of the state at every 10,000th entry (statehash.go) are compared:
+//     a node that differs from a majority stops (agreement.go).
 //
 // What is wrong and needs a person is an alarm (alarms.go): logged once, and in
 // the status as long as it holds.

@@ -98,9 +98,6 @@ func DecodeEntry(b []byte) (Entry, error) {
 		commits: int(binary.BigEndian.Uint32(b[entryCountOffset:])),
 		rest:    b[entryHeaderBytes:],
 	}
-	if e.Feature > FeatureLevel {
-		return Entry{}, fmt.Errorf("%w: feature level %d, this binary knows %d", ErrUndecodable, e.Feature, FeatureLevel)
-	}
 	walk := e
 	for range e.commits {
 		if _, ok := walk.next(); !ok {

@@ -16,6 +16,7 @@ import (
 //	101 advertise        1 server id, 2 API URL, 3 raft address
 //	102 expire_sessions  1 packed: id, stamp of last use, id, stamp, …
 //	103 setting          1 name, 2 value
+//	106 feature          2 the cluster's feature level, see feature.go
 //	107 begin_change     1 change, see change.go
 //	108 end_change       1 server id that is out for good, 2 number, 3 why given up
 //	109 expect           1 name of a node, 2 server id that it replaces
@@ -99,7 +100,7 @@ func decodeInternal(b []byte) (internalOp, error) {
 
 // isInternal reports whether this node knows an operation as the cluster's own.
 func isInternal(number uint32) bool {
-	return number >= opLead && number <= opSetting || number >= opBeginChange && number <= opExpect
+	return number >= opLead && number <= opSetting || number == opFeature || number >= opBeginChange && number <= opExpect
 }
 
 // applyInternal executes one of the cluster's own operations. An error that is
@@ -118,6 +119,8 @@ func (c *Core) applyInternal(o op) error {
 		return c.expireSessions(in.text)
 	case opSetting:
 		return c.set(string(in.text), in.value)
+	case opFeature:
+		return c.raiseFeature(in.value)
 	case opBeginChange:
 		return c.beginChange(in.text)
 	case opEndChange:
@@ -164,7 +167,7 @@ func (c *Core) set(name string, value uint64) error {
 	if value < 1 || value > MaxWindow {
 		return event.Errorf(event.CodeInvalid, "%s is %d, must be 1 to %d", name, value, MaxWindow)
 	}
-	c.tx.Put(c.tables.settings, []byte(name), be8(value))
+	c.put(c.tables.settings, []byte(name), be8(value))
 	c.window.setSize(value)
 	return nil
 }

@@ -16,6 +16,7 @@ type Introduction struct {
 
 	Leader  string             `json:"leader,omitempty"`  // server id; empty: none known
 	Members []IntroducedMember `json:"members,omitempty"` // of the configuration
+	Feature uint32             `json:"feature,omitempty"` // feature level of the cluster
 
 	// About the node that asked.
 	Removed  bool `json:"removed,omitempty"`  // it was taken out of the cluster for good
@@ -90,7 +91,8 @@ func (n *Node) introduction() (Introduction, error) {
 	if err != nil {
 		return Introduction{}, err
 	}
-	in := Introduction{ServerID: string(n.serverID), Address: n.cfg.RaftAdvertise, Empty: empty, Peers: peerList(n.cfg.Peers)}
+	in := Introduction{ServerID: string(n.serverID), Address: n.cfg.RaftAdvertise, Empty: empty, Peers: peerList(n.cfg.Peers),
+		Feature: n.core.Load().FeatureLevel()}
 	r := n.raft.Load()
 	if r == nil {
 		return in, nil

@@ -24,6 +24,9 @@ func (n *Node) requestJoin() (why string, err error) {
 		if err != nil {
 			continue
 		}
+		if in.Feature > n.cfg.FeatureLevel {
+			return "", tooOld(in.Feature, n.cfg.FeatureLevel)
+		}
 		if in.Removed {
 			return "", fmt.Errorf("%w: %s says so of %s; to come back as a new one, empty the data directory", ErrRemoved, in.ServerID, n.serverID)
 		}
@@ -41,7 +44,7 @@ func (n *Node) requestJoin() (why string, err error) {
 	ctx, cancel := context.WithTimeout(n.lifetime, answerPatience)
 	defer cancel()
 	_, err = n.askMember(ctx, leader, memberRequest{
-		Op: memberJoin, Server: string(n.serverID), Address: n.cfg.RaftAdvertise, Replace: n.cfg.Replace,
+		Op: memberJoin, Server: string(n.serverID), Address: n.cfg.RaftAdvertise, Replace: n.cfg.Replace, Feature: n.cfg.FeatureLevel,
 	})
 	return joinVerdict(err)
 }

@@ -91,7 +91,7 @@ func (n *Node) stamp() EntryHeader {
 		last := n.lastStamp.Load()
 		stamp := max(last, meta.Stamp, now)
 		if n.lastStamp.CompareAndSwap(last, stamp) {
-			return EntryHeader{Feature: FeatureLevel, Epoch: meta.Epoch, Now: now, Stamp: stamp}
+			return EntryHeader{Feature: meta.Feature, Epoch: meta.Epoch, Now: now, Stamp: stamp}
 		}
 	}
 }

@@ -37,7 +37,7 @@ func (c *Core) begin(epoch event.Epoch, self Member) (ended int, err error) {
 	if err := c.deleteAll(c.tables.changes); err != nil {
 		return 0, fmt.Errorf("read changes: %w", err)
 	}
-	c.tx.Put(c.tables.members, []byte(self.ServerID), self.appendRow(nil))
+	c.put(c.tables.members, []byte(self.ServerID), self.appendRow(nil))
 	configuration := raft.EncodeConfiguration(raft.Configuration{Servers: []raft.Server{{
 		Suffrage: raft.Voter, ID: raft.ServerID(self.ServerID),
 		Address: raft.ServerAddress(self.ServerID), // see transport.Config.ID
@@ -75,7 +75,7 @@ func (c *Core) removeMembers() error {
 		}
 	}
 	for _, key := range keys {
-		c.tx.Put(c.tables.members, key, Member{Removed: true}.appendRow(nil))
+		c.put(c.tables.members, key, Member{Removed: true}.appendRow(nil))
 	}
 	return nil
 }

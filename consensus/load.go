@@ -17,6 +17,8 @@ func (c *Core) load() error {
 	}
 	meta := c.meta
 	c.published.Store(&meta)
+	kept := addCheckpoint(nil, meta.Checkpoint)
+	c.checkpoints.Store(&kept)
 	c.durable.Store(meta.Index)
 	return nil
 }
@@ -27,11 +29,16 @@ func (c *Core) loadMeta() error {
 		return fmt.Errorf("read meta: %w", err)
 	}
 	if row == nil { // a new state
-		c.meta = Meta{Floor: 1, Trimmed: 1}
+		c.meta = Meta{Floor: 1, Trimmed: 1, Feature: 1}
 		return nil
 	}
-	c.meta, err = decodeMeta(row)
-	return err
+	if c.meta, err = decodeMeta(row); err != nil {
+		return err
+	}
+	if c.meta.Feature > c.featureLevel {
+		return tooOld(c.meta.Feature, c.featureLevel)
+	}
+	return nil
 }
 
 func (c *Core) loadSessions() error {

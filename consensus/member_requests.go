@@ -18,6 +18,7 @@ type memberRequest struct {
 	Server  string `json:"server"`            // name or server id
 	Address string `json:"address,omitempty"` // join: raft address
 	Replace string `json:"replace,omitempty"` // join: name or server id of the one that goes
+	Feature uint32 `json:"feature,omitempty"` // join: the newest level that its binary applies
 	Name    string `json:"name,omitempty"`    // expect: of the node that is to come; empty: the same
 	Force   bool   `json:"force,omitempty"`   // remove: even if the quorum is lost
 }
@@ -127,6 +128,10 @@ func (n *Node) changeMembers(ctx context.Context, q memberRequest) (memberReply,
 
 func (n *Node) beginJoin(ctx context.Context, known knownMembers, q memberRequest) (memberReply, error) {
 	id := raft.ServerID(q.Server)
+	if level := n.core.Load().FeatureLevel(); q.Feature < level {
+		// It learns so when it introduces itself next, and stops.
+		return memberReply{}, event.Errorf(event.CodeUnavailable, "the cluster has feature level %d, the binary of %s knows up to %d", level, id, q.Feature)
+	}
 	if known.removed[q.Server] {
 		return memberReply{}, event.Errorf(event.CodeDenied, "%s was removed; to come back as a new one, empty its data directory", id)
 	}

@@ -96,6 +96,6 @@ func (c *Core) advertise(in internalOp) error {
 		return event.Errorf(event.CodeDenied, "%s was removed from the cluster", in.text)
 	}
 	m.APIURL, m.RaftAddress = string(in.bytes), string(in.more)
-	c.tx.Put(c.tables.members, in.text, m.appendRow(nil))
+	c.put(c.tables.members, in.text, m.appendRow(nil))
 	return nil
 }

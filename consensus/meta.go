@@ -8,7 +8,7 @@ import (
 	"github.com/edri-io/edri/log"
 )
 
-const metaVersion = 1
+const metaVersion = 2
 
 var (
 	metaKey          = []byte("core")
@@ -25,20 +25,25 @@ type Meta struct {
 	Floor       uint64      // lowest position in the deduplication window
 	Trimmed     uint64      // fingerprint rows begin at this position
 	Leader      string      // server id of the last leader that began its term
+	Feature     uint32      // the cluster's feature level
+	Hash        uint64      // of all that was decided up to Index, see statehash.go
+	Checkpoint  Checkpoint  // the newest
 	Mark        log.Mark    // how far the journal goes
 }
 
 // append appends the row.
 //
 //	offset  bytes
-//	     0      1  version, 1
-//	     1     48  index, term, stamp, incarnation, floor, trimmed: big-endian
-//	    49     16  epoch
-//	    65      n  uvarint length, leader
+//	     0      1  version, 2
+//	     1     80  index, term, stamp, incarnation, floor, trimmed, feature level,
+//	               hash, index and hash of the checkpoint: big-endian
+//	    81     16  epoch
+//	    97      n  uvarint length, leader
 //	               then the journal's mark, see package log
 func (m *Meta) append(dst []byte) []byte {
 	dst = append(dst, metaVersion)
-	for _, v := range [...]uint64{m.Index, m.Term, uint64(m.Stamp), m.Incarnation, m.Floor, m.Trimmed} {
+	for _, v := range [...]uint64{m.Index, m.Term, uint64(m.Stamp), m.Incarnation, m.Floor, m.Trimmed,
+		uint64(m.Feature), m.Hash, m.Checkpoint.Index, m.Checkpoint.Hash} {
 		dst = binary.BigEndian.AppendUint64(dst, v)
 	}
 	dst = append(dst, m.Epoch[:]...)
@@ -48,17 +53,21 @@ func (m *Meta) append(dst []byte) []byte {
 }
 
 func decodeMeta(b []byte) (Meta, error) {
-	const fixed = 65
+	const epochAt, fixed = 81, 97
 	if len(b) <= fixed || b[0] != metaVersion {
 		return Meta{}, fmt.Errorf("%w: meta: version or length", errRow)
 	}
 	var m Meta
-	var stamp uint64
-	for i, v := range []*uint64{&m.Index, &m.Term, &stamp, &m.Incarnation, &m.Floor, &m.Trimmed} {
+	var stamp, feature uint64
+	for i, v := range []*uint64{&m.Index, &m.Term, &stamp, &m.Incarnation, &m.Floor, &m.Trimmed,
+		&feature, &m.Hash, &m.Checkpoint.Index, &m.Checkpoint.Hash} {
 		*v = binary.BigEndian.Uint64(b[1+8*i:])
 	}
-	m.Stamp = int64(stamp)
-	m.Epoch = event.Epoch(b[49:fixed])
+	m.Stamp, m.Feature = int64(stamp), uint32(feature)
+	if feature == 0 || feature != uint64(m.Feature) {
+		return Meta{}, fmt.Errorf("%w: meta: feature level %d", errRow, feature)
+	}
+	m.Epoch = event.Epoch(b[epochAt:fixed])
 	size, n := binary.Uvarint(b[fixed:])
 	rest := b[fixed+max(n, 0):]
 	if n <= 0 || size > uint64(len(rest)) {

@@ -100,10 +100,16 @@ func (t *Tx) Incarnation() uint64 { return t.core.nextIncarnation() }
 func (t *Tx) Get(key []byte) ([]byte, error) { return t.tx.Get(t.table, key) }
 
 // Put sets the value of a key.
-func (t *Tx) Put(key, value []byte) { t.tx.Put(t.table, key, value) }
+func (t *Tx) Put(key, value []byte) {
+	t.core.hashRow(t.table, key, value, false)
+	t.tx.Put(t.table, key, value)
+}
 
 // Delete removes a key.
-func (t *Tx) Delete(key []byte) { t.tx.Delete(t.table, key) }
+func (t *Tx) Delete(key []byte) {
+	t.core.hashRow(t.table, key, nil, true)
+	t.tx.Delete(t.table, key)
+}
 
 // Scan iterates over the keys in [lo, hi) in ascending or descending order; a
 // nil bound is none.

@@ -45,10 +45,12 @@ type Node struct {
 	pulseNow   chan struct{}
 	disk       atomic.Pointer[diskSpace]
 	noSpace    atomic.Pointer[event.Error] // with which commits that store are refused; nil: none
-	handOvers  int                         // of pulseLoop: tries since this node has led without space
-	handedOver time.Time                   // of pulseLoop: the last of them
-	proposer   *proposer                   // set before raft
-	reads      *readIndexes                // set before raft
+	diverged   atomic.Bool
+	raised     time.Time    // of pulseLoop: when it last proposed a feature level
+	handOvers  int          // of pulseLoop: tries since this node has led without space
+	handedOver time.Time    // of pulseLoop: the last of them
+	proposer   *proposer    // set before raft
+	reads      *readIndexes // set before raft
 
 	flushing  sync.Mutex   // held during a flush, and while the core is replaced
 	applying  sync.Mutex   // held while Raft's entries change the core
@@ -300,6 +302,8 @@ func (n *Node) Epoch() event.Epoch { return n.core.Load().Epoch() }
 func (n *Node) coreConfig() CoreConfig {
 	return CoreConfig{
 		Machines:     n.cfg.Machines,
+		FeatureLevel: n.cfg.FeatureLevel,
+		HashInterval: n.cfg.HashInterval,
 		SegmentBytes: n.cfg.SegmentBytes,
 		Seam:         n.cfg.Seam,
 		Logger:       n.cfg.Logger,

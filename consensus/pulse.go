@@ -13,11 +13,15 @@ import (
 //
 //	1 version, 1   2 server id   3 clock, nanoseconds since 1970   4 stalled
 //	5 free, 6 total, 7 reserved bytes of the data directory's disk
+//	8 feature level of the binary   9 index, 10 hash of the newest checkpoint
 type pulse struct {
 	serverID string
 	clock    int64 // its own clock when it answered, nanoseconds since 1970
 	stalled  bool  // a write of its raft log has taken too long and goes on
 	disk     diskSpace
+	feature  uint32 // newest level that its binary applies
+
+	checkpoint Checkpoint // the newest
 }
 
 // pulseVersion goes up when the meaning of a field changes, which it never
@@ -32,7 +36,10 @@ func (p *pulse) append(dst []byte) []byte {
 	dst = appendVarintField(dst, 4, protowire.EncodeBool(p.stalled))
 	dst = appendVarintField(dst, 5, p.disk.free)
 	dst = appendVarintField(dst, 6, p.disk.total)
-	return appendVarintField(dst, 7, p.disk.reserve)
+	dst = appendVarintField(dst, 7, p.disk.reserve)
+	dst = appendVarintField(dst, 8, uint64(p.feature))
+	dst = appendVarintField(dst, 9, p.checkpoint.Index)
+	return appendVarintField(dst, 10, p.checkpoint.Hash)
 }
 
 func decodePulse(b []byte) (pulse, error) {
@@ -55,6 +62,12 @@ func decodePulse(b []byte) (pulse, error) {
 			p.disk.total = f.value
 		case f.number == 7 && f.varint:
 			p.disk.reserve = f.value
+		case f.number == 8 && f.varint:
+			p.feature = uint32(f.value)
+		case f.number == 9 && f.varint:
+			p.checkpoint.Index = f.value
+		case f.number == 10 && f.varint:
+			p.checkpoint.Hash = f.value
 		}
 	}
 	if f.err != nil {

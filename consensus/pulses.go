@@ -30,6 +30,8 @@ type report struct {
 	clockAt time.Time // when its clock was last read well enough; zero: never
 	anchor  int64     // its clock then, less this node's monotonic one: see clocks
 	asked   time.Time // when the request that is under way was sent; zero: none is
+
+	checkpoints []Checkpoint // that it told, oldest first; replaced, never changed
 }
 
 func newReports() *reports {
@@ -142,6 +144,8 @@ func (n *Node) judge() {
 	reports := n.reports.all()
 	n.judgeClocks(servers, reports)
 	n.judgeSpace(servers, reports)
+	n.judgeFeature(servers, reports)
+	n.judgeHashes(servers, reports)
 }
 
 // askPulse asks one member. Half of the time until the answer is taken as its way
@@ -162,6 +166,7 @@ func (n *Node) askPulse(member raft.ServerID) {
 		}
 		n.reports.take(member, func(r *report) {
 			r.pulse, r.at = p, time.Now()
+			r.checkpoints = addCheckpoint(r.checkpoints, p.checkpoint)
 			if took <= maxClockError*2 {
 				r.clockAt, r.anchor = r.at, p.clock+int64(took/2)-n.clocks.elapsed()
 			}
@@ -182,6 +187,9 @@ func (n *Node) pulse() pulse {
 		clock:    n.clocks.own().UnixNano(),
 		stalled:  n.log.Stalled() > stalledAfter,
 		disk:     *n.disk.Load(),
+		feature:  n.cfg.FeatureLevel,
+
+		checkpoint: n.core.Load().Meta().Checkpoint,
 	}
 }
 

@@ -71,12 +71,12 @@ func (n *Node) ReceiveSnapshot(ctx context.Context, stream io.Reader, req *raft.
 	}, nil
 }
 
-// notReceived stops the node when its own disk failed; what a peer did wrong it does
-// not answer for. A full disk is not a failed one: nothing counts yet, and the node
+// notReceived stops the node when its own disk failed, or its binary is too old for
+// the state; what a peer did wrong it does not answer for. A full disk is not a failed one: nothing counts yet, and the node
 // can still vote, so it gives back what it can.
 func (n *Node) notReceived(req *raft.InstallSnapshotRequest, err error) {
 	full := errors.Is(err, syscall.ENOSPC)
-	if isOwnFailure(err) && !full {
+	if isOwnFailure(err) && !full || errors.Is(err, ErrUndecodable) {
 		n.fail(err)
 		return
 	}

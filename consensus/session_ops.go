@@ -39,7 +39,7 @@ func (c *Core) openProducer(body []byte) (opResult, error) {
 		s := &session{id: c.nextIncarnation(), producer: string(name), used: c.meta.Stamp}
 		c.sessions.add(s)
 		c.sessions.touch(s)
-		c.tx.Put(c.tables.producers, []byte(s.producer), be8(s.id))
+		c.put(c.tables.producers, []byte(s.producer), be8(s.id))
 		return opResult{kind: resultProducerOpened, session: s.id}, nil
 	}
 	if len(row) != 8 || c.sessions.byID[be64(row)] == nil {

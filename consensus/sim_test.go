@@ -133,7 +133,7 @@ func (c *simCluster) forget(name string) {
 func (c *simCluster) tryStart(name string) error {
 	cfg := consensus.Config{
 		Name: name, Dir: filepath.Join(c.dir, name),
-		RaftListen: c.address(name), LogSegmentBytes: 64 << 10, SegmentBytes: c.segmentBytes,
+		RaftListen: c.address(name), LogSegmentBytes: 64 << 10, SegmentBytes: c.segmentBytes, HashInterval: 64,
 		Network: c.net.join(name, c.address(name)),
 		Fatal: func(code int, err error) {
 			if code != consensus.ExitRemoved || !c.leaving.Load() {

@@ -24,6 +24,8 @@ type Status struct {
 	LastPosition  event.Position
 	LastStamp     int64 // nanoseconds since 1970
 	Members       []MemberStatus
+	FeatureLevel  uint32            // of the cluster
+	Diverged      bool              // some member's state differs from this node's
 	Change        *Change           // of the members, under way; nil: none
 	Expected      map[string]string // name of a node that is to come: server id that it replaces
 	NotReady      string            // why the node should get no requests; empty: it should
@@ -47,14 +49,16 @@ type MemberStatus struct {
 
 // Pulse is what a node knows of how a member is, itself included.
 type Pulse struct {
-	Known       bool          // the member has told something since this node runs
-	Age         time.Duration // since it did
-	ClockKnown  bool
-	ClockSkew   time.Duration // how far its clock is ahead of the cluster's time
-	Stalled     bool          // a write of its raft log hangs
-	DiskFree    uint64        // bytes of the data directory's disk; all 0: unknown
-	DiskTotal   uint64
-	DiskReserve uint64
+	Known        bool          // the member has told something since this node runs
+	Age          time.Duration // since it did
+	ClockKnown   bool
+	ClockSkew    time.Duration // how far its clock is ahead of the cluster's time
+	Stalled      bool          // a write of its raft log hangs
+	DiskFree     uint64        // bytes of the data directory's disk; all 0: unknown
+	DiskTotal    uint64
+	DiskReserve  uint64
+	FeatureLevel uint32     // newest that its binary applies
+	Checkpoint   Checkpoint // the newest hash of its state
 }
 
 // Status returns the node's status.
@@ -72,6 +76,7 @@ func (n *Node) Status() (Status, error) {
 	}
 	s.AppliedIndex, _ = n.progress.get()
 	s.Alarms = n.alarms.list()
+	s.FeatureLevel, s.Diverged = meta.Feature, n.diverged.Load()
 	s.Scrub = n.scrub.status()
 	if err := n.Ready(); err != nil {
 		s.NotReady = err.Error()
@@ -126,7 +131,8 @@ func (n *Node) pulseOf(member raft.ServerID, reports map[raft.ServerID]report, n
 		last, age = n.pulse(), 0
 	}
 	p := Pulse{Known: last.serverID != "", Stalled: last.stalled,
-		DiskFree: last.disk.free, DiskTotal: last.disk.total, DiskReserve: last.disk.reserve}
+		DiskFree: last.disk.free, DiskTotal: last.disk.total, DiskReserve: last.disk.reserve,
+		FeatureLevel: last.feature, Checkpoint: last.checkpoint}
 	if p.Known {
 		p.Age = age
 	}

@@ -69,7 +69,7 @@ func (n *Node) route(items []queued) {
 	err := n.admit()
 	if err == nil {
 		if n.leads() {
-			if items = n.withSpace(items); len(items) > 0 {
+			if items = n.withinLevel(n.withSpace(items)); len(items) > 0 {
 				err = n.proposer.enqueue(items)
 			}
 		} else {

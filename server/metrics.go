@@ -83,6 +83,10 @@ var (
 	descAlarms    = gaugeDesc("alarms", "Number of things that a person must look at; edri cluster status tells them.")
 	descAge       = gaugeDesc("pulse_age_seconds", "Time since the member last told how it is.", "member")
 	descSkew      = gaugeDesc("clock_skew_seconds", "How far the member's clock is ahead of the cluster's time, the median of the voters' clocks.", "member")
+	descFeature   = gaugeDesc("feature_level", "The cluster's feature level.")
+	descDiverged  = gaugeDesc("state_diverged", "1 if some member's state differs from this node's.")
+	descBinary    = gaugeDesc("binary_feature_level", "The newest feature level that the member's binary applies.", "member")
+	descHashed    = gaugeDesc("state_hash_index", "Raft index of the newest hash of the member's state, 0 for none.", "member")
 	descDiskFree  = gaugeDesc("disk_free_bytes", "Free space of the member's data directory.", "member")
 	descReserve   = gaugeDesc("disk_reserve_bytes", "Free space below which the member does not count as one that can write.", "member")
 	descStalled   = gaugeDesc("stalled", "1 if a write of the member's raft log hangs.", "member")
@@ -92,7 +96,8 @@ var (
 func (c *nodeCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descBuild, descReady, descLeader, descTerm, descCommitted,
 		descApplied, descDurable, descFirst, descLast, descMembers, descAlarms, descAge, descSkew, descStalled,
-		descDiskFree, descReserve, descScrubBytes, descScrubRounds, descScrubDamaged, descScrubComplete} {
+		descDiskFree, descReserve, descFeature, descDiverged, descBinary, descHashed,
+		descScrubBytes, descScrubRounds, descScrubDamaged, descScrubComplete} {
 		ch <- d
 	}
 }
@@ -119,6 +124,8 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descLast, float64(s.LastPosition))
 	gauge(descMembers, float64(len(s.Members)))
 	gauge(descAlarms, float64(len(s.Alarms)))
+	gauge(descFeature, float64(s.FeatureLevel))
+	gauge(descDiverged, oneIf(s.Diverged))
 	collectScrub(ch, s.Scrub)
 	for _, member := range s.Members {
 		collectPulse(gauge, member.ServerID, member.Pulse)
@@ -135,6 +142,8 @@ func collectPulse(gauge func(*prometheus.Desc, float64, ...string), member strin
 	}
 	gauge(descAge, p.Age.Seconds(), member)
 	gauge(descStalled, oneIf(p.Stalled), member)
+	gauge(descBinary, float64(p.FeatureLevel), member)
+	gauge(descHashed, float64(p.Checkpoint.Index), member)
 	if p.DiskTotal > 0 {
 		gauge(descDiskFree, float64(p.DiskFree), member)
 		gauge(descReserve, float64(p.DiskReserve), member)

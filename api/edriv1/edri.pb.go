@@ -1791,7 +1791,12 @@ type StatusResponse struct {
 	Reason string `protobuf:"bytes,16,opt,name=reason,proto3" json:"reason,omitempty"`
 	// What a person must look at: wrong clocks, disks without space, differing
 	// states.
-	Alarms        []string `protobuf:"bytes,20,rep,name=alarms,proto3" json:"alarms,omitempty"`
+	Alarms []string `protobuf:"bytes,20,rep,name=alarms,proto3" json:"alarms,omitempty"`
+	// The cluster's feature level: which commands may be in its log. It rises when
+	// every member's binary applies more.
+	FeatureLevel uint32 `protobuf:"varint,21,opt,name=feature_level,json=featureLevel,proto3" json:"feature_level,omitempty"`
+	// Some member's state differs from this node's.
+	Diverged      bool `protobuf:"varint,22,opt,name=diverged,proto3" json:"diverged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1945,6 +1950,20 @@ func (x *StatusResponse) GetAlarms() []string {
 	return nil
 }
 
+func (x *StatusResponse) GetFeatureLevel() uint32 {
+	if x != nil {
+		return x.FeatureLevel
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetDiverged() bool {
+	if x != nil {
+		return x.Diverged
+	}
+	return false
+}
+
 type Member struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ServerId      string                 `protobuf:"bytes,1,opt,name=server_id,json=serverId,proto3" json:"server_id,omitempty"`
@@ -2048,8 +2067,13 @@ type Pulse struct {
 	DiskFreeBytes    uint64 `protobuf:"varint,6,opt,name=disk_free_bytes,json=diskFreeBytes,proto3" json:"disk_free_bytes,omitempty"`
 	DiskTotalBytes   uint64 `protobuf:"varint,7,opt,name=disk_total_bytes,json=diskTotalBytes,proto3" json:"disk_total_bytes,omitempty"`
 	DiskReserveBytes uint64 `protobuf:"varint,8,opt,name=disk_reserve_bytes,json=diskReserveBytes,proto3" json:"disk_reserve_bytes,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The newest feature level that its binary applies.
+	FeatureLevel uint32 `protobuf:"varint,9,opt,name=feature_level,json=featureLevel,proto3" json:"feature_level,omitempty"`
+	// The hash of its state at the newest entry that is compared; 0: none yet.
+	StateIndex    uint64 `protobuf:"varint,10,opt,name=state_index,json=stateIndex,proto3" json:"state_index,omitempty"`
+	StateHash     uint64 `protobuf:"fixed64,11,opt,name=state_hash,json=stateHash,proto3" json:"state_hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Pulse) Reset() {
@@ -2134,6 +2158,27 @@ func (x *Pulse) GetDiskTotalBytes() uint64 {
 func (x *Pulse) GetDiskReserveBytes() uint64 {
 	if x != nil {
 		return x.DiskReserveBytes
+	}
+	return 0
+}
+
+func (x *Pulse) GetFeatureLevel() uint32 {
+	if x != nil {
+		return x.FeatureLevel
+	}
+	return 0
+}
+
+func (x *Pulse) GetStateIndex() uint64 {
+	if x != nil {
+		return x.StateIndex
+	}
+	return 0
+}
+
+func (x *Pulse) GetStateHash() uint64 {
+	if x != nil {
+		return x.StateHash
 	}
 	return 0
 }
@@ -2431,7 +2476,7 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x1a\n" +
 	"\bposition\x18\x03 \x01(\x04R\bposition\"\x0f\n" +
-	"\rStatusRequest\"\x86\x04\n" +
+	"\rStatusRequest\"\xc7\x04\n" +
 	"\x0eStatusResponse\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x14\n" +
@@ -2452,7 +2497,9 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\amembers\x18\x0e \x03(\v2\x0f.edri.v1.MemberR\amembers\x12\x14\n" +
 	"\x05ready\x18\x0f \x01(\bR\x05ready\x12\x16\n" +
 	"\x06reason\x18\x10 \x01(\tR\x06reason\x12\x16\n" +
-	"\x06alarms\x18\x14 \x03(\tR\x06alarms\"\xb5\x01\n" +
+	"\x06alarms\x18\x14 \x03(\tR\x06alarms\x12#\n" +
+	"\rfeature_level\x18\x15 \x01(\rR\ffeatureLevel\x12\x1a\n" +
+	"\bdiverged\x18\x16 \x01(\bR\bdiverged\"\xb5\x01\n" +
 	"\x06Member\x12\x1b\n" +
 	"\tserver_id\x18\x01 \x01(\tR\bserverId\x12!\n" +
 	"\fraft_address\x18\x02 \x01(\tR\vraftAddress\x12\x17\n" +
@@ -2460,7 +2507,7 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\x05voter\x18\x04 \x01(\bR\x05voter\x12\x16\n" +
 	"\x06leader\x18\x05 \x01(\bR\x06leader\x12$\n" +
 	"\x05pulse\x18\n" +
-	" \x01(\v2\x0e.edri.v1.PulseR\x05pulse\"\xb9\x02\n" +
+	" \x01(\v2\x0e.edri.v1.PulseR\x05pulse\"\x9e\x03\n" +
 	"\x05Pulse\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\bR\x05known\x12)\n" +
 	"\x10age_milliseconds\x18\x02 \x01(\x04R\x0fageMilliseconds\x12\x1f\n" +
@@ -2470,7 +2517,13 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\astalled\x18\x05 \x01(\bR\astalled\x12&\n" +
 	"\x0fdisk_free_bytes\x18\x06 \x01(\x04R\rdiskFreeBytes\x12(\n" +
 	"\x10disk_total_bytes\x18\a \x01(\x04R\x0ediskTotalBytes\x12,\n" +
-	"\x12disk_reserve_bytes\x18\b \x01(\x04R\x10diskReserveBytes\"g\n" +
+	"\x12disk_reserve_bytes\x18\b \x01(\x04R\x10diskReserveBytes\x12#\n" +
+	"\rfeature_level\x18\t \x01(\rR\ffeatureLevel\x12\x1f\n" +
+	"\vstate_index\x18\n" +
+	" \x01(\x04R\n" +
+	"stateIndex\x12\x1d\n" +
+	"\n" +
+	"state_hash\x18\v \x01(\x06R\tstateHash\"g\n" +
 	"\rBackupRequest\x12,\n" +
 	"\x05since\x18\x01 \x03(\v2\x16.edri.v1.EarlierBackupR\x05since\x12\x12\n" +
 	"\x04rate\x18\x02 \x01(\x04R\x04rate\x12\x14\n" +

@@ -15,6 +15,9 @@ type pulseInfo struct {
 	DiskFreeBytes    uint64   `json:"disk_free_bytes,string"`
 	DiskTotalBytes   uint64   `json:"disk_total_bytes,string"`
 	DiskReserveBytes uint64   `json:"disk_reserve_bytes,string"`
+	FeatureLevel     uint32   `json:"feature_level"`
+	StateIndex       uint64   `json:"state_index,string"`
+	StateHash        string   `json:"state_hash"`
 }
 
 // newPulseInfo returns nil for a member that has told nothing.
@@ -23,7 +26,8 @@ func newPulseInfo(p client.Pulse) *pulseInfo {
 		return nil
 	}
 	info := &pulseInfo{AgeSeconds: p.Age.Seconds(), Stalled: p.Stalled,
-		DiskFreeBytes: p.DiskFree, DiskTotalBytes: p.DiskTotal, DiskReserveBytes: p.DiskReserve}
+		DiskFreeBytes: p.DiskFree, DiskTotalBytes: p.DiskTotal, DiskReserveBytes: p.DiskReserve,
+		FeatureLevel: p.FeatureLevel, StateIndex: p.StateIndex, StateHash: fmt.Sprintf("%016x", p.StateHash)}
 	if p.ClockKnown {
 		skew := p.ClockSkew.Seconds()
 		info.ClockSkewSeconds = &skew
@@ -58,6 +62,14 @@ func diskText(p client.Pulse) string {
 		return fmt.Sprintf("%d MiB of %d reserved", p.DiskFree>>20, p.DiskReserve>>20)
 	}
 	return fmt.Sprintf("%d MiB", p.DiskFree>>20)
+}
+
+// levelText is the cluster's feature level, and the binary's where that is newer.
+func levelText(s client.Status) string {
+	if own := ownPulse(s); own.FeatureLevel > s.FeatureLevel {
+		return fmt.Sprintf("%d, can %d", s.FeatureLevel, own.FeatureLevel)
+	}
+	return fmt.Sprint(s.FeatureLevel)
 }
 
 // writeAlarms tells what the nodes say that a person must look at, each once.

@@ -127,6 +127,8 @@ type nodeInfo struct {
 	Reason        string         `json:"reason,omitempty"`
 	Members       []memberInfo   `json:"members,omitempty"`
 	Alarms        []string       `json:"alarms,omitempty"`
+	FeatureLevel  uint32         `json:"feature_level"`
+	Diverged      bool           `json:"diverged"`
 }
 
 type memberInfo struct {
@@ -148,7 +150,7 @@ func newNodeInfo(n nodeAnswer) nodeInfo {
 		LeaderID: s.LeaderID, LeaderURL: s.LeaderURL,
 		CommitIndex: s.CommitIndex, AppliedIndex: s.AppliedIndex, DurableIndex: s.DurableIndex,
 		FirstPosition: s.FirstPosition, LastPosition: s.LastPosition, Ready: s.Ready, Reason: s.Reason,
-		Alarms: s.Alarms,
+		Alarms: s.Alarms, FeatureLevel: s.FeatureLevel, Diverged: s.Diverged,
 	}
 	if !s.LastStamp.IsZero() {
 		info.LastStamp = &s.LastStamp
@@ -179,19 +181,19 @@ func (a *app) writeStatus(answers []nodeAnswer) error {
 		return nil
 	}
 	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NODE\tURL\tROLE\tTERM\tAPPLIED\tDURABLE\tLAST POSITION\tCLOCK\tFREE\tREADY")
+	fmt.Fprintln(table, "NODE\tURL\tROLE\tTERM\tAPPLIED\tDURABLE\tLAST POSITION\tCLOCK\tFREE\tLEVEL\tREADY")
 	for _, n := range answers {
 		s := n.status
 		if n.err != nil {
-			fmt.Fprintf(table, "-\t%s\t-\t-\t-\t-\t-\t-\t-\tno answer: %s\n", n.url, printable(n.err.Error()))
+			fmt.Fprintf(table, "-\t%s\t-\t-\t-\t-\t-\t-\t-\t-\tno answer: %s\n", n.url, printable(n.err.Error()))
 			continue
 		}
 		ready := "yes"
 		if !s.Ready {
 			ready = "no: " + s.Reason
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n", printable(s.NodeID), n.url, printable(s.Role), s.Term,
-			s.AppliedIndex, s.DurableIndex, s.LastPosition, clockText(ownPulse(s)), diskText(ownPulse(s)), printable(ready))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", printable(s.NodeID), n.url, printable(s.Role), s.Term,
+			s.AppliedIndex, s.DurableIndex, s.LastPosition, clockText(ownPulse(s)), diskText(ownPulse(s)), levelText(s), printable(ready))
 	}
 	if err := wrapWrite(table.Flush()); err != nil {
 		return err
