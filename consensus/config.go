@@ -43,7 +43,7 @@ type Config struct {
 	Limits event.Limits // default event.DefaultLimits
 
 	FlushInterval    time.Duration // of state and journal; default 100 ms
-	SegmentBytes     int64         // of the journal; default 256 MiB; the same on all nodes
+	SegmentBytes     int64         // of a new cluster's journal; default 256 MiB
 	Window           uint64        // deduplication window of a new cluster, events; default 1,000,000
 	SessionTTL       time.Duration // after which an idle session ends; default 1 h
 	SnapshotLogBytes int64         // raft log between truncations; default 64 MiB

@@ -55,8 +55,8 @@ var coreTables = []string{
 // CoreConfig configures a core. The zero value is usable.
 type CoreConfig struct {
 	// SegmentBytes is how many bytes of records fill a segment of the journal,
-	// by default DefaultSegmentBytes. It must be the same on every node, for
-	// ever: the boundaries of segments follow from it.
+	// by default DefaultSegmentBytes. Once the state has SettingSegmentBytes, that
+	// counts.
 	SegmentBytes int64
 	// MaxOpen is how many sealed segments are kept open, see log.Config.
 	MaxOpen int

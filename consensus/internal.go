@@ -27,9 +27,21 @@ type internalOp struct {
 	more  []byte // field 3
 }
 
-// SettingWindow names the setting W, the number of events within which
-// (source, id) is unique: 1 to MaxWindow.
-const SettingWindow = "dedup_window"
+// The replicated settings. What apply decides by must not be in the hands of each
+// node's own configuration.
+const (
+	// SettingWindow names the setting W, the number of events within which
+	// (source, id) is unique: 1 to MaxWindow.
+	SettingWindow = "dedup_window"
+	// SettingSegmentBytes names the size at which a segment of the journal ends.
+	SettingSegmentBytes = "segment_bytes"
+)
+
+// maxSettings are the settings' largest values; the least is 1.
+var maxSettings = map[string]uint64{
+	SettingWindow:       MaxWindow,
+	SettingSegmentBytes: 1 << 40,
+}
 
 // LeadCommit returns the command with which a leader begins its term. The epoch
 // counts where the cluster has none yet.
@@ -161,13 +173,34 @@ func (c *Core) expireSessions(list []byte) error {
 }
 
 func (c *Core) set(name string, value uint64) error {
-	if name != SettingWindow {
+	most, known := maxSettings[name]
+	if !known {
 		return event.Errorf(event.CodeInvalid, "unknown setting %q", name)
 	}
-	if value < 1 || value > MaxWindow {
-		return event.Errorf(event.CodeInvalid, "%s is %d, must be 1 to %d", name, value, MaxWindow)
+	if value < 1 || value > most {
+		return event.Errorf(event.CodeInvalid, "%s is %d, must be 1 to %d", name, value, most)
 	}
 	c.put(c.tables.settings, []byte(name), be8(value))
-	c.window.setSize(value)
+	switch name {
+	case SettingWindow:
+		c.window.setSize(value)
+	case SettingSegmentBytes:
+		c.segmentBytes = int64(value)
+	}
 	return nil
+}
+
+// setting returns a setting's value, 0 for none.
+func (c *Core) setting(name string) (uint64, error) {
+	row, err := c.tx.Get(c.tables.settings, []byte(name))
+	if err != nil {
+		return 0, fmt.Errorf("read setting: %w", err)
+	}
+	if row == nil {
+		return 0, nil
+	}
+	if len(row) != 8 || be64(row) < 1 || be64(row) > maxSettings[name] {
+		return 0, fmt.Errorf("%w: setting %s: %x", errRow, name, row)
+	}
+	return be64(row), nil
 }

@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -75,10 +76,12 @@ func (n *Node) establish(r *raft.Raft) {
 
 // firstSettings are the replicated settings with which a cluster begins.
 func (n *Node) firstSettings() [][]byte {
-	if n.cfg.Window == 0 {
-		return nil
+	size := cmp.Or(n.cfg.SegmentBytes, DefaultSegmentBytes)
+	settings := [][]byte{SettingCommit(SettingSegmentBytes, uint64(size), 0)}
+	if n.cfg.Window != 0 {
+		settings = append(settings, SettingCommit(SettingWindow, n.cfg.Window, 0))
 	}
-	return [][]byte{SettingCommit(SettingWindow, n.cfg.Window, 0)}
+	return settings
 }
 
 // stamp returns the header of the next entry. Nodes agree on time by what the

@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/edri-io/edri/event"
@@ -10,7 +11,7 @@ import (
 func (c *Core) load() error {
 	c.heads.byName = map[string]*head{}
 	c.sessions.byID = map[uint64]*session{}
-	for _, step := range []func() error{c.loadMeta, c.loadSessions, c.loadWindow} {
+	for _, step := range []func() error{c.loadMeta, c.loadSessions, c.loadSegmentBytes, c.loadWindow} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -60,21 +61,22 @@ func (c *Core) loadSessions() error {
 	return nil
 }
 
+// loadSegmentBytes prefers the cluster's own size of segments to the
+// configuration's, with which a node would cut its journal elsewhere.
+func (c *Core) loadSegmentBytes() error {
+	size, err := c.setting(SettingSegmentBytes)
+	c.segmentBytes = cmp.Or(int64(size), c.segmentBytes)
+	return err
+}
+
 // loadWindow fills the window from the fingerprints, which must be there for all
 // of its positions.
 func (c *Core) loadWindow() error {
-	size := uint64(DefaultWindow)
-	row, err := c.tx.Get(c.tables.settings, []byte(SettingWindow))
+	size, err := c.setting(SettingWindow)
 	if err != nil {
-		return fmt.Errorf("read setting: %w", err)
+		return err
 	}
-	if row != nil {
-		if len(row) != 8 || be64(row) < 1 || be64(row) > MaxWindow {
-			return fmt.Errorf("%w: setting %s: %x", errRow, SettingWindow, row)
-		}
-		size = be64(row)
-	}
-	c.window.reset(size, c.meta.Floor)
+	c.window.reset(cmp.Or(size, DefaultWindow), c.meta.Floor)
 	c.window.reindex(indexFor(uint64(c.meta.Mark.Last) + 1 - c.meta.Floor))
 	next, last := c.meta.Trimmed, uint64(c.meta.Mark.Last)
 	it := c.tx.Scan(c.tables.fingerprints, nil, nil, false)

@@ -153,6 +153,44 @@ func TestWithoutAMajorityADifferenceIsAnAlarmOnly(t *testing.T) {
 	})
 }
 
+// Where segments end is decided in apply, so that it must not follow a node's own
+// configuration, which may change at a rolling restart.
+func TestNodesWithAnotherSegmentSizeDecideTheSame(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newSimCluster(t)
+		defer c.endAll()
+		sizes := map[string]int64{}
+		c.tune = func(name string, cfg *consensus.Config) {
+			cfg.HashInterval, cfg.SegmentBytes = 10, max(sizes[name], 1<<10)
+		}
+		c.startAll()
+		for i, name := range c.names {
+			c.eventually("all are ready", c.allReady)
+			c.end(name, i%2 == 0)
+			sizes[name] = 8 << 10
+			c.start(name)
+			c.eventually("all are ready", c.allReady)
+			for j := range 40 {
+				c.must(alone(add("a", fmt.Sprint(i, " ", j))))
+			}
+		}
+		c.eventually("all have told the same hash", func() bool {
+			status, err := c.node("n1").Status()
+			if err != nil || status.Diverged || len(status.Members) < 3 {
+				return false
+			}
+			first := status.Members[0].Pulse.Checkpoint
+			for _, m := range status.Members {
+				if m.Pulse.Checkpoint != first || first.Index < 100 {
+					return false
+				}
+			}
+			return true
+		})
+	})
+}
+
 // newerRegisters know operation 17 since feature level 2.
 type newerRegisters struct{ registers }
 

@@ -72,7 +72,7 @@ var settings = []Setting{
 	count("dedup-window", "1000000", 1, 100_000_000,
 		"number of last events in which a source and id are unique; fixed when the cluster is made",
 		func(c *Config) *uint64 { return &c.DedupWindow }),
-	size("segment-bytes", "256MiB", 64<<10, 4*gib, "size of a journal segment; the same on all nodes",
+	size("segment-bytes", "256MiB", 64<<10, 4*gib, "size of a journal segment; fixed when the cluster is made",
 		func(c *Config) *int64 { return &c.SegmentBytes }),
 	interval("flush-interval", "100ms", time.Millisecond, 10*time.Second, "time between flushes of state and journal",
 		func(c *Config) *time.Duration { return &c.FlushInterval }),
