@@ -80,6 +80,9 @@
 //     (feature.go).
 //   - The hashes of the state at every 10,000th entry (statehash.go) are compared:
 //     a node that differs from a majority stops (agreement.go).
+//   - A member that answers the leader's heartbeats and whose log stands still for
+//     10 s nevertheless is an alarm: Raft replicates beside its heartbeats and says
+//     nothing when it is stuck (replication.go).
 //
 // What is wrong and needs a person is an alarm (alarms.go): logged once, and in
 // the status as long as it holds.

@@ -42,6 +42,7 @@ type Node struct {
 	clocks     *clocks
 	reports    *reports
 	alarms     *alarms
+	followers  followers // of pulseLoop: of the leader
 	pulseNow   chan struct{}
 	disk       atomic.Pointer[diskSpace]
 	noSpace    atomic.Pointer[event.Error] // with which commits that store are refused; nil: none

@@ -146,6 +146,7 @@ func (n *Node) judge() {
 	n.judgeSpace(servers, reports)
 	n.judgeFeature(servers, reports)
 	n.judgeHashes(servers, reports)
+	n.judgeReplication(r, servers)
 }
 
 // askPulse asks one member. Half of the time until the answer is taken as its way

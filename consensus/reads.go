@@ -107,7 +107,7 @@ func (r *readIndexes) run() {
 }
 
 // maxRound bounds a round; a leader that finds no quorum for this long has lost
-// its office anyway (the lease is 250 ms).
+// its office anyway (a lease is a fraction of it).
 const maxRound = 2 * time.Second
 
 func (r *readIndexes) round() (uint64, error) {

@@ -70,6 +70,12 @@ func (n *simNetwork) hooks() (hold func(from, to string, req *raft.AppendEntries
 	return n.hold, n.drop
 }
 
+func (n *simNetwork) setDrop(drop func(from, to string, req *raft.AppendEntriesRequest) bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.drop = drop
+}
+
 // reach returns the node at an address, if the way to it is open.
 func (n *simNetwork) reach(from *simPort, address string) (*simPort, error) {
 	n.mu.Lock()
