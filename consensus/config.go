@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 
+	"github.com/edri-io/edri/consensus/transport"
 	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/internal/fault"
 )
@@ -50,6 +51,7 @@ type Config struct {
 	LogSegmentBytes  int           // of the raft log's files; default 32 MiB
 	TrailingLogBytes int64         // raft log kept for followers that were away; default 128 MiB
 
+	CatchupRate   int64         // bytes of sealed segments sent a second to nodes that catch up; default 96 MiB
 	ScrubRate     int64         // bytes a second that are read in the background; default 4 MiB
 	ScrubInterval time.Duration // from one reading of everything to the next; default 24 h
 
@@ -104,6 +106,7 @@ func (c Config) normalise() (Config, error) {
 	c.SessionTTL = cmp.Or(c.SessionTTL, time.Hour)
 	c.SnapshotLogBytes = cmp.Or(c.SnapshotLogBytes, snapshotLogBytes)
 	c.TrailingLogBytes = cmp.Or(c.TrailingLogBytes, trailingLogBytes)
+	c.CatchupRate = cmp.Or(c.CatchupRate, transport.DefaultSegmentRate)
 	c.ScrubRate = cmp.Or(c.ScrubRate, scrubRate)
 	c.ScrubInterval = cmp.Or(c.ScrubInterval, scrubInterval)
 	c.HeartbeatTimeout = cmp.Or(c.HeartbeatTimeout, 350*time.Millisecond)

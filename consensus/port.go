@@ -24,14 +24,17 @@ func (n *Node) connect() (Network, error) {
 		return n.cfg.Network(n)
 	}
 	p, err := transport.Open(transport.Config{
-		Listen:     n.cfg.RaftListen,
-		ID:         n.serverID,
-		Resolve:    n.PeerAddress,
-		Hello:      n.answerHello,
-		Serve:      n.Serve,
-		State:      n.RaftState,
-		Receive:    n.ReceiveSnapshot,
-		Segments:   n.OpenSegment,
+		Listen:   n.cfg.RaftListen,
+		ID:       n.serverID,
+		Resolve:  n.PeerAddress,
+		Hello:    n.answerHello,
+		Serve:    n.Serve,
+		State:    n.RaftState,
+		Receive:  n.ReceiveSnapshot,
+		Segments: n.OpenSegment,
+
+		SegmentRate: n.cfg.CatchupRate,
+
 		RaftLogger: n.cfg.RaftLogger,
 		Logger:     n.logger,
 	})

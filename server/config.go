@@ -39,6 +39,8 @@ type Config struct {
 	SnapshotLogBytes int64
 	TrailingLogBytes int64
 
+	CatchupRate int64 // bytes a second
+
 	ScrubRate     int64 // bytes a second
 	ScrubInterval time.Duration
 	DiskReserve   int64 // bytes; 0: consensus decides

@@ -69,7 +69,7 @@ func TestEverySettingIsReadFromEveryPlace(t *testing.T) {
 		"log-level": "debug", "log-format": "json",
 		"max-event-bytes": "10KiB", "max-commit-bytes": "2MiB", "max-commit-ops": "7", "dedup-window": "5",
 		"segment-bytes": "1MiB", "flush-interval": "1s", "session-ttl": "2h",
-		"scrub-rate": "1MiB", "scrub-interval": "1h",
+		"catchup-rate": "2MiB", "scrub-rate": "1MiB", "scrub-interval": "1h",
 		"snapshot-log-bytes": "1GiB", "trailing-log-bytes": "2GiB", "disk-reserve": "1GiB",
 		"heartbeat-timeout": "300ms", "election-timeout": "1s", "lease-timeout": "100ms",
 	}

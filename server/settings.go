@@ -82,6 +82,8 @@ var settings = []Setting{
 		func(c *Config) *int64 { return &c.SnapshotLogBytes }),
 	size("trailing-log-bytes", "128MiB", mib, 64*gib, "raft log kept for followers that were away",
 		func(c *Config) *int64 { return &c.TrailingLogBytes }),
+	size("catchup-rate", "96MiB", 64<<10, 16*gib, "bytes of sealed segments a second that a node sends to others which catch up",
+		func(c *Config) *int64 { return &c.CatchupRate }),
 	size("scrub-rate", "4MiB", 64<<10, 4*gib, "bytes a second that are read in the background to find damage",
 		func(c *Config) *int64 { return &c.ScrubRate }),
 	interval("scrub-interval", "24h", time.Second, 365*24*time.Hour,
