@@ -25,6 +25,8 @@ type (
 	recordedFrame     = wire.Frame[edriv1.RecordedEvent]
 	listFrame         = wire.Frame[edriv1.ListStreamsRequest]
 	statusFrame       = wire.Frame[edriv1.StatusRequest]
+	removeFrame       = wire.Frame[edriv1.RemoveMemberRequest]
+	replaceFrame      = wire.Frame[edriv1.ReplaceMemberRequest]
 	backupFrame       = wire.Frame[edriv1.BackupRequest]
 )
 
@@ -83,6 +85,8 @@ func (s *service) mountProcedures(mux *http.ServeMux) {
 	unary(mux, edriv1connect.EventsGetProcedure, s.get, options)
 	unary(mux, edriv1connect.EventsListStreamsProcedure, s.listStreams, options)
 	unary(mux, edriv1connect.ClusterStatusProcedure, s.status, options)
+	unary(mux, edriv1connect.ClusterRemoveMemberProcedure, s.removeMember, options)
+	unary(mux, edriv1connect.ClusterReplaceMemberProcedure, s.replaceMember, options)
 	mux.Handle(edriv1connect.EventsCommitStreamProcedure,
 		connect.NewBidiStreamHandler(edriv1connect.EventsCommitStreamProcedure, s.commitStream, options))
 	mux.Handle(edriv1connect.EventsReadProcedure,

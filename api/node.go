@@ -30,6 +30,9 @@ type Reporter interface {
 // Operator does what operators ask for; see consensus.Node.
 type Operator interface {
 	Backup(ctx context.Context, r consensus.BackupRequest, w io.Writer) error
+	RemoveMember(ctx context.Context, server string, force bool) (serverID string, err error)
+	ExpectReplacement(ctx context.Context, server, name string) (serverID string, err error)
+	ForgetReplacement(ctx context.Context, server, name string) (serverID string, err error)
 }
 
 // Node is what the api needs of a node.

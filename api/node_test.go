@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -297,4 +298,20 @@ func eventually(t *testing.T, what string, holds func() bool) {
 			t.Fatalf("never: %s", what)
 		}
 	}
+}
+
+// RemoveMember and the others say what they were asked.
+func (n *fakeNode) RemoveMember(_ context.Context, server string, force bool) (string, error) {
+	if server == "last" {
+		return "", event.Errorf(event.CodeCheckFailed, "the last voter")
+	}
+	return fmt.Sprintf("%s removed, forced %v", server, force), nil
+}
+
+func (n *fakeNode) ExpectReplacement(_ context.Context, server, name string) (string, error) {
+	return fmt.Sprintf("%s by %q", server, name), nil
+}
+
+func (n *fakeNode) ForgetReplacement(_ context.Context, server, name string) (string, error) {
+	return fmt.Sprintf("%s not by %q", server, name), nil
 }

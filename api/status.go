@@ -32,9 +32,11 @@ func (s *service) status(_ context.Context, f *statusFrame) (*edriv1.StatusRespo
 	for _, m := range status.Members {
 		response.Members = append(response.Members, &edriv1.Member{
 			ServerId: m.ServerID, RaftAddress: m.RaftAddress, ApiUrl: m.APIURL, Voter: m.Voter, Leader: m.Leader,
-			Pulse: wirePulse(m.Pulse),
+			Pulse:      wirePulse(m.Pulse),
+			MatchIndex: m.Match, SilentMilliseconds: silence(m.LastContact),
 		})
 	}
+	addChanges(response, status)
 	return response, nil
 }
 

@@ -37,6 +37,8 @@ type server struct {
 	get          *connect.Client[edriv1.GetRequest, recordedFrame]
 	listStreams  *connect.Client[edriv1.ListStreamsRequest, edriv1.ListStreamsResponse]
 	status       *connect.Client[edriv1.StatusRequest, edriv1.StatusResponse]
+	remove       *connect.Client[edriv1.RemoveMemberRequest, edriv1.MemberResponse]
+	replace      *connect.Client[edriv1.ReplaceMemberRequest, edriv1.MemberResponse]
 	backup       *connect.Client[edriv1.BackupRequest, edriv1.BackupResponse]
 }
 
@@ -58,6 +60,10 @@ func newServer(h connect.HTTPClient, url string) *server {
 			h, url+edriv1connect.EventsListStreamsProcedure, options),
 		status: connect.NewClient[edriv1.StatusRequest, edriv1.StatusResponse](
 			h, url+edriv1connect.ClusterStatusProcedure, options),
+		remove: connect.NewClient[edriv1.RemoveMemberRequest, edriv1.MemberResponse](
+			h, url+edriv1connect.ClusterRemoveMemberProcedure, options),
+		replace: connect.NewClient[edriv1.ReplaceMemberRequest, edriv1.MemberResponse](
+			h, url+edriv1connect.ClusterReplaceMemberProcedure, options),
 		backup: connect.NewClient[edriv1.BackupRequest, edriv1.BackupResponse](
 			h, url+edriv1connect.AdminBackupProcedure, options),
 	}

@@ -35,6 +35,12 @@ type Status struct {
 	Ready  bool
 	Reason string
 
+	// Change is the change of the members that is under way, nil if none is.
+	Change *MemberChange
+	// Replacements are the members that are to be replaced, by the name of the node
+	// that is to come.
+	Replacements map[string]string
+
 	// Alarms are what a person must look at.
 	Alarms []string
 	// FeatureLevel is the cluster's: which commands may be in its log.
@@ -52,6 +58,11 @@ type Member struct {
 	Leader      bool
 	// Pulse is how the member is, as the server that was asked knows it.
 	Pulse Pulse
+	// MatchIndex is up to where the member's log is the leader's, as far as the
+	// server that was asked leads and knows; else 0. Silent is how long ago the
+	// member answered it, negative for never.
+	MatchIndex uint64
+	Silent     time.Duration
 }
 
 // Pulse is what a node knows of how a member is, itself included. Members tell
@@ -127,9 +138,11 @@ func (c *Client) statusOf(ctx context.Context, n *server) (Status, error) {
 		status.Members = append(status.Members, Member{
 			ServerID: member.ServerId, RaftAddress: member.RaftAddress, APIURL: member.ApiUrl,
 			Voter: member.Voter, Leader: member.Leader,
-			Pulse: pulseOf(member.GetPulse()),
+			Pulse:      pulseOf(member.GetPulse()),
+			MatchIndex: member.MatchIndex, Silent: time.Duration(member.SilentMilliseconds) * time.Millisecond,
 		})
 	}
+	addChanges(&status, m)
 	return status, nil
 }
 

@@ -40,6 +40,12 @@ func nodeName(id raft.ServerID) string {
 	return string(id)
 }
 
+// HasIdentity reports whether a node was started in a data directory before.
+func HasIdentity(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, identityFile))
+	return err == nil
+}
+
 // loadIdentity reads the identity of the data directory, or gives it one.
 func loadIdentity(seam fault.Seam, dir, name string) (identity, error) {
 	path := filepath.Join(dir, identityFile)

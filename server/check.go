@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/edri-io/edri/consensus"
 )
 
 // problem is what is wrong with one setting.
@@ -68,8 +70,14 @@ func (c *Config) checkAddresses() *problem {
 }
 
 func (c *Config) checkPeers() *problem {
+	if len(c.Join) > 0 {
+		return nil // peers, if any, are where members may be found
+	}
+	if c.Replace != "" {
+		return wrong("replace", "goes with join, the API of a member of the cluster")
+	}
 	if len(c.Peers) == 0 {
-		return wrong("peers", "is needed: the raft address of each node, such as %s=%s for a cluster of one", c.NodeID, c.raftAddress())
+		return wrong("peers", "is needed: the raft address of each node, such as %s=%s for a cluster of one; or join, to join a cluster", c.NodeID, c.raftAddress())
 	}
 	if n := len(c.Peers); n != 1 && n != 3 && n != 5 {
 		return wrong("peers", "has %d nodes: a cluster has 1, 3 or 5", n)
@@ -78,7 +86,7 @@ func (c *Config) checkPeers() *problem {
 	if i < 0 {
 		return wrong("peers", "has no node %s, which is this one (node-id)", c.NodeID)
 	}
-	if c.Peers[i].Address != c.raftAddress() {
+	if c.Peers[i].Address != c.raftAddress() && !consensus.HasIdentity(c.DataDir) {
 		return wrong("peers", "has %s at %s, but this node is reached at %s (raft-advertise, else raft-listen)",
 			c.NodeID, c.Peers[i].Address, c.raftAddress())
 	}

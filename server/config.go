@@ -18,11 +18,13 @@ type Config struct {
 	NodeID  string
 	DataDir string
 
-	Listen        string // host:port of the API
-	RaftListen    string // host:port
-	Advertise     string // host:port or URL where clients dial the API; empty: Listen
-	RaftAdvertise string // host:port where peers dial; empty: RaftListen
-	Peers         []Peer // sorted by ID
+	Listen        string   // host:port of the API
+	RaftListen    string   // host:port
+	Advertise     string   // host:port or URL where clients dial the API; empty: Listen
+	RaftAdvertise string   // host:port where peers dial; empty: RaftListen
+	Peers         []Peer   // sorted by ID
+	Join          []string // URLs of members' APIs; empty: this node is of the first set
+	Replace       string   // name or server id of the member whose place it takes when it joins
 
 	Insecure bool
 

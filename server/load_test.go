@@ -66,6 +66,7 @@ func TestEverySettingIsReadFromEveryPlace(t *testing.T) {
 		"node-id": "n2", "data-dir": "/somewhere", "listen": "127.0.0.1:1", "raft-listen": "127.0.0.1:2",
 		"advertise": "https://edri.example.org", "raft-advertise": "127.0.0.1:7421",
 		"peers": "n1=127.0.0.1:7421,n2=127.0.0.1:3,n3=127.0.0.1:4", "insecure": "true",
+		"join": "http://127.0.0.1:9,https://edri.example.org", "replace": "n9",
 		"log-level": "debug", "log-format": "json",
 		"max-event-bytes": "10KiB", "max-commit-bytes": "2MiB", "max-commit-ops": "7", "dedup-window": "5",
 		"segment-bytes": "1MiB", "flush-interval": "1s", "session-ttl": "2h",
@@ -77,6 +78,7 @@ func TestEverySettingIsReadFromEveryPlace(t *testing.T) {
 	with := map[string]map[string]string{
 		"node-id":     {"peers": "n2=127.0.0.1:7421"},
 		"raft-listen": {"peers": "n1=127.0.0.1:2"},
+		"replace":     {"join": "http://127.0.0.1:9"},
 	}
 	for _, s := range Settings() {
 		value, ok := values[s.Name]

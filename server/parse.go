@@ -154,6 +154,22 @@ func parsePeers(s string) ([]Peer, error) {
 	return peers, nil
 }
 
+// parseJoin reads the URLs, or HOST:PORT, of APIs.
+func parseJoin(s string) ([]string, error) {
+	var urls []string
+	for item := range strings.SplitSeq(s, ",") {
+		item = strings.TrimSpace(item)
+		if err := checkAPIAddress(item); err != nil {
+			return nil, err
+		}
+		if !isURL(item) {
+			item = "http://" + item
+		}
+		urls = append(urls, item)
+	}
+	return urls, nil
+}
+
 func formatPeers(peers []Peer) string {
 	items := make([]string, len(peers))
 	for i, p := range peers {

@@ -84,8 +84,12 @@ func (s *Server) nodeConfig(exit func(int)) consensus.Config {
 	for i, p := range c.Peers {
 		peers[i] = consensus.Peer{Name: p.ID, Address: p.Address}
 	}
+	var seeds func(context.Context) []string
+	if len(c.Join) > 0 {
+		seeds = func(ctx context.Context) []string { return raftAddresses(ctx, c.Join, s.logger) }
+	}
 	return consensus.Config{
-		Name: c.NodeID, Dir: c.DataDir, Peers: peers,
+		Name: c.NodeID, Dir: c.DataDir, Peers: peers, Seeds: seeds, Replace: c.Replace,
 		RaftListen: c.RaftListen, RaftAdvertise: c.raftAddress(), APIURL: c.APIURL(),
 		Limits:        c.Limits,
 		FlushInterval: c.FlushInterval, SegmentBytes: c.SegmentBytes, Window: c.DedupWindow, SessionTTL: c.SessionTTL,

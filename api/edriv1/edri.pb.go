@@ -1796,7 +1796,11 @@ type StatusResponse struct {
 	// every member's binary applies more.
 	FeatureLevel uint32 `protobuf:"varint,21,opt,name=feature_level,json=featureLevel,proto3" json:"feature_level,omitempty"`
 	// Some member's state differs from this node's.
-	Diverged      bool `protobuf:"varint,22,opt,name=diverged,proto3" json:"diverged,omitempty"`
+	Diverged bool `protobuf:"varint,22,opt,name=diverged,proto3" json:"diverged,omitempty"`
+	// The change of the members that is under way, if any.
+	Change *MemberChange `protobuf:"bytes,30,opt,name=change,proto3" json:"change,omitempty"`
+	// Members that are to be replaced, when the node of that name comes.
+	Replacements  []*Replacement `protobuf:"bytes,31,rep,name=replacements,proto3" json:"replacements,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1964,16 +1968,34 @@ func (x *StatusResponse) GetDiverged() bool {
 	return false
 }
 
+func (x *StatusResponse) GetChange() *MemberChange {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetReplacements() []*Replacement {
+	if x != nil {
+		return x.Replacements
+	}
+	return nil
+}
+
 type Member struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ServerId      string                 `protobuf:"bytes,1,opt,name=server_id,json=serverId,proto3" json:"server_id,omitempty"`
-	RaftAddress   string                 `protobuf:"bytes,2,opt,name=raft_address,json=raftAddress,proto3" json:"raft_address,omitempty"`
-	ApiUrl        string                 `protobuf:"bytes,3,opt,name=api_url,json=apiUrl,proto3" json:"api_url,omitempty"`
-	Voter         bool                   `protobuf:"varint,4,opt,name=voter,proto3" json:"voter,omitempty"`
-	Leader        bool                   `protobuf:"varint,5,opt,name=leader,proto3" json:"leader,omitempty"`
-	Pulse         *Pulse                 `protobuf:"bytes,10,opt,name=pulse,proto3" json:"pulse,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	ServerId    string                 `protobuf:"bytes,1,opt,name=server_id,json=serverId,proto3" json:"server_id,omitempty"`
+	RaftAddress string                 `protobuf:"bytes,2,opt,name=raft_address,json=raftAddress,proto3" json:"raft_address,omitempty"`
+	ApiUrl      string                 `protobuf:"bytes,3,opt,name=api_url,json=apiUrl,proto3" json:"api_url,omitempty"`
+	Voter       bool                   `protobuf:"varint,4,opt,name=voter,proto3" json:"voter,omitempty"`
+	Leader      bool                   `protobuf:"varint,5,opt,name=leader,proto3" json:"leader,omitempty"`
+	Pulse       *Pulse                 `protobuf:"bytes,10,opt,name=pulse,proto3" json:"pulse,omitempty"`
+	// Known to the leader alone: up to where the member's log is the leader's (0: not
+	// known), and how long ago it answered (-1: never in the leader's life).
+	MatchIndex         uint64 `protobuf:"varint,20,opt,name=match_index,json=matchIndex,proto3" json:"match_index,omitempty"`
+	SilentMilliseconds int64  `protobuf:"zigzag64,21,opt,name=silent_milliseconds,json=silentMilliseconds,proto3" json:"silent_milliseconds,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Member) Reset() {
@@ -2048,6 +2070,314 @@ func (x *Member) GetPulse() *Pulse {
 	return nil
 }
 
+func (x *Member) GetMatchIndex() uint64 {
+	if x != nil {
+		return x.MatchIndex
+	}
+	return 0
+}
+
+func (x *Member) GetSilentMilliseconds() int64 {
+	if x != nil {
+		return x.SilentMilliseconds
+	}
+	return 0
+}
+
+type MemberChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For people, such as "n4.0f3a joins".
+	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// "join", "remove" or "replace".
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Server ids; empty where there is none.
+	NewId string `protobuf:"bytes,3,opt,name=new_id,json=newId,proto3" json:"new_id,omitempty"`
+	OldId string `protobuf:"bytes,4,opt,name=old_id,json=oldId,proto3" json:"old_id,omitempty"`
+	// When it began, in nanoseconds since 1970.
+	Began         int64 `protobuf:"varint,5,opt,name=began,proto3" json:"began,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemberChange) Reset() {
+	*x = MemberChange{}
+	mi := &file_edriv1_edri_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemberChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemberChange) ProtoMessage() {}
+
+func (x *MemberChange) ProtoReflect() protoreflect.Message {
+	mi := &file_edriv1_edri_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemberChange.ProtoReflect.Descriptor instead.
+func (*MemberChange) Descriptor() ([]byte, []int) {
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *MemberChange) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *MemberChange) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *MemberChange) GetNewId() string {
+	if x != nil {
+		return x.NewId
+	}
+	return ""
+}
+
+func (x *MemberChange) GetOldId() string {
+	if x != nil {
+		return x.OldId
+	}
+	return ""
+}
+
+func (x *MemberChange) GetBegan() int64 {
+	if x != nil {
+		return x.Began
+	}
+	return 0
+}
+
+type Replacement struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NodeName      string                 `protobuf:"bytes,1,opt,name=node_name,json=nodeName,proto3" json:"node_name,omitempty"`
+	OldId         string                 `protobuf:"bytes,2,opt,name=old_id,json=oldId,proto3" json:"old_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Replacement) Reset() {
+	*x = Replacement{}
+	mi := &file_edriv1_edri_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Replacement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Replacement) ProtoMessage() {}
+
+func (x *Replacement) ProtoReflect() protoreflect.Message {
+	mi := &file_edriv1_edri_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Replacement.ProtoReflect.Descriptor instead.
+func (*Replacement) Descriptor() ([]byte, []int) {
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Replacement) GetNodeName() string {
+	if x != nil {
+		return x.NodeName
+	}
+	return ""
+}
+
+func (x *Replacement) GetOldId() string {
+	if x != nil {
+		return x.OldId
+	}
+	return ""
+}
+
+type RemoveMemberRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name or server id.
+	Member string `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	// Even if the quorum is lost by it.
+	Force         bool `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveMemberRequest) Reset() {
+	*x = RemoveMemberRequest{}
+	mi := &file_edriv1_edri_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveMemberRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveMemberRequest) ProtoMessage() {}
+
+func (x *RemoveMemberRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_edriv1_edri_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveMemberRequest.ProtoReflect.Descriptor instead.
+func (*RemoveMemberRequest) Descriptor() ([]byte, []int) {
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *RemoveMemberRequest) GetMember() string {
+	if x != nil {
+		return x.Member
+	}
+	return ""
+}
+
+func (x *RemoveMemberRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+type ReplaceMemberRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name or server id of the one that goes.
+	Member string `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	// Of the node that comes; empty: the same name.
+	NodeName string `protobuf:"bytes,2,opt,name=node_name,json=nodeName,proto3" json:"node_name,omitempty"`
+	// Take it back; the node has not come.
+	Cancel        bool `protobuf:"varint,3,opt,name=cancel,proto3" json:"cancel,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplaceMemberRequest) Reset() {
+	*x = ReplaceMemberRequest{}
+	mi := &file_edriv1_edri_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaceMemberRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaceMemberRequest) ProtoMessage() {}
+
+func (x *ReplaceMemberRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_edriv1_edri_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaceMemberRequest.ProtoReflect.Descriptor instead.
+func (*ReplaceMemberRequest) Descriptor() ([]byte, []int) {
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ReplaceMemberRequest) GetMember() string {
+	if x != nil {
+		return x.Member
+	}
+	return ""
+}
+
+func (x *ReplaceMemberRequest) GetNodeName() string {
+	if x != nil {
+		return x.NodeName
+	}
+	return ""
+}
+
+func (x *ReplaceMemberRequest) GetCancel() bool {
+	if x != nil {
+		return x.Cancel
+	}
+	return false
+}
+
+type MemberResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The member that was meant.
+	ServerId      string `protobuf:"bytes,1,opt,name=server_id,json=serverId,proto3" json:"server_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemberResponse) Reset() {
+	*x = MemberResponse{}
+	mi := &file_edriv1_edri_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemberResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemberResponse) ProtoMessage() {}
+
+func (x *MemberResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_edriv1_edri_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemberResponse.ProtoReflect.Descriptor instead.
+func (*MemberResponse) Descriptor() ([]byte, []int) {
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *MemberResponse) GetServerId() string {
+	if x != nil {
+		return x.ServerId
+	}
+	return ""
+}
+
 // Pulse is what the node that answers knows of how a member is, itself included.
 // Members tell each other every second.
 type Pulse struct {
@@ -2078,7 +2408,7 @@ type Pulse struct {
 
 func (x *Pulse) Reset() {
 	*x = Pulse{}
-	mi := &file_edriv1_edri_proto_msgTypes[25]
+	mi := &file_edriv1_edri_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2090,7 +2420,7 @@ func (x *Pulse) String() string {
 func (*Pulse) ProtoMessage() {}
 
 func (x *Pulse) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_edri_proto_msgTypes[25]
+	mi := &file_edriv1_edri_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2103,7 +2433,7 @@ func (x *Pulse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pulse.ProtoReflect.Descriptor instead.
 func (*Pulse) Descriptor() ([]byte, []int) {
-	return file_edriv1_edri_proto_rawDescGZIP(), []int{25}
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Pulse) GetKnown() bool {
@@ -2198,7 +2528,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_edriv1_edri_proto_msgTypes[26]
+	mi := &file_edriv1_edri_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2210,7 +2540,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_edri_proto_msgTypes[26]
+	mi := &file_edriv1_edri_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2223,7 +2553,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_edriv1_edri_proto_rawDescGZIP(), []int{26}
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *BackupRequest) GetSince() []*EarlierBackup {
@@ -2261,7 +2591,7 @@ type EarlierBackup struct {
 
 func (x *EarlierBackup) Reset() {
 	*x = EarlierBackup{}
-	mi := &file_edriv1_edri_proto_msgTypes[27]
+	mi := &file_edriv1_edri_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2273,7 +2603,7 @@ func (x *EarlierBackup) String() string {
 func (*EarlierBackup) ProtoMessage() {}
 
 func (x *EarlierBackup) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_edri_proto_msgTypes[27]
+	mi := &file_edriv1_edri_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2286,7 +2616,7 @@ func (x *EarlierBackup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EarlierBackup.ProtoReflect.Descriptor instead.
 func (*EarlierBackup) Descriptor() ([]byte, []int) {
-	return file_edriv1_edri_proto_rawDescGZIP(), []int{27}
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *EarlierBackup) GetId() string {
@@ -2319,7 +2649,7 @@ type BackupResponse struct {
 
 func (x *BackupResponse) Reset() {
 	*x = BackupResponse{}
-	mi := &file_edriv1_edri_proto_msgTypes[28]
+	mi := &file_edriv1_edri_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2331,7 +2661,7 @@ func (x *BackupResponse) String() string {
 func (*BackupResponse) ProtoMessage() {}
 
 func (x *BackupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_edri_proto_msgTypes[28]
+	mi := &file_edriv1_edri_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2344,7 +2674,7 @@ func (x *BackupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupResponse.ProtoReflect.Descriptor instead.
 func (*BackupResponse) Descriptor() ([]byte, []int) {
-	return file_edriv1_edri_proto_rawDescGZIP(), []int{28}
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *BackupResponse) GetData() []byte {
@@ -2476,7 +2806,7 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x1a\n" +
 	"\bposition\x18\x03 \x01(\x04R\bposition\"\x0f\n" +
-	"\rStatusRequest\"\xc7\x04\n" +
+	"\rStatusRequest\"\xb0\x05\n" +
 	"\x0eStatusResponse\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x14\n" +
@@ -2499,7 +2829,9 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\x06reason\x18\x10 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06alarms\x18\x14 \x03(\tR\x06alarms\x12#\n" +
 	"\rfeature_level\x18\x15 \x01(\rR\ffeatureLevel\x12\x1a\n" +
-	"\bdiverged\x18\x16 \x01(\bR\bdiverged\"\xb5\x01\n" +
+	"\bdiverged\x18\x16 \x01(\bR\bdiverged\x12-\n" +
+	"\x06change\x18\x1e \x01(\v2\x15.edri.v1.MemberChangeR\x06change\x128\n" +
+	"\freplacements\x18\x1f \x03(\v2\x14.edri.v1.ReplacementR\freplacements\"\x87\x02\n" +
 	"\x06Member\x12\x1b\n" +
 	"\tserver_id\x18\x01 \x01(\tR\bserverId\x12!\n" +
 	"\fraft_address\x18\x02 \x01(\tR\vraftAddress\x12\x17\n" +
@@ -2507,7 +2839,28 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\x05voter\x18\x04 \x01(\bR\x05voter\x12\x16\n" +
 	"\x06leader\x18\x05 \x01(\bR\x06leader\x12$\n" +
 	"\x05pulse\x18\n" +
-	" \x01(\v2\x0e.edri.v1.PulseR\x05pulse\"\x9e\x03\n" +
+	" \x01(\v2\x0e.edri.v1.PulseR\x05pulse\x12\x1f\n" +
+	"\vmatch_index\x18\x14 \x01(\x04R\n" +
+	"matchIndex\x12/\n" +
+	"\x13silent_milliseconds\x18\x15 \x01(\x12R\x12silentMilliseconds\"z\n" +
+	"\fMemberChange\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x15\n" +
+	"\x06new_id\x18\x03 \x01(\tR\x05newId\x12\x15\n" +
+	"\x06old_id\x18\x04 \x01(\tR\x05oldId\x12\x14\n" +
+	"\x05began\x18\x05 \x01(\x03R\x05began\"A\n" +
+	"\vReplacement\x12\x1b\n" +
+	"\tnode_name\x18\x01 \x01(\tR\bnodeName\x12\x15\n" +
+	"\x06old_id\x18\x02 \x01(\tR\x05oldId\"C\n" +
+	"\x13RemoveMemberRequest\x12\x16\n" +
+	"\x06member\x18\x01 \x01(\tR\x06member\x12\x14\n" +
+	"\x05force\x18\x02 \x01(\bR\x05force\"c\n" +
+	"\x14ReplaceMemberRequest\x12\x16\n" +
+	"\x06member\x18\x01 \x01(\tR\x06member\x12\x1b\n" +
+	"\tnode_name\x18\x02 \x01(\tR\bnodeName\x12\x16\n" +
+	"\x06cancel\x18\x03 \x01(\bR\x06cancel\"-\n" +
+	"\x0eMemberResponse\x12\x1b\n" +
+	"\tserver_id\x18\x01 \x01(\tR\bserverId\"\x9e\x03\n" +
 	"\x05Pulse\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\bR\x05known\x12)\n" +
 	"\x10age_milliseconds\x18\x02 \x01(\x04R\x0fageMilliseconds\x12\x1f\n" +
@@ -2544,9 +2897,11 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\x04Read\x12\x14.edri.v1.ReadRequest\x1a\x15.edri.v1.ReadResponse0\x01\x125\n" +
 	"\x04Tail\x12\x14.edri.v1.ReadRequest\x1a\x15.edri.v1.ReadResponse0\x01\x122\n" +
 	"\x03Get\x12\x13.edri.v1.GetRequest\x1a\x16.edri.v1.RecordedEvent\x12H\n" +
-	"\vListStreams\x12\x1b.edri.v1.ListStreamsRequest\x1a\x1c.edri.v1.ListStreamsResponse2D\n" +
+	"\vListStreams\x12\x1b.edri.v1.ListStreamsRequest\x1a\x1c.edri.v1.ListStreamsResponse2\xd4\x01\n" +
 	"\aCluster\x129\n" +
-	"\x06Status\x12\x16.edri.v1.StatusRequest\x1a\x17.edri.v1.StatusResponse2D\n" +
+	"\x06Status\x12\x16.edri.v1.StatusRequest\x1a\x17.edri.v1.StatusResponse\x12E\n" +
+	"\fRemoveMember\x12\x1c.edri.v1.RemoveMemberRequest\x1a\x17.edri.v1.MemberResponse\x12G\n" +
+	"\rReplaceMember\x12\x1d.edri.v1.ReplaceMemberRequest\x1a\x17.edri.v1.MemberResponse2D\n" +
 	"\x05Admin\x12;\n" +
 	"\x06Backup\x12\x16.edri.v1.BackupRequest\x1a\x17.edri.v1.BackupResponse0\x01B+Z)github.com/edri-io/edri/api/edriv1;edriv1b\x06proto3"
 
@@ -2563,39 +2918,44 @@ func file_edriv1_edri_proto_rawDescGZIP() []byte {
 }
 
 var file_edriv1_edri_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_edriv1_edri_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_edriv1_edri_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_edriv1_edri_proto_goTypes = []any{
-	(Consistency)(0),            // 0: edri.v1.Consistency
-	(*Commit)(nil),              // 1: edri.v1.Commit
-	(*Op)(nil),                  // 2: edri.v1.Op
-	(*Append)(nil),              // 3: edri.v1.Append
-	(*OpenSession)(nil),         // 4: edri.v1.OpenSession
-	(*OpenProducer)(nil),        // 5: edri.v1.OpenProducer
-	(*CloseSession)(nil),        // 6: edri.v1.CloseSession
-	(*CommitResult)(nil),        // 7: edri.v1.CommitResult
-	(*OpResult)(nil),            // 8: edri.v1.OpResult
-	(*Appended)(nil),            // 9: edri.v1.Appended
-	(*SessionOpened)(nil),       // 10: edri.v1.SessionOpened
-	(*ProducerOpened)(nil),      // 11: edri.v1.ProducerOpened
-	(*CommitFrame)(nil),         // 12: edri.v1.CommitFrame
-	(*CommitResultFrame)(nil),   // 13: edri.v1.CommitResultFrame
-	(*Error)(nil),               // 14: edri.v1.Error
-	(*Violation)(nil),           // 15: edri.v1.Violation
-	(*ReadRequest)(nil),         // 16: edri.v1.ReadRequest
-	(*ReadResponse)(nil),        // 17: edri.v1.ReadResponse
-	(*RecordedEvent)(nil),       // 18: edri.v1.RecordedEvent
-	(*GetRequest)(nil),          // 19: edri.v1.GetRequest
-	(*ListStreamsRequest)(nil),  // 20: edri.v1.ListStreamsRequest
-	(*ListStreamsResponse)(nil), // 21: edri.v1.ListStreamsResponse
-	(*Stream)(nil),              // 22: edri.v1.Stream
-	(*StatusRequest)(nil),       // 23: edri.v1.StatusRequest
-	(*StatusResponse)(nil),      // 24: edri.v1.StatusResponse
-	(*Member)(nil),              // 25: edri.v1.Member
-	(*Pulse)(nil),               // 26: edri.v1.Pulse
-	(*BackupRequest)(nil),       // 27: edri.v1.BackupRequest
-	(*EarlierBackup)(nil),       // 28: edri.v1.EarlierBackup
-	(*BackupResponse)(nil),      // 29: edri.v1.BackupResponse
-	(*CloudEvent)(nil),          // 30: edri.v1.CloudEvent
+	(Consistency)(0),             // 0: edri.v1.Consistency
+	(*Commit)(nil),               // 1: edri.v1.Commit
+	(*Op)(nil),                   // 2: edri.v1.Op
+	(*Append)(nil),               // 3: edri.v1.Append
+	(*OpenSession)(nil),          // 4: edri.v1.OpenSession
+	(*OpenProducer)(nil),         // 5: edri.v1.OpenProducer
+	(*CloseSession)(nil),         // 6: edri.v1.CloseSession
+	(*CommitResult)(nil),         // 7: edri.v1.CommitResult
+	(*OpResult)(nil),             // 8: edri.v1.OpResult
+	(*Appended)(nil),             // 9: edri.v1.Appended
+	(*SessionOpened)(nil),        // 10: edri.v1.SessionOpened
+	(*ProducerOpened)(nil),       // 11: edri.v1.ProducerOpened
+	(*CommitFrame)(nil),          // 12: edri.v1.CommitFrame
+	(*CommitResultFrame)(nil),    // 13: edri.v1.CommitResultFrame
+	(*Error)(nil),                // 14: edri.v1.Error
+	(*Violation)(nil),            // 15: edri.v1.Violation
+	(*ReadRequest)(nil),          // 16: edri.v1.ReadRequest
+	(*ReadResponse)(nil),         // 17: edri.v1.ReadResponse
+	(*RecordedEvent)(nil),        // 18: edri.v1.RecordedEvent
+	(*GetRequest)(nil),           // 19: edri.v1.GetRequest
+	(*ListStreamsRequest)(nil),   // 20: edri.v1.ListStreamsRequest
+	(*ListStreamsResponse)(nil),  // 21: edri.v1.ListStreamsResponse
+	(*Stream)(nil),               // 22: edri.v1.Stream
+	(*StatusRequest)(nil),        // 23: edri.v1.StatusRequest
+	(*StatusResponse)(nil),       // 24: edri.v1.StatusResponse
+	(*Member)(nil),               // 25: edri.v1.Member
+	(*MemberChange)(nil),         // 26: edri.v1.MemberChange
+	(*Replacement)(nil),          // 27: edri.v1.Replacement
+	(*RemoveMemberRequest)(nil),  // 28: edri.v1.RemoveMemberRequest
+	(*ReplaceMemberRequest)(nil), // 29: edri.v1.ReplaceMemberRequest
+	(*MemberResponse)(nil),       // 30: edri.v1.MemberResponse
+	(*Pulse)(nil),                // 31: edri.v1.Pulse
+	(*BackupRequest)(nil),        // 32: edri.v1.BackupRequest
+	(*EarlierBackup)(nil),        // 33: edri.v1.EarlierBackup
+	(*BackupResponse)(nil),       // 34: edri.v1.BackupResponse
+	(*CloudEvent)(nil),           // 35: edri.v1.CloudEvent
 }
 var file_edriv1_edri_proto_depIdxs = []int32{
 	2,  // 0: edri.v1.Commit.ops:type_name -> edri.v1.Op
@@ -2603,7 +2963,7 @@ var file_edriv1_edri_proto_depIdxs = []int32{
 	4,  // 2: edri.v1.Op.open_session:type_name -> edri.v1.OpenSession
 	5,  // 3: edri.v1.Op.open_producer:type_name -> edri.v1.OpenProducer
 	6,  // 4: edri.v1.Op.close_session:type_name -> edri.v1.CloseSession
-	30, // 5: edri.v1.Append.event:type_name -> edri.v1.CloudEvent
+	35, // 5: edri.v1.Append.event:type_name -> edri.v1.CloudEvent
 	8,  // 6: edri.v1.CommitResult.results:type_name -> edri.v1.OpResult
 	14, // 7: edri.v1.CommitResult.error:type_name -> edri.v1.Error
 	9,  // 8: edri.v1.OpResult.appended:type_name -> edri.v1.Appended
@@ -2616,34 +2976,40 @@ var file_edriv1_edri_proto_depIdxs = []int32{
 	14, // 15: edri.v1.Violation.error:type_name -> edri.v1.Error
 	0,  // 16: edri.v1.ReadRequest.consistency:type_name -> edri.v1.Consistency
 	18, // 17: edri.v1.ReadResponse.events:type_name -> edri.v1.RecordedEvent
-	30, // 18: edri.v1.RecordedEvent.event:type_name -> edri.v1.CloudEvent
+	35, // 18: edri.v1.RecordedEvent.event:type_name -> edri.v1.CloudEvent
 	0,  // 19: edri.v1.GetRequest.consistency:type_name -> edri.v1.Consistency
 	0,  // 20: edri.v1.ListStreamsRequest.consistency:type_name -> edri.v1.Consistency
 	22, // 21: edri.v1.ListStreamsResponse.streams:type_name -> edri.v1.Stream
 	25, // 22: edri.v1.StatusResponse.members:type_name -> edri.v1.Member
-	26, // 23: edri.v1.Member.pulse:type_name -> edri.v1.Pulse
-	28, // 24: edri.v1.BackupRequest.since:type_name -> edri.v1.EarlierBackup
-	1,  // 25: edri.v1.Events.Commit:input_type -> edri.v1.Commit
-	12, // 26: edri.v1.Events.CommitStream:input_type -> edri.v1.CommitFrame
-	16, // 27: edri.v1.Events.Read:input_type -> edri.v1.ReadRequest
-	16, // 28: edri.v1.Events.Tail:input_type -> edri.v1.ReadRequest
-	19, // 29: edri.v1.Events.Get:input_type -> edri.v1.GetRequest
-	20, // 30: edri.v1.Events.ListStreams:input_type -> edri.v1.ListStreamsRequest
-	23, // 31: edri.v1.Cluster.Status:input_type -> edri.v1.StatusRequest
-	27, // 32: edri.v1.Admin.Backup:input_type -> edri.v1.BackupRequest
-	7,  // 33: edri.v1.Events.Commit:output_type -> edri.v1.CommitResult
-	13, // 34: edri.v1.Events.CommitStream:output_type -> edri.v1.CommitResultFrame
-	17, // 35: edri.v1.Events.Read:output_type -> edri.v1.ReadResponse
-	17, // 36: edri.v1.Events.Tail:output_type -> edri.v1.ReadResponse
-	18, // 37: edri.v1.Events.Get:output_type -> edri.v1.RecordedEvent
-	21, // 38: edri.v1.Events.ListStreams:output_type -> edri.v1.ListStreamsResponse
-	24, // 39: edri.v1.Cluster.Status:output_type -> edri.v1.StatusResponse
-	29, // 40: edri.v1.Admin.Backup:output_type -> edri.v1.BackupResponse
-	33, // [33:41] is the sub-list for method output_type
-	25, // [25:33] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	26, // 23: edri.v1.StatusResponse.change:type_name -> edri.v1.MemberChange
+	27, // 24: edri.v1.StatusResponse.replacements:type_name -> edri.v1.Replacement
+	31, // 25: edri.v1.Member.pulse:type_name -> edri.v1.Pulse
+	33, // 26: edri.v1.BackupRequest.since:type_name -> edri.v1.EarlierBackup
+	1,  // 27: edri.v1.Events.Commit:input_type -> edri.v1.Commit
+	12, // 28: edri.v1.Events.CommitStream:input_type -> edri.v1.CommitFrame
+	16, // 29: edri.v1.Events.Read:input_type -> edri.v1.ReadRequest
+	16, // 30: edri.v1.Events.Tail:input_type -> edri.v1.ReadRequest
+	19, // 31: edri.v1.Events.Get:input_type -> edri.v1.GetRequest
+	20, // 32: edri.v1.Events.ListStreams:input_type -> edri.v1.ListStreamsRequest
+	23, // 33: edri.v1.Cluster.Status:input_type -> edri.v1.StatusRequest
+	28, // 34: edri.v1.Cluster.RemoveMember:input_type -> edri.v1.RemoveMemberRequest
+	29, // 35: edri.v1.Cluster.ReplaceMember:input_type -> edri.v1.ReplaceMemberRequest
+	32, // 36: edri.v1.Admin.Backup:input_type -> edri.v1.BackupRequest
+	7,  // 37: edri.v1.Events.Commit:output_type -> edri.v1.CommitResult
+	13, // 38: edri.v1.Events.CommitStream:output_type -> edri.v1.CommitResultFrame
+	17, // 39: edri.v1.Events.Read:output_type -> edri.v1.ReadResponse
+	17, // 40: edri.v1.Events.Tail:output_type -> edri.v1.ReadResponse
+	18, // 41: edri.v1.Events.Get:output_type -> edri.v1.RecordedEvent
+	21, // 42: edri.v1.Events.ListStreams:output_type -> edri.v1.ListStreamsResponse
+	24, // 43: edri.v1.Cluster.Status:output_type -> edri.v1.StatusResponse
+	30, // 44: edri.v1.Cluster.RemoveMember:output_type -> edri.v1.MemberResponse
+	30, // 45: edri.v1.Cluster.ReplaceMember:output_type -> edri.v1.MemberResponse
+	34, // 46: edri.v1.Admin.Backup:output_type -> edri.v1.BackupResponse
+	37, // [37:47] is the sub-list for method output_type
+	27, // [27:37] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_edriv1_edri_proto_init() }
@@ -2674,7 +3040,7 @@ func file_edriv1_edri_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_edriv1_edri_proto_rawDesc), len(file_edriv1_edri_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -16,16 +16,21 @@ func (p *program) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run a node of a cluster of one, three or five",
-		Long: `Run a node. Every node of a cluster is started with the same --peers, the raft
-address of each. A setting is taken from its flag, else from its variable in the
+		Long: `Run a node. The nodes with which a cluster begins are started with the same --peers,
+the raft address of each. A node that comes later is started with --join and the
+API's URL of any member: it catches up and then votes, by itself. With --replace it
+takes the place of another. Restarted, a member just starts. A setting is taken from its flag, else from its variable in the
 environment (--node-id is EDRI_NODE_ID), else from the YAML file of --config (where
 it is node-id), else it has its default.
 
 Exit codes: 0 stopped, 1 error, 2 wrong configuration, 10 storage failed, 11 data
-is corrupt, 12 a committed command is not understood, 13 a write to the log hung.`,
+is corrupt, 12 a committed command is not understood, 13 a write to the log hung, 14 the node was
+removed from the cluster.`,
 		Example: `  edri-server run --node-id n1 --data-dir ./n1 \
       --listen 127.0.0.1:7420 --raft-listen 127.0.0.1:7421 \
       --peers n1=127.0.0.1:7421,n2=127.0.0.1:7431,n3=127.0.0.1:7441
+  edri-server run --node-id n4 --data-dir ./n4 \
+      --listen 127.0.0.1:7450 --raft-listen 127.0.0.1:7451 --join http://127.0.0.1:7420
   edri-server run --config edri.yaml --print-config`,
 		Args: cobra.NoArgs,
 	}

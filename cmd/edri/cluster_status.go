@@ -17,9 +17,9 @@ import (
 )
 
 func (a *app) clusterCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "cluster", Short: "See how the cluster is"}
+	cmd := &cobra.Command{Use: "cluster", Short: "See how the cluster is, and change who belongs to it"}
 	a.group(cmd)
-	cmd.AddCommand(a.clusterStatusCommand())
+	cmd.AddCommand(a.clusterStatusCommand(), a.clusterRemoveCommand(), a.clusterReplaceCommand())
 	return cmd
 }
 
@@ -125,10 +125,13 @@ type nodeInfo struct {
 	LastStamp     *time.Time     `json:"last_stamp,omitempty"`
 	Ready         bool           `json:"ready"`
 	Reason        string         `json:"reason,omitempty"`
-	Members       []memberInfo   `json:"members,omitempty"`
-	Alarms        []string       `json:"alarms,omitempty"`
-	FeatureLevel  uint32         `json:"feature_level"`
-	Diverged      bool           `json:"diverged"`
+	Change        string         `json:"change,omitempty"`
+	// Replacements are server ids by the name of the node that is to come.
+	Replacements map[string]string `json:"replacements,omitempty"`
+	Members      []memberInfo      `json:"members,omitempty"`
+	Alarms       []string          `json:"alarms,omitempty"`
+	FeatureLevel uint32            `json:"feature_level"`
+	Diverged     bool              `json:"diverged"`
 }
 
 type memberInfo struct {
@@ -138,6 +141,7 @@ type memberInfo struct {
 	Voter       bool       `json:"voter"`
 	Leader      bool       `json:"leader"`
 	Pulse       *pulseInfo `json:"pulse,omitempty"`
+	MatchIndex  uint64     `json:"match_index,string"` // 0: not known
 }
 
 func newNodeInfo(n nodeAnswer) nodeInfo {
@@ -150,7 +154,10 @@ func newNodeInfo(n nodeAnswer) nodeInfo {
 		LeaderID: s.LeaderID, LeaderURL: s.LeaderURL,
 		CommitIndex: s.CommitIndex, AppliedIndex: s.AppliedIndex, DurableIndex: s.DurableIndex,
 		FirstPosition: s.FirstPosition, LastPosition: s.LastPosition, Ready: s.Ready, Reason: s.Reason,
-		Alarms: s.Alarms, FeatureLevel: s.FeatureLevel, Diverged: s.Diverged,
+		Alarms: s.Alarms, FeatureLevel: s.FeatureLevel, Diverged: s.Diverged, Replacements: s.Replacements,
+	}
+	if s.Change != nil {
+		info.Change = s.Change.Text
 	}
 	if !s.LastStamp.IsZero() {
 		info.LastStamp = &s.LastStamp
@@ -158,7 +165,7 @@ func newNodeInfo(n nodeAnswer) nodeInfo {
 	for _, m := range s.Members {
 		info.Members = append(info.Members, memberInfo{
 			ServerID: m.ServerID, RaftAddress: m.RaftAddress, APIURL: m.APIURL, Voter: m.Voter, Leader: m.Leader,
-			Pulse: newPulseInfo(m.Pulse),
+			Pulse: newPulseInfo(m.Pulse), MatchIndex: m.MatchIndex,
 		})
 	}
 	return info
@@ -196,6 +203,9 @@ func (a *app) writeStatus(answers []nodeAnswer) error {
 			s.AppliedIndex, s.DurableIndex, s.LastPosition, clockText(ownPulse(s)), diskText(ownPulse(s)), levelText(s), printable(ready))
 	}
 	if err := wrapWrite(table.Flush()); err != nil {
+		return err
+	}
+	if err := a.writeMembers(answers); err != nil {
 		return err
 	}
 	return a.writeAlarms(answers)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -67,27 +68,76 @@ func New(cfg Config) (*Cluster, error) {
 	c := &Cluster{cfg: cfg}
 	var peers []string
 	for i := range cfg.Nodes {
-		n := &Node{
-			Name:     fmt.Sprintf("n%d", i+1),
-			API:      addresses[2*i],
-			Raft:     addresses[2*i+1],
-			binary:   filepath.Join(cfg.Binaries, "edri-server"),
-			env:      append(os.Environ(), cfg.Env...),
-			finished: closedSignal(),
-		}
-		n.DataDir = filepath.Join(dir, n.Name)
-		n.LogPath = filepath.Join(dir, n.Name+".log")
+		n := c.newNode(addresses[2*i], addresses[2*i+1])
 		c.nodes = append(c.nodes, n)
 		peers = append(peers, n.Name+"="+n.Raft)
 	}
 	for _, n := range c.nodes {
-		n.args = append([]string{
-			"run", "--node-id", n.Name, "--data-dir", n.DataDir,
-			"--listen", n.API, "--raft-listen", n.Raft,
-			"--peers", strings.Join(peers, ","),
-		}, cfg.Args...)
+		n.args = c.arguments(n, "--peers", strings.Join(peers, ","))
 	}
 	return c, nil
+}
+
+// newNode returns the node after those that there are.
+func (c *Cluster) newNode(api, raft string) *Node {
+	n := &Node{
+		Name:     fmt.Sprintf("n%d", len(c.nodes)+1),
+		API:      api,
+		Raft:     raft,
+		binary:   filepath.Join(c.cfg.Binaries, "edri-server"),
+		env:      append(os.Environ(), c.cfg.Env...),
+		finished: closedSignal(),
+	}
+	n.DataDir = filepath.Join(c.cfg.Dir, n.Name)
+	n.LogPath = filepath.Join(c.cfg.Dir, n.Name+".log")
+	return n
+}
+
+func (c *Cluster) arguments(n *Node, others ...string) []string {
+	args := []string{"run", "--node-id", n.Name, "--data-dir", n.DataDir, "--listen", n.API, "--raft-listen", n.Raft}
+	return slices.Concat(args, others, c.cfg.Args)
+}
+
+// Join starts one more node, which joins the others. Further arguments are for it
+// alone.
+func (c *Cluster) Join(args ...string) (*Node, error) {
+	addresses, err := freeAddresses(2)
+	if err != nil {
+		return nil, fmt.Errorf("join cluster: %w", err)
+	}
+	n := c.newNode(addresses[0], addresses[1])
+	n.args = c.arguments(n, append([]string{"--join", strings.Join(c.URLs(), ",")}, args...)...)
+	c.nodes = append(c.nodes, n)
+	return n, n.Start()
+}
+
+// Move gives every node other ports. None may run. Those of the first set are
+// told of each other's, the others where to ask.
+func (c *Cluster) Move(first int) error {
+	addresses, err := freeAddresses(2 * len(c.nodes))
+	if err != nil {
+		return fmt.Errorf("move cluster: %w", err)
+	}
+	var peers []string
+	for i, n := range c.nodes {
+		n.API, n.Raft = addresses[2*i], addresses[2*i+1]
+		if i < first {
+			peers = append(peers, n.Name+"="+n.Raft)
+		}
+	}
+	for i, n := range c.nodes {
+		if i < first {
+			n.args = c.arguments(n, "--peers", strings.Join(peers, ","))
+		} else {
+			n.args = c.arguments(n, "--join", strings.Join(c.URLs(), ","))
+		}
+	}
+	return nil
+}
+
+// Forget drops a node that has ended from the cluster.
+func (c *Cluster) Forget(gone *Node) {
+	c.nodes = slices.DeleteFunc(slices.Clone(c.nodes), func(n *Node) bool { return n == gone })
 }
 
 // Nodes returns all nodes, n1 first. The caller does not change the slice.

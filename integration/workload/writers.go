@@ -38,6 +38,8 @@ type Writers struct {
 	wg     sync.WaitGroup
 
 	acked   atomic.Int64
+	last    atomic.Int64 // acknowledgement, ns since 1970
+	pause   atomic.Int64 // the longest between two, ns
 	unknown atomic.Int64
 
 	mu      sync.Mutex // guards refused
@@ -98,6 +100,7 @@ func (w *Writers) append(ctx context.Context, stream string, e event.Event) {
 	case err == nil:
 		w.cfg.Ledger.Acknowledged(ledger.Key{Source: e.Source, ID: e.ID}, done.Position, done.Revision)
 		w.acked.Add(1)
+		w.notePause(time.Now().UnixNano())
 	case event.CodeOf(err) == event.CodeOutcomeUnknown:
 		w.unknown.Add(1)
 	default:
@@ -106,6 +109,20 @@ func (w *Writers) append(ctx context.Context, stream string, e event.Event) {
 		w.mu.Unlock()
 	}
 }
+
+// notePause keeps the longest time between two acknowledgements.
+func (w *Writers) notePause(now int64) {
+	last := w.last.Swap(now)
+	for last != 0 {
+		longest := w.pause.Load()
+		if now-last <= longest || w.pause.CompareAndSwap(longest, now-last) {
+			return
+		}
+	}
+}
+
+// LongestPause returns the longest time so far in which nothing was acknowledged.
+func (w *Writers) LongestPause() time.Duration { return time.Duration(w.pause.Load()) }
 
 // Acknowledged returns how many events were acknowledged so far.
 func (w *Writers) Acknowledged() int { return int(w.acked.Load()) }

@@ -55,6 +55,10 @@ const (
 	EventsListStreamsProcedure = "/edri.v1.Events/ListStreams"
 	// ClusterStatusProcedure is the fully-qualified name of the Cluster's Status RPC.
 	ClusterStatusProcedure = "/edri.v1.Cluster/Status"
+	// ClusterRemoveMemberProcedure is the fully-qualified name of the Cluster's RemoveMember RPC.
+	ClusterRemoveMemberProcedure = "/edri.v1.Cluster/RemoveMember"
+	// ClusterReplaceMemberProcedure is the fully-qualified name of the Cluster's ReplaceMember RPC.
+	ClusterReplaceMemberProcedure = "/edri.v1.Cluster/ReplaceMember"
 	// AdminBackupProcedure is the fully-qualified name of the Admin's Backup RPC.
 	AdminBackupProcedure = "/edri.v1.Admin/Backup"
 )
@@ -302,6 +306,14 @@ func (UnimplementedEventsHandler) ListStreams(context.Context, *connect.Request[
 // ClusterClient is a client for the edri.v1.Cluster service.
 type ClusterClient interface {
 	Status(context.Context, *connect.Request[edriv1.StatusRequest]) (*connect.Response[edriv1.StatusResponse], error)
+	// RemoveMember takes a member out for good and answers when that is done. When
+	// the call ends before, the change goes on; to repeat it is safe. Refused:
+	// not_found; check_failed where the quorum would be lost; unavailable while
+	// another change is under way.
+	RemoveMember(context.Context, *connect.Request[edriv1.RemoveMemberRequest]) (*connect.Response[edriv1.MemberResponse], error)
+	// ReplaceMember lets the next node of a name take the place of a member whose
+	// disk is gone. It may be repeated.
+	ReplaceMember(context.Context, *connect.Request[edriv1.ReplaceMemberRequest]) (*connect.Response[edriv1.MemberResponse], error)
 }
 
 // NewClusterClient constructs a client for the edri.v1.Cluster service. By default, it uses the
@@ -321,12 +333,26 @@ func NewClusterClient(httpClient connect.HTTPClient, baseURL string, opts ...con
 			connect.WithSchema(clusterMethods.ByName("Status")),
 			connect.WithClientOptions(opts...),
 		),
+		removeMember: connect.NewClient[edriv1.RemoveMemberRequest, edriv1.MemberResponse](
+			httpClient,
+			baseURL+ClusterRemoveMemberProcedure,
+			connect.WithSchema(clusterMethods.ByName("RemoveMember")),
+			connect.WithClientOptions(opts...),
+		),
+		replaceMember: connect.NewClient[edriv1.ReplaceMemberRequest, edriv1.MemberResponse](
+			httpClient,
+			baseURL+ClusterReplaceMemberProcedure,
+			connect.WithSchema(clusterMethods.ByName("ReplaceMember")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // clusterClient implements ClusterClient.
 type clusterClient struct {
-	status *connect.Client[edriv1.StatusRequest, edriv1.StatusResponse]
+	status        *connect.Client[edriv1.StatusRequest, edriv1.StatusResponse]
+	removeMember  *connect.Client[edriv1.RemoveMemberRequest, edriv1.MemberResponse]
+	replaceMember *connect.Client[edriv1.ReplaceMemberRequest, edriv1.MemberResponse]
 }
 
 // Status calls edri.v1.Cluster.Status.
@@ -334,9 +360,27 @@ func (c *clusterClient) Status(ctx context.Context, req *connect.Request[edriv1.
 	return c.status.CallUnary(ctx, req)
 }
 
+// RemoveMember calls edri.v1.Cluster.RemoveMember.
+func (c *clusterClient) RemoveMember(ctx context.Context, req *connect.Request[edriv1.RemoveMemberRequest]) (*connect.Response[edriv1.MemberResponse], error) {
+	return c.removeMember.CallUnary(ctx, req)
+}
+
+// ReplaceMember calls edri.v1.Cluster.ReplaceMember.
+func (c *clusterClient) ReplaceMember(ctx context.Context, req *connect.Request[edriv1.ReplaceMemberRequest]) (*connect.Response[edriv1.MemberResponse], error) {
+	return c.replaceMember.CallUnary(ctx, req)
+}
+
 // ClusterHandler is an implementation of the edri.v1.Cluster service.
 type ClusterHandler interface {
 	Status(context.Context, *connect.Request[edriv1.StatusRequest]) (*connect.Response[edriv1.StatusResponse], error)
+	// RemoveMember takes a member out for good and answers when that is done. When
+	// the call ends before, the change goes on; to repeat it is safe. Refused:
+	// not_found; check_failed where the quorum would be lost; unavailable while
+	// another change is under way.
+	RemoveMember(context.Context, *connect.Request[edriv1.RemoveMemberRequest]) (*connect.Response[edriv1.MemberResponse], error)
+	// ReplaceMember lets the next node of a name take the place of a member whose
+	// disk is gone. It may be repeated.
+	ReplaceMember(context.Context, *connect.Request[edriv1.ReplaceMemberRequest]) (*connect.Response[edriv1.MemberResponse], error)
 }
 
 // NewClusterHandler builds an HTTP handler from the service implementation. It returns the path on
@@ -352,10 +396,26 @@ func NewClusterHandler(svc ClusterHandler, opts ...connect.HandlerOption) (strin
 		connect.WithSchema(clusterMethods.ByName("Status")),
 		connect.WithHandlerOptions(opts...),
 	)
+	clusterRemoveMemberHandler := connect.NewUnaryHandler(
+		ClusterRemoveMemberProcedure,
+		svc.RemoveMember,
+		connect.WithSchema(clusterMethods.ByName("RemoveMember")),
+		connect.WithHandlerOptions(opts...),
+	)
+	clusterReplaceMemberHandler := connect.NewUnaryHandler(
+		ClusterReplaceMemberProcedure,
+		svc.ReplaceMember,
+		connect.WithSchema(clusterMethods.ByName("ReplaceMember")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/edri.v1.Cluster/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ClusterStatusProcedure:
 			clusterStatusHandler.ServeHTTP(w, r)
+		case ClusterRemoveMemberProcedure:
+			clusterRemoveMemberHandler.ServeHTTP(w, r)
+		case ClusterReplaceMemberProcedure:
+			clusterReplaceMemberHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -367,6 +427,14 @@ type UnimplementedClusterHandler struct{}
 
 func (UnimplementedClusterHandler) Status(context.Context, *connect.Request[edriv1.StatusRequest]) (*connect.Response[edriv1.StatusResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Cluster.Status is not implemented"))
+}
+
+func (UnimplementedClusterHandler) RemoveMember(context.Context, *connect.Request[edriv1.RemoveMemberRequest]) (*connect.Response[edriv1.MemberResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Cluster.RemoveMember is not implemented"))
+}
+
+func (UnimplementedClusterHandler) ReplaceMember(context.Context, *connect.Request[edriv1.ReplaceMemberRequest]) (*connect.Response[edriv1.MemberResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Cluster.ReplaceMember is not implemented"))
 }
 
 // AdminClient is a client for the edri.v1.Admin service.
