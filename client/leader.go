@@ -34,6 +34,7 @@ func (c *Client) locate(ctx context.Context) (*server, []byte, *event.Error) {
 		c.servers.failedAt(n)
 		return nil, nil, event.Errorf(event.CodeUnavailable, "server %s has not started yet: %s", n.url, status.Reason)
 	}
+	c.servers.learn(status.Members)
 	if leader := c.servers.named(status.LeaderUrl); leader != nil {
 		n = leader
 	}
@@ -85,6 +86,7 @@ func (l *lane) watch(ctx context.Context, n *server) string {
 		if err != nil {
 			continue // the stream will notice
 		}
+		l.client.servers.learn(status.Members)
 		leader := l.client.servers.named(status.LeaderUrl)
 		if leader == nil || leader.url == n.url {
 			continue

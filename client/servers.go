@@ -73,14 +73,18 @@ func newServer(h connect.HTTPClient, url string) *server {
 // another server's word: until the others notice, they still name it.
 const shunTime = 1 * time.Second
 
-// servers knows the configured nodes and those that they named as leader.
+// servers knows the configured nodes, the members that these told of, and who was
+// named as leader.
 type servers struct {
 	http       *http.Client
 	configured []string
 
-	mu     sync.Mutex
-	known  map[string]*server
-	next   int    // index in configured to ask next
+	mu    sync.Mutex
+	known map[string]*server
+	// urls are all to ask: the configured, then the other members. Without these a
+	// client would lose a cluster whose nodes are replaced one after the other.
+	urls   []string
+	next   int    // index in urls to ask next
 	leader string // the last that was said to lead; "" when not known
 	failed map[string]time.Time
 }
@@ -89,6 +93,7 @@ func newServers(h *http.Client, configured []string) *servers {
 	return &servers{
 		http:       h,
 		configured: configured,
+		urls:       configured,
 		known:      make(map[string]*server),
 		failed:     make(map[string]time.Time),
 	}
@@ -104,22 +109,39 @@ func (s *servers) atLocked(url string) *server {
 	return n
 }
 
+// learn takes over where the members can be asked.
+func (s *servers) learn(members []*edriv1.Member) {
+	urls := slices.Clip(s.configured)
+	for _, m := range members {
+		if url, err := normaliseServer(m.ApiUrl); err == nil && !slices.Contains(urls, url) {
+			urls = append(urls, url)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked := s.nextLocked()
+	s.urls = urls
+	s.next = max(0, slices.Index(urls, asked))
+}
+
+func (s *servers) nextLocked() string { return s.urls[s.next%len(s.urls)] }
+
 // any returns the server to read from: the first configured until it fails.
 func (s *servers) any() *server {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.atLocked(s.configured[s.next%len(s.configured)])
+	return s.atLocked(s.nextLocked())
 }
 
 // towardsLeader returns the server to ask who leads: the leader as last known,
-// else one of the configured.
+// else the next of all.
 func (s *servers) towardsLeader() *server {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.leader != "" {
 		return s.atLocked(s.leader)
 	}
-	return s.atLocked(s.configured[s.next%len(s.configured)])
+	return s.atLocked(s.nextLocked())
 }
 
 // named records who is said to lead and returns its server; nil where url is
@@ -147,11 +169,11 @@ func (s *servers) failedAt(n *server) {
 	defer s.mu.Unlock()
 	s.failed[n.url] = time.Now()
 	s.passLocked(n)
-	// Leaders come and go; what is neither configured nor recent is forgotten.
+	// Nodes come and go; what is no member and not recent is forgotten.
 	for url, at := range s.failed {
 		if time.Since(at) > shunTime {
 			delete(s.failed, url)
-			if !slices.Contains(s.configured, url) && url != s.leader {
+			if !slices.Contains(s.urls, url) && url != s.leader {
 				delete(s.known, url)
 			}
 		}
@@ -170,7 +192,7 @@ func (s *servers) passLocked(n *server) {
 	if s.leader == n.url {
 		s.leader = ""
 	}
-	if s.configured[s.next%len(s.configured)] == n.url {
-		s.next = (s.next + 1) % len(s.configured)
+	if s.nextLocked() == n.url {
+		s.next = (s.next + 1) % len(s.urls)
 	}
 }
