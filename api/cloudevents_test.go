@@ -137,7 +137,7 @@ func TestBadPostsAreProblems(t *testing.T) {
 		"not JSON":             {"", structured, "{", 400, event.CodeInvalid, ""},
 		"no type":              {"", structured, `{"specversion":"1.0","id":"9","source":"/s"}`, 400, event.CodeInvalid, "type"},
 		"extension name":       {"", structured, strings.Replace(ceEvent, `"data"`, `"Bad_Name":"v","data"`, 1), 400, event.CodeInvalid, "Bad_Name"},
-		"not UTF-8":            {"", structured, strings.Replace(ceEvent, "/s", "\xff", 1), 400, event.CodeInvalid, ""},
+		"not UTF-8":            {"", structured, strings.Replace(ceEvent, "/s", "\xff", 1), 400, event.CodeInvalid, `\\xff`},
 		"parameter":            {"?strem=s", structured, ceEvent, 400, event.CodeInvalid, "strem"},
 		"parameter twice":      {"?stream=s&stream=t", structured, ceEvent, 400, event.CodeInvalid, "stream"},
 		"expected":             {"?expected=soon", structured, ceEvent, 400, event.CodeInvalid, "soon"},

@@ -92,7 +92,7 @@ func (c *checker) header(h *Header, maxData int) *Error {
 		return tooMuchData(len(h.Data), maxData)
 	}
 	if c.text && !utf8.Valid(h.Data) {
-		return Errorf(CodeInvalid, "text_data: is not UTF-8")
+		return notUTF8("text_data", h.Data)
 	}
 	if err := checkName(attrID, h.ID); err != nil {
 		return err

@@ -55,7 +55,7 @@ func TestCheckEncodedRefuses(t *testing.T) {
 		"field of a varint":       {required + number(1, 5), "wire type 0", CodeInvalid},
 		"cut off":                 {required[:len(required)-1], "malformed", CodeInvalid},
 		"proto_data":              {required + field(8, ""), "proto_data", CodeInvalid},
-		"text_data not UTF-8":     {required + field(7, "\xff"), "text_data: is not UTF-8", CodeInvalid},
+		"text_data not UTF-8":     {required + field(7, "\xff"), `text_data: is not UTF-8 at byte 0, "\xff"`, CodeInvalid},
 		"too much data":           {required + field(6, strings.Repeat("x", 101)), "101 is more than 100", CodeTooLarge},
 		"long id":                 {field(1, long) + required[3:], "longer than 255", CodeInvalid},
 		"control character in id": {field(1, "a\nb") + required[3:], `id "a\nb": has the character U+000A at byte 1`, CodeInvalid},

@@ -62,7 +62,7 @@ func TestDecodeJSONRefuses(t *testing.T) {
 		`null`:                                "not a JSON object",
 		head:                                  "json: ",
 		head + "}{}":                          "json: ",
-		head + ",\"subject\":\"\xff\"}":       "not UTF-8",
+		head + ",\"subject\":\"\xff\"}":       `is not UTF-8 at byte`,
 		`{"id":"1","source":"/s","type":"t"}`: "specversion: is missing",
 		`{"specversion":null,"id":"1","source":"/s","type":"t"}`:   "specversion \"null\": is not a JSON string",
 		`{"specversion":"0.3","id":"1","source":"/s","type":"t"}`:  `specversion "0.3"`,

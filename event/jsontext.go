@@ -12,7 +12,7 @@ import (
 // checkJSON checks that b is one JSON value in UTF-8.
 func checkJSON(b []byte) *Error {
 	if !utf8.Valid(b) {
-		return Errorf(CodeInvalid, "json: is not UTF-8")
+		return notUTF8("json", b)
 	}
 	if json.Valid(b) {
 		return nil

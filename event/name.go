@@ -54,6 +54,19 @@ func checkRunes[W, T text](what W, s T) *Error {
 	return nil
 }
 
+// notUTF8 is the error for a long text, which shows where it is wrong.
+func notUTF8(what string, text []byte) *Error {
+	at := 0
+	for at < len(text) {
+		r, size := utf8.DecodeRune(text[at:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		at += size
+	}
+	return Errorf(CodeInvalid, "%s: is not UTF-8 at byte %d, %s", what, at, quote(text[at:min(at+16, len(text))]))
+}
+
 // isBanned reports whether CloudEvents keeps r out of strings.
 func isBanned(r rune) bool {
 	return r < 0x20 || r >= 0x7f && r <= 0x9f || // C0, DEL, C1

@@ -153,7 +153,12 @@ func (a *app) readData(f appendFlags) ([]byte, error) {
 		return nil, fmt.Errorf("read data: %w", err)
 	}
 	if len(data) > event.MaxDataBytes {
-		return nil, event.Errorf(event.CodeTooLarge, "event data is more than %d bytes", event.MaxDataBytes)
+		// The rest is counted and not kept.
+		rest, err := io.Copy(io.Discard, in)
+		if err != nil {
+			return nil, fmt.Errorf("read data: %w", err)
+		}
+		return nil, event.Errorf(event.CodeTooLarge, "event data has %d bytes, the maximum is %d", int64(len(data))+rest, event.MaxDataBytes)
 	}
 	return data, nil
 }
