@@ -41,6 +41,8 @@ var layers = map[string][]string{
 	"cmd/...":         {"event", "server", "client", "bench"},
 	"examples/...":    {},
 	"integration/...": {"event", "client", "server", "bench", "integration/..."},
+	// A node as edri-server is one, with something about it that tests need.
+	"integration/trial": {"event", "server", "consensus"},
 }
 
 // testLayers is what the tests of a folder may import beyond its own layer and

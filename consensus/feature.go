@@ -91,8 +91,9 @@ func (n *Node) isChanging() bool {
 }
 
 // withinLevel refuses those of the items that need a newer level than the
-// cluster's, before they are proposed. Where the cluster has this binary's level,
-// which is the rule, it is one comparison.
+// cluster's. That is done where they enter, by a node that knows them: the leader's
+// binary may be older. Where the cluster has this binary's level, which is the
+// rule, it is one comparison.
 func (n *Node) withinLevel(items []queued) []queued {
 	level := n.core.Load().FeatureLevel()
 	if level >= n.cfg.FeatureLevel {

@@ -147,7 +147,7 @@ func (n *Node) serveCommits(payload []byte, reply func([]byte)) {
 		reply([]byte{replyOK})
 		return
 	}
-	if items = n.withinLevel(n.withSpace(items)); len(items) == 0 {
+	if items = n.withSpace(items); len(items) == 0 {
 		return
 	}
 	refusal := n.admit()

@@ -63,13 +63,13 @@ func (n *Node) submitInternal(build func(waiter uint64) []byte, done func(result
 
 // route hands sealed commits to the proposer, here or on the leader's node.
 func (n *Node) route(items []queued) {
-	if len(items) == 0 {
+	if items = n.withinLevel(items); len(items) == 0 {
 		return
 	}
 	err := n.admit()
 	if err == nil {
 		if n.leads() {
-			if items = n.withinLevel(n.withSpace(items)); len(items) > 0 {
+			if items = n.withSpace(items); len(items) > 0 {
 				err = n.proposer.enqueue(items)
 			}
 		} else {

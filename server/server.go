@@ -30,6 +30,8 @@ type Options struct {
 	// Exit ends the process when the node cannot trust its storage any more; it
 	// must not return. Required.
 	Exit func(code int)
+	// Tune changes what the node is opened with, for tests; default: nothing.
+	Tune func(*consensus.Config)
 }
 
 // Server is a node with its API.
@@ -67,7 +69,11 @@ func New(cfg Config, opts Options) (*Server, error) {
 	}
 	s.port = port
 	s.cfg.Listen = port.Addr().String() // with the port that 0 stood for
-	if s.node, err = consensus.Open(s.nodeConfig(opts.Exit)); err != nil {
+	nodeConfig := s.nodeConfig(opts.Exit)
+	if opts.Tune != nil {
+		opts.Tune(&nodeConfig)
+	}
+	if s.node, err = consensus.Open(nodeConfig); err != nil {
 		return nil, errors.Join(fmt.Errorf("open node: %w", err), port.Close())
 	}
 	if err := s.openHTTP(opts.Exit); err != nil {

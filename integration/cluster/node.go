@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"syscall"
 )
@@ -77,6 +78,14 @@ func (n *Node) SetArgs(change func(args []string) []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.args = change(append([]string(nil), n.args...))
+}
+
+// SetProgram makes the next Start run another program of Config.Binaries, as trial,
+// or edri-server again.
+func (n *Node) SetProgram(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.binary = filepath.Join(filepath.Dir(n.binary), name)
 }
 
 // Running reports whether the process lives, paused or not.

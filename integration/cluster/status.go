@@ -24,6 +24,8 @@ type Status struct {
 	Ready        bool     `json:"ready"`
 	Reason       string   `json:"reason"`
 	Alarms       []string `json:"alarms"`
+	FeatureLevel uint32   `json:"featureLevel"`
+	Diverged     bool     `json:"diverged"`
 }
 
 // Member is one voter as a node knows it.
