@@ -28,6 +28,9 @@ type (
 	removeFrame       = wire.Frame[edriv1.RemoveMemberRequest]
 	replaceFrame      = wire.Frame[edriv1.ReplaceMemberRequest]
 	backupFrame       = wire.Frame[edriv1.BackupRequest]
+	getRetentionFrame = wire.Frame[edriv1.GetRetentionRequest]
+	setRetentionFrame = wire.Frame[edriv1.SetRetentionRequest]
+	purgeStreamFrame  = wire.Frame[edriv1.PurgeStreamRequest]
 )
 
 // service is the handlers' common state; it has none of its own.
@@ -87,6 +90,9 @@ func (s *service) mountProcedures(mux *http.ServeMux) {
 	unary(mux, edriv1connect.ClusterStatusProcedure, s.status, options)
 	unary(mux, edriv1connect.ClusterRemoveMemberProcedure, s.removeMember, options)
 	unary(mux, edriv1connect.ClusterReplaceMemberProcedure, s.replaceMember, options)
+	unary(mux, edriv1connect.ClusterGetRetentionProcedure, s.getRetention, options)
+	unary(mux, edriv1connect.ClusterSetRetentionProcedure, s.setRetention, options)
+	unary(mux, edriv1connect.ClusterPurgeStreamProcedure, s.purgeStream, options)
 	mux.Handle(edriv1connect.EventsCommitStreamProcedure,
 		connect.NewBidiStreamHandler(edriv1connect.EventsCommitStreamProcedure, s.commitStream, options))
 	mux.Handle(edriv1connect.EventsReadProcedure,

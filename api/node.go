@@ -35,12 +35,19 @@ type Operator interface {
 	ForgetReplacement(ctx context.Context, server, name string) (serverID string, err error)
 }
 
+// Retainer bounds the history; see consensus.Node.
+type Retainer interface {
+	SetRetention(ctx context.Context, change consensus.RetentionChange) error
+	PurgeStream(ctx context.Context, stream string, before event.Revision) error
+}
+
 // Node is what the api needs of a node.
 type Node interface {
 	Committer
 	Reader
 	Reporter
 	Operator
+	Retainer
 }
 
 var _ Node = (*consensus.Node)(nil)

@@ -159,6 +159,33 @@ func (n *fakeNode) Backup(_ context.Context, r consensus.BackupRequest, w io.Wri
 	return err
 }
 
+func (n *fakeNode) SetRetention(_ context.Context, change consensus.RetentionChange) error {
+	if change.Events != nil {
+		n.apply(consensus.SettingCommit(consensus.SettingRetentionEvents, *change.Events, 0))
+	}
+	if change.Bytes != nil {
+		n.apply(consensus.SettingCommit(consensus.SettingRetentionBytes, *change.Bytes, 0))
+	}
+	if change.Age != nil {
+		n.apply(consensus.SettingCommit(consensus.SettingRetentionAge, uint64(*change.Age), 0))
+	}
+	return nil
+}
+
+// PurgeStream is for streams that have all events: revisions are positions.
+func (n *fakeNode) PurgeStream(_ context.Context, stream string, before event.Revision) error {
+	result := n.apply(consensus.PurgeCommit(stream, before, event.Position(before)-1, 0))
+	if failed, err := consensus.DecodeResultError(result); failed != nil {
+		return failed
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// retain ends the history before a position.
+func (n *fakeNode) retain(first event.Position) { n.apply(consensus.RetainCommit(first, 0)) }
+
 // with runs f while nothing else reads or sets the node's fields.
 func (n *fakeNode) with(f func()) {
 	n.mu.Lock()

@@ -45,18 +45,17 @@ func newScan(node Reader, r *edriv1.ReadRequest, tail bool) (*scan, error) {
 	if s.left == 0 {
 		s.left = math.MaxUint64
 	}
-	first, last := v.Journal().First(), v.Journal().Last()
-	s.lo, s.hi = max(q.From, 1), last
-	if q.From == 0 {
-		s.lo = first
-	}
+	s.lo, s.hi = q.From, v.Journal().Last()
 	if tail {
 		s.hi = math.MaxUint64
 	}
 	if q.To != 0 {
 		s.hi = min(s.hi, q.To)
 	}
-	s.looked = s.lo - 1
+	if q.From == 0 && (r.Cursor == "" || q.Reverse) {
+		s.lo = v.Journal().Begin(q)
+	}
+	s.looked = max(s.lo, 1) - 1
 	if q.Reverse {
 		s.looked = s.hi + 1
 	}
@@ -65,12 +64,7 @@ func newScan(node Reader, r *edriv1.ReadRequest, tail bool) (*scan, error) {
 			return nil, err
 		}
 	}
-	if s.lo < first {
-		e := event.Errorf(event.CodeCompacted, "position %d: the journal begins at %d", s.lo, first)
-		e.First = first
-		return nil, e
-	}
-	return s, nil
+	return s, v.Journal().CheckFrom(q, s.lo)
 }
 
 func (s *scan) resume(text string) error {
@@ -113,6 +107,9 @@ func (s *scan) batch(emit func(*log.Record) (bytes int, err error)) (events int,
 	defer v.Close()
 	if v.Epoch != s.epoch {
 		return 0, false, event.Errorf(event.CodeEpochChanged, "the cluster's epoch changed from %s to %s", s.epoch, v.Epoch)
+	}
+	if s.query.Reverse && s.query.From == 0 {
+		s.lo = max(s.lo, v.Journal().Begin(s.query)) // it goes down to whatever is first
 	}
 	window := s.query
 	window.From, window.To = s.window(v.Journal().Last())

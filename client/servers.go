@@ -40,6 +40,9 @@ type server struct {
 	remove       *connect.Client[edriv1.RemoveMemberRequest, edriv1.MemberResponse]
 	replace      *connect.Client[edriv1.ReplaceMemberRequest, edriv1.MemberResponse]
 	backup       *connect.Client[edriv1.BackupRequest, edriv1.BackupResponse]
+	getRetention *connect.Client[edriv1.GetRetentionRequest, edriv1.RetentionResponse]
+	setRetention *connect.Client[edriv1.SetRetentionRequest, edriv1.RetentionResponse]
+	purgeStream  *connect.Client[edriv1.PurgeStreamRequest, edriv1.PurgeStreamResponse]
 }
 
 func newServer(h connect.HTTPClient, url string) *server {
@@ -66,6 +69,12 @@ func newServer(h connect.HTTPClient, url string) *server {
 			h, url+edriv1connect.ClusterReplaceMemberProcedure, options),
 		backup: connect.NewClient[edriv1.BackupRequest, edriv1.BackupResponse](
 			h, url+edriv1connect.AdminBackupProcedure, options),
+		getRetention: connect.NewClient[edriv1.GetRetentionRequest, edriv1.RetentionResponse](
+			h, url+edriv1connect.ClusterGetRetentionProcedure, options),
+		setRetention: connect.NewClient[edriv1.SetRetentionRequest, edriv1.RetentionResponse](
+			h, url+edriv1connect.ClusterSetRetentionProcedure, options),
+		purgeStream: connect.NewClient[edriv1.PurgeStreamRequest, edriv1.PurgeStreamResponse](
+			h, url+edriv1connect.ClusterPurgeStreamProcedure, options),
 	}
 }
 

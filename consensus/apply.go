@@ -285,7 +285,8 @@ func (c *Core) applyMachine(o op) (opResult, error) {
 		c.overlay = c.tx.Scratch()
 	}
 	incarnation := c.meta.Incarnation
-	tx := Tx{core: c, tx: c.overlay.Scratch(), table: c.tables.machines[machine.Name()]}
+	name := machine.Name()
+	tx := Tx{core: c, tx: c.overlay.Scratch(), machine: name, table: c.tables.machines[name]}
 	raw, err := machine.Apply(&tx, o.number, o.body)
 	if err != nil {
 		tx.tx.Discard()

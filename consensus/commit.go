@@ -35,6 +35,8 @@ const (
 	opAdvertise      = 101
 	opExpireSessions = 102
 	opSetting        = 103
+	opRetain         = 104 // see retention.go
+	opPurge          = 105 // see purge.go
 	opFeature        = 106
 
 	opBeginChange = 107 // see change.go

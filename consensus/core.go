@@ -45,11 +45,14 @@ const (
 	tableMembers      = "members"
 	tableSettings     = "settings"
 	tableChanges      = "changes"
+	tablePurges       = "purges"
+	tablePins         = "pins"
 )
 
 var coreTables = []string{
 	tableMeta, tableStreams, tableSessions, tableProducers,
 	tableFingerprints, tableMembers, tableSettings, tableChanges,
+	tablePurges, tablePins,
 }
 
 // CoreConfig configures a core. The zero value is usable.
@@ -94,6 +97,8 @@ type Core struct {
 	window   window
 	sessions sessions
 	heads    heads
+	purges   log.Purges
+	bounded  bool         // what is retained or purged changed since the last Publish
 	batch    []log.Record // since the last Publish
 	changed  bool         // since the last Publish
 	err      error        // why the core works no more
@@ -118,10 +123,14 @@ type Core struct {
 	durable    atomic.Uint64
 
 	checkpoints atomic.Pointer[[]Checkpoint] // oldest first; replaced, never changed
+	// durableMark is the journal's mark as the state has it on disk: what lies below
+	// its First nobody will ask for again.
+	durableMark atomic.Pointer[log.Mark]
 }
 
 type tables struct {
 	meta, streams, sessions, producers, fingerprints, members, settings, changes store.Table
+	purges, pins                                                                 store.Table
 
 	machines map[string]store.Table
 }
@@ -165,11 +174,12 @@ func OpenCore(dir string, cfg CoreConfig) (*Core, error) {
 		return nil, errors.Join(fmt.Errorf("load state: %w", err), db.Close())
 	}
 	c.journal, err = log.Open(filepath.Join(dir, JournalDir), c.meta.Mark, log.Config{
-		SegmentBytes: cfg.SegmentBytes, MaxOpen: cfg.MaxOpen, Seam: cfg.Seam, Logger: cfg.Logger,
+		SegmentBytes: c.segmentBytes, MaxOpen: cfg.MaxOpen, Seam: cfg.Seam, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open journal: %w", err), db.Close())
 	}
+	c.journal.Retain(c.meta.Mark.First, c.purges.Copy())
 	return c, nil
 }
 
@@ -194,7 +204,9 @@ func tablesOf(db *store.DB, mux *Mux) tables {
 		meta: db.Table(tableMeta), streams: db.Table(tableStreams),
 		sessions: db.Table(tableSessions), producers: db.Table(tableProducers),
 		fingerprints: db.Table(tableFingerprints), members: db.Table(tableMembers),
-		settings: db.Table(tableSettings), changes: db.Table(tableChanges), machines: map[string]store.Table{},
+		settings: db.Table(tableSettings), changes: db.Table(tableChanges),
+		purges: db.Table(tablePurges), pins: db.Table(tablePins),
+		machines: map[string]store.Table{},
 	}
 	if mux != nil {
 		for _, machine := range mux.machines {
@@ -217,6 +229,10 @@ func (c *Core) Publish() {
 	c.db.Publish()
 	if len(c.batch) > 0 {
 		c.journal.Append(c.batch, c.meta.Mark)
+	}
+	if c.bounded {
+		c.bounded = false
+		c.journal.Retain(c.meta.Mark.First, c.purges.Copy())
 	}
 	c.published.Store(&meta)
 	c.publishing.Unlock()

@@ -108,6 +108,8 @@
 //	              appended; gapless, kept for at least the window
 //	members       server id -> API URL
 //	settings      name -> BE8 value
+//	purges        stream -> BE8 position of the last event that is purged
+//	pins          see pins.go
 //
 // and one table for each StateMachine, under its name.
 package consensus

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/edri-io/edri/event"
 )
 
 // Dump returns all that a core has published, a line for each row and event, so
@@ -34,8 +32,12 @@ func Dump(t testing.TB, c *Core) string {
 		it.Close()
 	}
 	fmt.Fprintf(&b, "%+v\n", v.Meta)
-	for p := event.Position(1); p <= v.Mark.Last; p++ {
+	for p := v.journal.First(); p <= v.Mark.Last; p++ {
 		r, err := v.journal.Get(p)
+		if isCompacted(err) {
+			fmt.Fprintf(&b, "%d purged\n", p)
+			continue
+		}
 		if err != nil {
 			t.Fatalf("dump event %d: %v", p, err)
 		}

@@ -87,8 +87,9 @@ func (n *Node) export() (*raft.SnapshotMeta, io.ReadCloser, error) {
 		n.exporting.Store(false)
 		return nil, nil, fmt.Errorf("create staging directory: %w", err)
 	}
-	e := &snapshotExport{dir: dir, release: n.releaseExport(time.Now())}
-	if err := e.copy(n.core.Load()); err != nil {
+	core := n.core.Load()
+	e := &snapshotExport{dir: dir, release: n.releaseExport(time.Now(), core.journal.Hold())}
+	if err := e.copy(core); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("export snapshot: %w", err), e.Close())
 	}
 	return &e.meta, e, nil
@@ -99,8 +100,10 @@ func (n *Node) export() (*raft.SnapshotMeta, io.ReadCloser, error) {
 // while it read them; so the raft log is kept for twice as long again as the
 // transfer took, or a busy cluster would truncate it and send snapshots for ever.
 // An attempt to send to a node that is down holds nothing: Raft goes on trying.
-func (n *Node) releaseExport(began time.Time) func(sent bool) {
+// Until the export is closed, retention deletes no segment that it names.
+func (n *Node) releaseExport(began time.Time, releaseSegments func()) func(sent bool) {
 	return func(sent bool) {
+		releaseSegments()
 		if now := time.Now(); sent {
 			n.holdUntil.Store(now.Add(max(2*now.Sub(began), minLogHold)).UnixNano())
 		}

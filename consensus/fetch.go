@@ -23,7 +23,7 @@ func (n *Node) OpenSegment(s transport.Segment) (transport.SegmentFile, error) {
 	n.replacing.RLock() // the core is not closed meanwhile; an open file outlives it
 	defer n.replacing.RUnlock()
 	file, err := n.core.Load().journal.OpenSealed(event.Position(s.First), s.Digest)
-	if event.CodeOf(err) == event.CodeNotFound {
+	if code := event.CodeOf(err); code == event.CodeNotFound || code == event.CodeCompacted {
 		return nil, transport.ErrNoSegment
 	}
 	if err != nil {

@@ -3,7 +3,7 @@ package consensus
 import (
 	"fmt"
 
-	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/log"
 	"github.com/edri-io/edri/store"
 )
 
@@ -11,7 +11,7 @@ import (
 type Flush struct {
 	core   *Core
 	frozen *store.Frozen
-	upTo   event.Position
+	mark   log.Mark
 	index  uint64
 }
 
@@ -24,20 +24,21 @@ func (c *Core) Freeze() *Flush {
 	if frozen == nil {
 		return nil
 	}
-	return &Flush{core: c, frozen: frozen, upTo: meta.Mark.Last, index: meta.Index}
+	return &Flush{core: c, frozen: frozen, mark: meta.Mark, index: meta.Index}
 }
 
 // Run makes the flush durable: the journal first, so that the state never speaks
 // of events that a crash took. Any goroutine may call it, once. After an error
 // the node must stop.
 func (f *Flush) Run() error {
-	if err := f.core.journal.Flush(f.upTo); err != nil {
-		return fmt.Errorf("flush journal up to %d: %w", f.upTo, err)
+	if err := f.core.journal.Flush(f.mark.Last); err != nil {
+		return fmt.Errorf("flush journal up to %d: %w", f.mark.Last, err)
 	}
 	if err := f.core.db.Flush(f.frozen); err != nil {
 		return fmt.Errorf("flush state at index %d: %w", f.index, err)
 	}
 	f.core.durable.Store(f.index)
+	f.core.durableMark.Store(&f.mark)
 	return f.core.SealSome()
 }
 
@@ -46,6 +47,13 @@ func (f *Flush) Run() error {
 func (c *Core) SealSome() error {
 	_, err := c.journal.SealSome()
 	return err
+}
+
+// RemoveRetained deletes some of the journal's files that retention has put an end
+// to, once the state on disk says so. The goroutine that flushes calls it after
+// each flush. After an error the node must stop.
+func (c *Core) RemoveRetained() error {
+	return c.journal.Remove(*c.durableMark.Load())
 }
 
 // DurableIndex returns the index of the last entry whose effects are on disk.

@@ -40,12 +40,17 @@ func (n *Node) flush() error {
 	n.flushing.Lock()
 	defer n.flushing.Unlock()
 	n.applying.Lock()
-	flush := n.core.Load().Freeze()
+	core := n.core.Load()
+	flush := core.Freeze()
 	n.applying.Unlock()
-	if flush == nil {
-		return n.core.Load().SealSome()
+	if flush != nil {
+		if err := flush.Run(); err != nil {
+			return err
+		}
+	} else if err := core.SealSome(); err != nil {
+		return err
 	}
-	return flush.Run()
+	return core.RemoveRetained()
 }
 
 // flushSoon wakes the flusher before its time; it never waits.

@@ -15,7 +15,10 @@ import (
 //	                                            first ever gives the cluster its epoch
 //	101 advertise        1 server id, 2 API URL, 3 raft address
 //	102 expire_sessions  1 packed: id, stamp of last use, id, stamp, …
-//	103 setting          1 name, 2 value
+//	103 setting          1 name, 2 value, see settings.go
+//	104 retain           2 first position, see retention.go
+//	105 purge            1 stream, 2 first revision that stays, 3 position of the
+//	                     last event that goes, see purge.go
 //	106 feature          2 the cluster's feature level, see feature.go
 //	107 begin_change     1 change, see change.go
 //	108 end_change       1 server id that is out for good, 2 number, 3 why given up
@@ -25,22 +28,7 @@ type internalOp struct {
 	bytes []byte // field 2 where length-delimited
 	value uint64 // field 2 where varint
 	more  []byte // field 3
-}
-
-// The replicated settings. What apply decides by must not be in the hands of each
-// node's own configuration.
-const (
-	// SettingWindow names the setting W, the number of events within which
-	// (source, id) is unique: 1 to MaxWindow.
-	SettingWindow = "dedup_window"
-	// SettingSegmentBytes names the size at which a segment of the journal ends.
-	SettingSegmentBytes = "segment_bytes"
-)
-
-// maxSettings are the settings' largest values; the least is 1.
-var maxSettings = map[string]uint64{
-	SettingWindow:       MaxWindow,
-	SettingSegmentBytes: 1 << 40,
+	other uint64 // field 3
 }
 
 // LeadCommit returns the command with which a leader begins its term. The epoch
@@ -76,14 +64,6 @@ func ExpireSessionsCommit(idle []IdleSession, waiter uint64) []byte {
 	return internalCommit(opExpireSessions, appendBytesField(nil, 1, list), waiter)
 }
 
-// SettingCommit returns the commit of a replicated setting. An unknown name or a
-// value out of range fails with invalid.
-func SettingCommit(name string, value uint64, waiter uint64) []byte {
-	body := appendBytesField(nil, 1, []byte(name))
-	body = appendVarintField(body, 2, value)
-	return internalCommit(opSetting, body, waiter)
-}
-
 func internalCommit(number protowire.Number, body []byte, waiter uint64) []byte {
 	o := protowire.AppendTag(nil, number, protowire.BytesType)
 	o = protowire.AppendBytes(o, body)
@@ -103,6 +83,8 @@ func decodeInternal(b []byte) (internalOp, error) {
 			o.bytes = f.bytes
 		case f.number == 3 && !f.varint:
 			o.more = f.bytes
+		case f.number == 3 && f.varint:
+			o.other = f.value
 		default:
 			f.unknown()
 		}
@@ -112,7 +94,7 @@ func decodeInternal(b []byte) (internalOp, error) {
 
 // isInternal reports whether this node knows an operation as the cluster's own.
 func isInternal(number uint32) bool {
-	return number >= opLead && number <= opSetting || number == opFeature || number >= opBeginChange && number <= opExpect
+	return number >= opLead && number <= opPurge || number == opFeature || number >= opBeginChange && number <= opExpect
 }
 
 // applyInternal executes one of the cluster's own operations. An error that is
@@ -139,6 +121,10 @@ func (c *Core) applyInternal(o op) error {
 		return c.endChange(in)
 	case opExpect:
 		return c.expect(in)
+	case opRetain:
+		return c.retain(event.Position(in.value))
+	case opPurge:
+		return c.purge(in.text, event.Revision(in.value), event.Position(in.other))
 	}
 	return fmt.Errorf("%w: unknown operation %d", ErrUndecodable, o.number)
 }
@@ -170,37 +156,4 @@ func (c *Core) expireSessions(list []byte) error {
 		}
 	}
 	return nil
-}
-
-func (c *Core) set(name string, value uint64) error {
-	most, known := maxSettings[name]
-	if !known {
-		return event.Errorf(event.CodeInvalid, "unknown setting %q", name)
-	}
-	if value < 1 || value > most {
-		return event.Errorf(event.CodeInvalid, "%s is %d, must be 1 to %d", name, value, most)
-	}
-	c.put(c.tables.settings, []byte(name), be8(value))
-	switch name {
-	case SettingWindow:
-		c.window.setSize(value)
-	case SettingSegmentBytes:
-		c.segmentBytes = int64(value)
-	}
-	return nil
-}
-
-// setting returns a setting's value, 0 for none.
-func (c *Core) setting(name string) (uint64, error) {
-	row, err := c.tx.Get(c.tables.settings, []byte(name))
-	if err != nil {
-		return 0, fmt.Errorf("read setting: %w", err)
-	}
-	if row == nil {
-		return 0, nil
-	}
-	if len(row) != 8 || be64(row) < 1 || be64(row) > maxSettings[name] {
-		return 0, fmt.Errorf("%w: setting %s: %x", errRow, name, row)
-	}
-	return be64(row), nil
 }

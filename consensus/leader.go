@@ -16,6 +16,8 @@ const (
 	// and how often the leader looks for idle sessions.
 	advertiseInterval = time.Second
 	sessionInterval   = 10 * time.Second
+	// How often the leader looks what retention ends.
+	retentionInterval = time.Second
 	// After a refusal by the raft loop.
 	establishPause = 10 * time.Millisecond
 )
@@ -100,13 +102,15 @@ func (n *Node) stamp() EntryHeader {
 }
 
 // keepHouse does what is due from time to time: it tells the cluster this node's
-// addresses, and on the leader ends idle sessions.
+// addresses, and on the leader ends idle sessions and what is not retained.
 func (n *Node) keepHouse() {
 	defer n.tasks.Done()
 	addresses := time.NewTicker(advertiseInterval)
 	defer addresses.Stop()
 	sessions := time.NewTicker(sessionInterval)
 	defer sessions.Stop()
+	retention := time.NewTicker(retentionInterval)
+	defer retention.Stop()
 	for {
 		select {
 		case <-addresses.C:
@@ -117,6 +121,8 @@ func (n *Node) keepHouse() {
 			if err := n.staged.expire(time.Now()); err != nil {
 				n.logger.Warn("staged segments were not removed", "error", err)
 			}
+		case <-retention.C:
+			n.retain()
 		case <-n.closing:
 			return
 		}

@@ -1,7 +1,6 @@
 package consensus
 
 import (
-	"cmp"
 	"fmt"
 
 	"github.com/edri-io/edri/event"
@@ -11,7 +10,8 @@ import (
 func (c *Core) load() error {
 	c.heads.byName = map[string]*head{}
 	c.sessions.byID = map[uint64]*session{}
-	for _, step := range []func() error{c.loadMeta, c.loadSessions, c.loadSegmentBytes, c.loadWindow} {
+	steps := []func() error{c.loadMeta, c.loadSegmentBytes, c.loadSessions, c.loadPurges, c.loadWindow}
+	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
 		}
@@ -21,6 +21,7 @@ func (c *Core) load() error {
 	kept := addCheckpoint(nil, meta.Checkpoint)
 	c.checkpoints.Store(&kept)
 	c.durable.Store(meta.Index)
+	c.durableMark.Store(&meta.Mark)
 	return nil
 }
 
@@ -42,6 +43,14 @@ func (c *Core) loadMeta() error {
 	return nil
 }
 
+// loadSegmentBytes prefers the cluster's own size of segments to the
+// configuration's, with which a node would cut its journal elsewhere.
+func (c *Core) loadSegmentBytes() error {
+	size, err := c.loadSetting(SettingSegmentBytes, uint64(c.segmentBytes))
+	c.segmentBytes = int64(size)
+	return err
+}
+
 func (c *Core) loadSessions() error {
 	it := c.tx.Scan(c.tables.sessions, nil, nil, false)
 	defer it.Close()
@@ -61,22 +70,14 @@ func (c *Core) loadSessions() error {
 	return nil
 }
 
-// loadSegmentBytes prefers the cluster's own size of segments to the
-// configuration's, with which a node would cut its journal elsewhere.
-func (c *Core) loadSegmentBytes() error {
-	size, err := c.setting(SettingSegmentBytes)
-	c.segmentBytes = cmp.Or(int64(size), c.segmentBytes)
-	return err
-}
-
 // loadWindow fills the window from the fingerprints, which must be there for all
 // of its positions.
 func (c *Core) loadWindow() error {
-	size, err := c.setting(SettingWindow)
+	size, err := c.loadSetting(SettingWindow, DefaultWindow)
 	if err != nil {
 		return err
 	}
-	c.window.reset(cmp.Or(size, DefaultWindow), c.meta.Floor)
+	c.window.reset(size, c.meta.Floor)
 	c.window.reindex(indexFor(uint64(c.meta.Mark.Last) + 1 - c.meta.Floor))
 	next, last := c.meta.Trimmed, uint64(c.meta.Mark.Last)
 	it := c.tx.Scan(c.tables.fingerprints, nil, nil, false)

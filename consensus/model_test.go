@@ -20,6 +20,8 @@ type model struct {
 	sessions  map[uint64]*modelSession
 	producers map[string]uint64
 	numbers   uint64 // last session id
+	first     int    // position; 0 before the first event
+	purges    map[string]int
 }
 
 type modelEvent struct{ stream, id, content string }
@@ -37,7 +39,7 @@ type modelResult struct {
 
 func newModel() *model {
 	return &model{streams: map[string]int{}, window: 1_000_000,
-		sessions: map[uint64]*modelSession{}, producers: map[string]uint64{}}
+		sessions: map[uint64]*modelSession{}, producers: map[string]uint64{}, purges: map[string]int{}}
 }
 
 func (m *model) apply(c *edriv1.Commit) string {
@@ -165,17 +167,62 @@ func (m *model) setWindow(size int) {
 	m.floor = max(m.floor, len(m.journal)-size)
 }
 
+// retain ends what is before a position.
+func (m *model) retain(first int) string {
+	switch {
+	case first > len(m.journal)+1:
+		return "error invalid"
+	case len(m.journal) > 0:
+		m.first = max(m.first, first)
+	}
+	for stream, through := range m.purges {
+		if through < m.first {
+			delete(m.purges, stream)
+		}
+	}
+	return fmt.Sprint(len(m.journal), ": ok")
+}
+
+// purge hides a stream's events up to a position.
+func (m *model) purge(stream string, before, through int) string {
+	switch last := m.lastOf(stream); {
+	case last == 0:
+		return "error not_found"
+	case before > m.streams[stream]+1 || through > last:
+		return "error invalid"
+	case through >= max(m.first, 1):
+		m.purges[stream] = max(m.purges[stream], through)
+	}
+	return fmt.Sprint(len(m.journal), ": ok")
+}
+
+func (m *model) lastOf(stream string) (position int) {
+	for i, e := range m.journal {
+		if e.stream == stream {
+			position = i + 1
+		}
+	}
+	return position
+}
+
+// readable returns the positions that reads return.
+func (m *model) readable() []event.Position {
+	var list []event.Position
+	for i, e := range m.journal {
+		if p := i + 1; p >= m.first && p > m.purges[e.stream] {
+			list = append(list, event.Position(p))
+		}
+	}
+	return list
+}
+
 // heads returns the streams by name.
 func (m *model) heads() []consensus.StreamHead {
 	var list []consensus.StreamHead
 	for name, revision := range m.streams {
-		h := consensus.StreamHead{Name: name, Revision: event.Revision(revision)}
-		for i, e := range m.journal {
-			if e.stream == name {
-				h.Position = event.Position(i + 1)
-			}
-		}
-		list = append(list, h)
+		list = append(list, consensus.StreamHead{
+			Name: name, Revision: event.Revision(revision), Position: event.Position(m.lastOf(name)),
+		})
 	}
 	slices.SortFunc(list, func(a, b consensus.StreamHead) int { return strings.Compare(a.Name, b.Name) })
 	return list

@@ -77,9 +77,10 @@ func (m *Mux) find(number uint32) StateMachine {
 // Tx is what an operation of a state machine sees and changes: the machine's own
 // table, with the changes of the operations before it in the same commit.
 type Tx struct {
-	core  *Core
-	tx    *store.Tx
-	table store.Table
+	core    *Core
+	tx      *store.Tx
+	machine string
+	table   store.Table
 }
 
 // Now is the time of the entry, by which timers are set, in nanoseconds since 1970.

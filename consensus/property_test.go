@@ -15,6 +15,7 @@ import (
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/internal/fault"
+	"github.com/edri-io/edri/log"
 )
 
 // scenario is a log of entries with the results that the model gives.
@@ -22,6 +23,8 @@ type scenario struct {
 	entries [][]byte
 	wants   [][]string // by entry and commit
 	streams []consensus.StreamHead
+	// What reads return in the end.
+	readable []event.Position
 }
 
 // drawScenario makes entries of commits that succeed, fail, repeat, come out of
@@ -50,13 +53,18 @@ func drawScenario(t *rapid.T) scenario {
 				m.setWindow(size)
 				continue
 			}
+			if rapid.IntRange(0, 15).Draw(t, "bound") == 0 {
+				commit, want := drawBound(t, m)
+				commits, wants = append(commits, commit), append(wants, want)
+				continue
+			}
 			c := drawCommit(t, m)
 			commits = append(commits, seal(t, c))
 			wants = append(wants, m.apply(c))
 		}
 		add(commits, wants)
 	}
-	s.streams = m.heads()
+	s.streams, s.readable = m.heads(), m.readable()
 	return s
 }
 
@@ -196,7 +204,10 @@ func (r *replica) flush() error {
 	if f == nil {
 		return nil
 	}
-	return f.Run()
+	if err := f.Run(); err != nil {
+		return err
+	}
+	return r.core.RemoveRetained()
 }
 
 // crash kills the core within a flush, at the nth step that a seam sees, and
@@ -228,52 +239,66 @@ func (r *replica) reopen() {
 
 func TestCoreAgreesWithModelThroughCrashes(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(rt *rapid.T) {
-		s := drawScenario(rt)
-		n := uint64(len(s.entries))
-		plain := &replica{T: rt, scenario: s, dir: tempDir(rt)}
-		plain.reopen()
-		defer plain.close()
-		for i := range n {
-			plain.apply(i, i+1)
-		}
-		for i, wants := range s.wants {
-			for k, want := range wants {
-				var result edriv1.CommitResult
-				if err := proto.Unmarshal(plain.results[i][k], &result); err != nil {
-					rt.Fatal(err)
-				}
-				if got := brief(&result); got != want {
-					rt.Fatalf("entry %d commit %d: got %q, want %q", i+1, k, got, want)
-				}
+	rapid.Check(t, func(rt *rapid.T) { agreesThroughCrashes(t, rt, drawScenario(rt)) })
+}
+
+func agreesThroughCrashes(t *testing.T, rt *rapid.T, s scenario) {
+	t.Helper()
+	n := uint64(len(s.entries))
+	plain := &replica{T: rt, scenario: s, dir: tempDir(rt)}
+	plain.reopen()
+	defer plain.close()
+	for i := range n {
+		plain.apply(i, i+1)
+	}
+	for i, wants := range s.wants {
+		for k, want := range wants {
+			var result edriv1.CommitResult
+			if err := proto.Unmarshal(plain.results[i][k], &result); err != nil {
+				rt.Fatal(err)
+			}
+			if got := brief(&result); got != want {
+				rt.Fatalf("entry %d commit %d: got %q, want %q", i+1, k, got, want)
 			}
 		}
-		v := plain.core.View()
-		if got, _, err := v.Streams("", "", 10); err != nil || !slices.Equal(got, s.streams) {
-			rt.Fatalf("streams are %v, error %v; want %v", got, err, s.streams)
-		}
-		v.Close()
-		rough := &replica{T: rt, scenario: s, dir: tempDir(rt), results: plain.results}
-		rough.reopen()
-		defer rough.close()
-		for rough.next() < n {
-			rough.apply(rough.next(), rapid.Uint64Range(rough.next()+1, n).Draw(rt, "batch"))
-			switch rapid.IntRange(0, 5).Draw(rt, "then") {
-			case 0:
-				if err := rough.flush(); err != nil {
-					rt.Fatal(err)
-				}
-			case 1:
-				rough.crash(rapid.IntRange(1, 30).Draw(rt, "step"), rapid.IntRange(1, 12).Draw(rt, "opening step"))
-			case 2:
-				_ = rough.core.Close()
-				rough.reopen()
+	}
+	v := plain.core.View()
+	if got, _, err := v.Streams("", "", 10); err != nil || !slices.Equal(got, s.streams) {
+		rt.Fatalf("streams are %v, error %v; want %v", got, err, s.streams)
+	}
+	var readable []event.Position
+	read := v.Journal().Read(log.Query{})
+	for read.Next() {
+		readable = append(readable, read.Record().Position)
+	}
+	if err := read.Err(); err != nil || !slices.Equal(readable, s.readable) {
+		rt.Fatalf("positions %v can be read, error %v; want %v", readable, err, s.readable)
+	}
+	v.Close()
+	rough := &replica{T: rt, scenario: s, dir: tempDir(rt), results: plain.results}
+	rough.reopen()
+	defer rough.close()
+	for rough.next() < n {
+		rough.apply(rough.next(), rapid.Uint64Range(rough.next()+1, min(n, rough.next()+10)).Draw(rt, "batch"))
+		switch rapid.IntRange(0, 5).Draw(rt, "then") {
+		case 0:
+			if err := rough.flush(); err != nil {
+				rt.Fatal(err)
+			}
+		case 1:
+			rough.crash(rapid.IntRange(1, 30).Draw(rt, "step"), rapid.IntRange(1, 12).Draw(rt, "opening step"))
+		case 2:
+			_ = rough.core.Close()
+			rough.reopen()
+		case 3: // what is applied meanwhile must not make it delete more
+			if err := rough.core.RemoveRetained(); err != nil {
+				rt.Fatal(err)
 			}
 		}
-		if got, want := consensus.Dump(t, rough.core), consensus.Dump(t, plain.core); got != want {
-			rt.Fatalf("states differ: through crashes\n%s\nwithout\n%s", got, want)
-		}
-	})
+	}
+	if got, want := consensus.Dump(t, rough.core), consensus.Dump(t, plain.core); got != want {
+		rt.Fatalf("states differ: through crashes\n%s\nwithout\n%s", got, want)
+	}
 }
 
 func (r *replica) close() {

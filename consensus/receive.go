@@ -167,6 +167,7 @@ func (r *reception) checkFiles(ctx context.Context) error {
 // provideSegments puts the sealed segments into the generation.
 func (r *reception) provideSegments(ctx context.Context) error {
 	core := r.node.core.Load()
+	defer core.journal.Hold()() // its files are linked by name
 	r.own, r.ownDir = map[uint64]log.SegmentInfo{}, filepath.Dir(core.Store().Path())
 	for _, s := range core.journal.Segments() {
 		if s.Sealed {

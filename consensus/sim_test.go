@@ -438,8 +438,12 @@ func (c *simCluster) history(name string) []string {
 	v := c.node(name).View()
 	defer v.Close()
 	var lines []string
-	for p := event.Position(1); p <= v.Mark.Last; p++ {
+	for p := v.Journal().First(); p <= v.Mark.Last; p++ {
 		r, err := v.Journal().Get(p)
+		if isCompacted(err, v.Journal().First()) {
+			lines = append(lines, fmt.Sprintf("%d purged", p))
+			continue
+		}
 		if err != nil {
 			c.Fatalf("%s: event %d: %v", name, p, err)
 		}
@@ -452,22 +456,28 @@ func (c *simCluster) history(name string) []string {
 	return lines
 }
 
-// verify holds the histories of all nodes to each other and to the ledger.
-func (c *simCluster) verify(l *simLedger) {
+// settle waits until all nodes have applied the same.
+func (c *simCluster) settle() {
 	c.Helper()
 	c.eventually("all nodes are ready and equally far", func() bool {
-		var last []event.Position
+		var index []uint64
 		for _, name := range c.names {
 			if node := c.node(name); node == nil || node.Ready() != nil {
 				return false
 			} else {
 				v := node.View()
-				last = append(last, v.Mark.Last)
+				index = append(index, v.Index)
 				v.Close()
 			}
 		}
-		return slices.Min(last) == slices.Max(last)
+		return slices.Min(index) == slices.Max(index)
 	})
+}
+
+// verify holds the histories of all nodes to each other and to the ledger.
+func (c *simCluster) verify(l *simLedger) {
+	c.Helper()
+	c.settle()
 	first := c.history(c.names[0])
 	for _, name := range c.names[1:] {
 		if got := c.history(name); strings.Join(got, "\n") != strings.Join(first, "\n") {

@@ -114,6 +114,7 @@ func (n *Node) stageBackup(ctx context.Context, r BackupRequest) (_ *stagedBacku
 			err = errors.Join(n.moved(core, err), os.RemoveAll(dir))
 		}
 	}()
+	defer core.journal.Hold()()
 	pin, err := core.pinDurable()
 	if err != nil {
 		return nil, err

@@ -105,6 +105,22 @@ func (v *View) Streams(prefix, after string, limit int) (list []StreamHead, more
 	return list, false, nil
 }
 
+// Stream returns a stream, or *event.Error not_found.
+func (v *View) Stream(name string) (StreamHead, error) {
+	row, err := v.state.Get(v.core.tables.streams, []byte(name))
+	if err != nil {
+		return StreamHead{}, fmt.Errorf("read stream %q: %w", name, err)
+	}
+	if row == nil {
+		return StreamHead{}, event.Errorf(event.CodeNotFound, "stream %q does not exist", name)
+	}
+	h := StreamHead{Name: name}
+	if h.Revision, h.Position, err = decodeHead(row); err != nil {
+		return StreamHead{}, fmt.Errorf("read stream %q: %w", name, err)
+	}
+	return h, nil
+}
+
 // prefixEnd returns the first key after all that begin with prefix, nil if there
 // is none.
 func prefixEnd(prefix string) []byte {

@@ -74,6 +74,17 @@
 //
 // Apply never decides from what the journal holds; it only writes it.
 //
+// # Retention
+//
+// Retain moves the first position, which is exact to the record, and says which
+// streams are purged up to where: both hold for every later View. Files are
+// another matter: Remove deletes those that lie wholly below the First that the
+// state has on disk, oldest first, so that no state ever looks for one that is
+// gone; the active segment stays. A reader that is older goes on in the file that
+// it has open, and gets compacted at the next one that is gone. Hold keeps files
+// for who copies them. Purged events stay in their segments, whose digests do not
+// change, and are left out by readers.
+//
 // # Reading
 //
 // A View is an immutable snapshot, taken without a lock; readers never wait for
@@ -93,7 +104,7 @@
 // # Concurrency
 //
 // Append is for one goroutine, Flush for one at a time, all else for any. Locks, in
-// order: Journal.flushing (a whole Flush), Journal.mu (replacing the snapshot; a
+// order: Journal.flushing (a whole Flush or Remove), Journal.holding, Journal.mu (replacing the snapshot; a
 // few microseconds), segment.mu, pool.mu; no two segments' at once, and pool.mu
 // never while a segment's is held.
 package log

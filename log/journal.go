@@ -83,6 +83,9 @@ type Journal struct {
 	lists    runBuilder   // guarded by flushing: of the flushed records that no run covers
 	buffer   buffer       // guarded by flushing: empty between transactions
 	sealing  *sealing     // guarded by flushing: the segment before the active; nil: is sealed
+
+	holding sync.Mutex // held while files are removed; taken after flushing
+	holds   int        // guarded by holding
 }
 
 // Append adds consecutive records after the last, with the mark that Mark.Add

@@ -1,7 +1,9 @@
 package log
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -62,6 +64,12 @@ type journalModel struct {
 	state int    // records that the state has durably
 	stamp int64
 
+	first  event.Position            // in force
+	purges map[string]event.Position // in force
+	// What the state has durably of both.
+	stateFirst  event.Position
+	statePurges map[string]event.Position
+
 	sealRows int
 }
 
@@ -75,7 +83,9 @@ func (m *journalModel) markAt(n int) Mark {
 	if n == 0 {
 		return Mark{}
 	}
-	return m.marks[n-1]
+	mark := m.marks[n-1]
+	mark.First = max(mark.First, m.stateFirst)
+	return mark
 }
 
 func (m *journalModel) append(t *rapid.T) {
@@ -100,6 +110,49 @@ func (m *journalModel) flush(t *rapid.T) {
 	}
 	if rapid.Bool().Draw(t, "state too") {
 		m.state = upTo
+		if upTo == len(m.all) { // what is retained belongs to the end
+			m.stateFirst, m.statePurges = m.first, maps.Clone(m.purges)
+		} else if upTo > 0 {
+			m.stateFirst = max(m.stateFirst, m.marks[upTo-1].First)
+		}
+	}
+}
+
+// retain ends the history before a position, anywhere.
+func (m *journalModel) retain(t *rapid.T) {
+	m.first = max(m.first, event.Position(rapid.IntRange(1, len(m.all)+1).Draw(t, "first")))
+	if len(m.all) > 0 {
+		m.node.mark.First = m.first
+	}
+	for _, stream := range slices.Sorted(maps.Keys(m.purges)) {
+		if m.purges[stream] < m.first {
+			delete(m.purges, stream)
+		}
+	}
+	m.enforce()
+}
+
+func (m *journalModel) purge(t *rapid.T) {
+	stream := rapid.SampledFrom(someNames[1:]).Draw(t, "purged stream")
+	through := event.Position(rapid.IntRange(0, len(m.all)).Draw(t, "through"))
+	if through >= m.first && through > m.purges[stream] {
+		m.purges[stream] = through
+	}
+	m.enforce()
+}
+
+func (m *journalModel) enforce() {
+	var p Purges
+	for stream, through := range m.purges {
+		p.Set(stream, through)
+	}
+	m.j.Retain(m.first, &p)
+}
+
+// remove deletes what the state says durably is not needed.
+func (m *journalModel) remove(t *rapid.T) {
+	if err := m.j.Remove(m.markAt(m.state)); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -122,10 +175,12 @@ func (m *journalModel) open(t *rapid.T) {
 		t.Fatal(err)
 	}
 	m.j.sealRows = m.sealRows
+	m.enforce()
 }
 
 func (m *journalModel) rewind() {
 	m.all, m.marks = m.all[:m.state], m.marks[:m.state]
+	m.first, m.purges = max(m.stateFirst, m.markAt(m.state).First, 1), maps.Clone(m.statePurges)
 	m.node.mark = m.markAt(m.state)
 	m.stamp = m.node.mark.Stamp
 	m.node.revisions = map[string]event.Revision{}
@@ -137,8 +192,8 @@ func (m *journalModel) rewind() {
 func (m *journalModel) want(q Query) []Record {
 	var want []Record
 	for i := range m.all {
-		if q.Matches(m.all[i]) {
-			want = append(want, m.all[i])
+		if r := m.all[i]; q.Matches(r) && r.Position >= m.first && r.Position > m.purges[r.Stream] {
+			want = append(want, r)
 		}
 	}
 	if q.Reverse {
@@ -147,9 +202,49 @@ func (m *journalModel) want(q Query) []Record {
 	return want
 }
 
+// get reads by position.
+func (m *journalModel) get(t *rapid.T) {
+	if len(m.all) == 0 {
+		return
+	}
+	want := m.all[rapid.IntRange(0, len(m.all)-1).Draw(t, "position")]
+	got, err := m.j.View().Get(want.Position)
+	begin := max(m.first, m.purges[want.Stream]+1)
+	if want.Position < begin {
+		if first := compactedAt(err); first == 0 || first > begin {
+			t.Fatalf("position %d: got %v, want compacted up to %d", want.Position, err, begin)
+		}
+		return
+	}
+	if err != nil || !same(&got, &want) {
+		t.Fatalf("position %d: got %+v, %v; want %+v", want.Position, got, err, want)
+	}
+	v := m.j.View()
+	defer v.Close()
+	head := event.Position(len(m.all))
+	if p, err := v.Find(want.Stream, want.Revision, head); err != nil || p != want.Position {
+		t.Fatalf("revision %d of %q found at %d, %v; want %d", want.Revision, want.Stream, p, err, want.Position)
+	}
+}
+
+// compactedAt returns what a compacted error says is first, 0 for any other.
+func compactedAt(err error) event.Position {
+	var e *event.Error
+	if !errors.As(err, &e) || e.Code != event.CodeCompacted {
+		return 0
+	}
+	return e.First
+}
+
 func (m *journalModel) query(t *rapid.T) {
 	q := drawQuery(t, event.Position(len(m.all)), m.stamp)
 	got, err := collectAll(m.j, q)
+	if begin := max(m.first, m.purges[q.Stream]+1); q.From != 0 && q.From < begin {
+		if compactedAt(err) != begin || len(got) > 0 {
+			t.Fatalf("%+v: got %v, %v; want compacted, first %d", q, positions(got), err, begin)
+		}
+		return
+	}
 	if err != nil {
 		t.Fatalf("%+v: %v", q, err)
 	}
@@ -204,12 +299,15 @@ func TestTheJournalEqualsAModelOverFlushesAndRestarts(t *testing.T) {
 				RunBytes: rapid.SampledFrom([]int64{1, 1000, 4000, 1 << 40}).Draw(t, "run bytes"),
 				MaxOpen:  rapid.IntRange(1, 3).Draw(t, "max open"),
 			},
+			first: 1, stateFirst: 0,
+			purges: map[string]event.Position{}, statePurges: map[string]event.Position{},
 		}
 		m.open(t)
 		defer func() { m.close(t) }()
 		t.Repeat(map[string]func(*rapid.T){
 			"append": m.append, "append more": m.append, "flush": m.flush, "seal": m.seal, "restart": m.restart,
 			"query": m.query, "query again": m.query, "and again": m.query,
+			"retain": m.retain, "purge": m.purge, "remove": m.remove, "get": m.get,
 		})
 	})
 }

@@ -26,6 +26,16 @@ func (p *pool) use(s *segment) {
 	}
 }
 
+// forget drops s, which is going.
+func (p *pool) forget(s *segment) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e, ok := p.at[s]; ok {
+		p.order.Remove(e)
+		delete(p.at, s)
+	}
+}
+
 func (p *pool) touch(s *segment) (surplus []*segment) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

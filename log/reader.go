@@ -55,12 +55,15 @@ func (r *Reader) Next() bool {
 		if r.part.find == nil && !r.part.tail && r.part.contains(p) && r.file.chunk.contains(p) {
 			r.record, r.err = r.file.record(p)
 			r.pass(p)
-			if r.err == nil {
+			if r.err != nil {
+				break
+			}
+			if !r.snapshot.hides(&r.record) {
 				return true
 			}
-			break
+			continue
 		}
-		if r.step(p) {
+		if r.step(p) && !r.snapshot.hides(&r.record) {
 			return true
 		}
 	}

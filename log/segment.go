@@ -45,6 +45,9 @@ type segment struct {
 	leaving  bool      // guarded by mu: close db when pins reaches 0
 	shut     bool      // guarded by mu: never open again
 	stuck    bool      // guarded by mu: bbolt panicked, with its locks held
+	// retired is guarded by mu: where the journal began when the segment went; 0
+	// while it is there.
+	retired event.Position
 }
 
 func newSegment(dir string, first event.Position, p *pool, seam fault.Seam) *segment {
@@ -120,6 +123,9 @@ func (s *segment) begin() (*bbolt.Tx, error) {
 func (s *segment) pin() (db *bbolt.DB, readOnly bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.retired != 0 {
+		return nil, false, compacted(s.first, s.retired)
+	}
 	if s.shut {
 		return nil, false, fmt.Errorf("read %s: %w", s.path, store.ErrClosed)
 	}
@@ -161,6 +167,18 @@ func (s *segment) leave() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.leaving = true
+	if s.pins > 0 {
+		return nil
+	}
+	return s.closeLocked()
+}
+
+// retire says that the file is about to be removed, since the journal begins at
+// first now. Who reads it may finish; nobody opens it again.
+func (s *segment) retire(first event.Position) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retired, s.leaving = first, true
 	if s.pins > 0 {
 		return nil
 	}

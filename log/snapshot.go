@@ -23,6 +23,7 @@ type snapshot struct {
 	tail       []Record       // the records after durable
 	tailBytes  int64
 	signatures signatures
+	purges     *Purges // nil: none
 }
 
 // segmentState is a segment with the header of one moment.

@@ -1730,6 +1730,283 @@ func (x *Stream) GetPosition() uint64 {
 	return 0
 }
 
+type GetRetentionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Consistency   Consistency            `protobuf:"varint,1,opt,name=consistency,proto3,enum=edri.v1.Consistency" json:"consistency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRetentionRequest) Reset() {
+	*x = GetRetentionRequest{}
+	mi := &file_edriv1_edri_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRetentionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRetentionRequest) ProtoMessage() {}
+
+func (x *GetRetentionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_edriv1_edri_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRetentionRequest.ProtoReflect.Descriptor instead.
+func (*GetRetentionRequest) Descriptor() ([]byte, []int) {
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *GetRetentionRequest) GetConsistency() Consistency {
+	if x != nil {
+		return x.Consistency
+	}
+	return Consistency_CONSISTENCY_UNSPECIFIED
+}
+
+// SetRetentionRequest changes what is present.
+type SetRetentionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How old an event may become by its commit time, in nanoseconds, at least one
+	// second; 0: any age.
+	Age *int64 `protobuf:"varint,1,opt,name=age,proto3,oneof" json:"age,omitempty"`
+	// Whole segments go, oldest first, until the records of the others have at most
+	// so many bytes; 0: no bound.
+	Bytes *uint64 `protobuf:"varint,2,opt,name=bytes,proto3,oneof" json:"bytes,omitempty"`
+	// So many events stay; 0: all.
+	Events        *uint64 `protobuf:"varint,3,opt,name=events,proto3,oneof" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetRetentionRequest) Reset() {
+	*x = SetRetentionRequest{}
+	mi := &file_edriv1_edri_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetRetentionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetRetentionRequest) ProtoMessage() {}
+
+func (x *SetRetentionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_edriv1_edri_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetRetentionRequest.ProtoReflect.Descriptor instead.
+func (*SetRetentionRequest) Descriptor() ([]byte, []int) {
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *SetRetentionRequest) GetAge() int64 {
+	if x != nil && x.Age != nil {
+		return *x.Age
+	}
+	return 0
+}
+
+func (x *SetRetentionRequest) GetBytes() uint64 {
+	if x != nil && x.Bytes != nil {
+		return *x.Bytes
+	}
+	return 0
+}
+
+func (x *SetRetentionRequest) GetEvents() uint64 {
+	if x != nil && x.Events != nil {
+		return *x.Events
+	}
+	return 0
+}
+
+type RetentionResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Age    int64                  `protobuf:"varint,1,opt,name=age,proto3" json:"age,omitempty"`
+	Bytes  uint64                 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Events uint64                 `protobuf:"varint,3,opt,name=events,proto3" json:"events,omitempty"`
+	// Positions of the first event that is left and of the last. Retention follows
+	// its settings within seconds.
+	FirstPosition uint64 `protobuf:"varint,4,opt,name=first_position,json=firstPosition,proto3" json:"first_position,omitempty"`
+	LastPosition  uint64 `protobuf:"varint,5,opt,name=last_position,json=lastPosition,proto3" json:"last_position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetentionResponse) Reset() {
+	*x = RetentionResponse{}
+	mi := &file_edriv1_edri_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetentionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetentionResponse) ProtoMessage() {}
+
+func (x *RetentionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_edriv1_edri_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetentionResponse.ProtoReflect.Descriptor instead.
+func (*RetentionResponse) Descriptor() ([]byte, []int) {
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *RetentionResponse) GetAge() int64 {
+	if x != nil {
+		return x.Age
+	}
+	return 0
+}
+
+func (x *RetentionResponse) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *RetentionResponse) GetEvents() uint64 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+func (x *RetentionResponse) GetFirstPosition() uint64 {
+	if x != nil {
+		return x.FirstPosition
+	}
+	return 0
+}
+
+func (x *RetentionResponse) GetLastPosition() uint64 {
+	if x != nil {
+		return x.LastPosition
+	}
+	return 0
+}
+
+type PurgeStreamRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Stream string                 `protobuf:"bytes,1,opt,name=stream,proto3" json:"stream,omitempty"`
+	// The first revision that stays, at most one after the stream's last.
+	Before        uint64 `protobuf:"varint,2,opt,name=before,proto3" json:"before,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurgeStreamRequest) Reset() {
+	*x = PurgeStreamRequest{}
+	mi := &file_edriv1_edri_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurgeStreamRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurgeStreamRequest) ProtoMessage() {}
+
+func (x *PurgeStreamRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_edriv1_edri_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurgeStreamRequest.ProtoReflect.Descriptor instead.
+func (*PurgeStreamRequest) Descriptor() ([]byte, []int) {
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *PurgeStreamRequest) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
+func (x *PurgeStreamRequest) GetBefore() uint64 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
+}
+
+type PurgeStreamResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurgeStreamResponse) Reset() {
+	*x = PurgeStreamResponse{}
+	mi := &file_edriv1_edri_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurgeStreamResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurgeStreamResponse) ProtoMessage() {}
+
+func (x *PurgeStreamResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_edriv1_edri_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurgeStreamResponse.ProtoReflect.Descriptor instead.
+func (*PurgeStreamResponse) Descriptor() ([]byte, []int) {
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{26}
+}
+
 type StatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1738,7 +2015,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_edriv1_edri_proto_msgTypes[22]
+	mi := &file_edriv1_edri_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1750,7 +2027,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_edri_proto_msgTypes[22]
+	mi := &file_edriv1_edri_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1763,7 +2040,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_edriv1_edri_proto_rawDescGZIP(), []int{22}
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{27}
 }
 
 type StatusResponse struct {
@@ -1807,7 +2084,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_edriv1_edri_proto_msgTypes[23]
+	mi := &file_edriv1_edri_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1819,7 +2096,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_edri_proto_msgTypes[23]
+	mi := &file_edriv1_edri_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1832,7 +2109,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_edriv1_edri_proto_rawDescGZIP(), []int{23}
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *StatusResponse) GetNodeId() string {
@@ -2000,7 +2277,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_edriv1_edri_proto_msgTypes[24]
+	mi := &file_edriv1_edri_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2012,7 +2289,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_edri_proto_msgTypes[24]
+	mi := &file_edriv1_edri_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2025,7 +2302,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_edriv1_edri_proto_rawDescGZIP(), []int{24}
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Member) GetServerId() string {
@@ -2101,7 +2378,7 @@ type MemberChange struct {
 
 func (x *MemberChange) Reset() {
 	*x = MemberChange{}
-	mi := &file_edriv1_edri_proto_msgTypes[25]
+	mi := &file_edriv1_edri_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2113,7 +2390,7 @@ func (x *MemberChange) String() string {
 func (*MemberChange) ProtoMessage() {}
 
 func (x *MemberChange) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_edri_proto_msgTypes[25]
+	mi := &file_edriv1_edri_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2126,7 +2403,7 @@ func (x *MemberChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberChange.ProtoReflect.Descriptor instead.
 func (*MemberChange) Descriptor() ([]byte, []int) {
-	return file_edriv1_edri_proto_rawDescGZIP(), []int{25}
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *MemberChange) GetText() string {
@@ -2174,7 +2451,7 @@ type Replacement struct {
 
 func (x *Replacement) Reset() {
 	*x = Replacement{}
-	mi := &file_edriv1_edri_proto_msgTypes[26]
+	mi := &file_edriv1_edri_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2186,7 +2463,7 @@ func (x *Replacement) String() string {
 func (*Replacement) ProtoMessage() {}
 
 func (x *Replacement) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_edri_proto_msgTypes[26]
+	mi := &file_edriv1_edri_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2199,7 +2476,7 @@ func (x *Replacement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Replacement.ProtoReflect.Descriptor instead.
 func (*Replacement) Descriptor() ([]byte, []int) {
-	return file_edriv1_edri_proto_rawDescGZIP(), []int{26}
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Replacement) GetNodeName() string {
@@ -2228,7 +2505,7 @@ type RemoveMemberRequest struct {
 
 func (x *RemoveMemberRequest) Reset() {
 	*x = RemoveMemberRequest{}
-	mi := &file_edriv1_edri_proto_msgTypes[27]
+	mi := &file_edriv1_edri_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2240,7 +2517,7 @@ func (x *RemoveMemberRequest) String() string {
 func (*RemoveMemberRequest) ProtoMessage() {}
 
 func (x *RemoveMemberRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_edri_proto_msgTypes[27]
+	mi := &file_edriv1_edri_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2253,7 +2530,7 @@ func (x *RemoveMemberRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveMemberRequest.ProtoReflect.Descriptor instead.
 func (*RemoveMemberRequest) Descriptor() ([]byte, []int) {
-	return file_edriv1_edri_proto_rawDescGZIP(), []int{27}
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RemoveMemberRequest) GetMember() string {
@@ -2284,7 +2561,7 @@ type ReplaceMemberRequest struct {
 
 func (x *ReplaceMemberRequest) Reset() {
 	*x = ReplaceMemberRequest{}
-	mi := &file_edriv1_edri_proto_msgTypes[28]
+	mi := &file_edriv1_edri_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2296,7 +2573,7 @@ func (x *ReplaceMemberRequest) String() string {
 func (*ReplaceMemberRequest) ProtoMessage() {}
 
 func (x *ReplaceMemberRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_edri_proto_msgTypes[28]
+	mi := &file_edriv1_edri_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2309,7 +2586,7 @@ func (x *ReplaceMemberRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceMemberRequest.ProtoReflect.Descriptor instead.
 func (*ReplaceMemberRequest) Descriptor() ([]byte, []int) {
-	return file_edriv1_edri_proto_rawDescGZIP(), []int{28}
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ReplaceMemberRequest) GetMember() string {
@@ -2343,7 +2620,7 @@ type MemberResponse struct {
 
 func (x *MemberResponse) Reset() {
 	*x = MemberResponse{}
-	mi := &file_edriv1_edri_proto_msgTypes[29]
+	mi := &file_edriv1_edri_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2355,7 +2632,7 @@ func (x *MemberResponse) String() string {
 func (*MemberResponse) ProtoMessage() {}
 
 func (x *MemberResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_edri_proto_msgTypes[29]
+	mi := &file_edriv1_edri_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2368,7 +2645,7 @@ func (x *MemberResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberResponse.ProtoReflect.Descriptor instead.
 func (*MemberResponse) Descriptor() ([]byte, []int) {
-	return file_edriv1_edri_proto_rawDescGZIP(), []int{29}
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *MemberResponse) GetServerId() string {
@@ -2408,7 +2685,7 @@ type Pulse struct {
 
 func (x *Pulse) Reset() {
 	*x = Pulse{}
-	mi := &file_edriv1_edri_proto_msgTypes[30]
+	mi := &file_edriv1_edri_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2420,7 +2697,7 @@ func (x *Pulse) String() string {
 func (*Pulse) ProtoMessage() {}
 
 func (x *Pulse) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_edri_proto_msgTypes[30]
+	mi := &file_edriv1_edri_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2433,7 +2710,7 @@ func (x *Pulse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pulse.ProtoReflect.Descriptor instead.
 func (*Pulse) Descriptor() ([]byte, []int) {
-	return file_edriv1_edri_proto_rawDescGZIP(), []int{30}
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Pulse) GetKnown() bool {
@@ -2528,7 +2805,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_edriv1_edri_proto_msgTypes[31]
+	mi := &file_edriv1_edri_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2540,7 +2817,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_edri_proto_msgTypes[31]
+	mi := &file_edriv1_edri_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2553,7 +2830,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_edriv1_edri_proto_rawDescGZIP(), []int{31}
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *BackupRequest) GetSince() []*EarlierBackup {
@@ -2591,7 +2868,7 @@ type EarlierBackup struct {
 
 func (x *EarlierBackup) Reset() {
 	*x = EarlierBackup{}
-	mi := &file_edriv1_edri_proto_msgTypes[32]
+	mi := &file_edriv1_edri_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2603,7 +2880,7 @@ func (x *EarlierBackup) String() string {
 func (*EarlierBackup) ProtoMessage() {}
 
 func (x *EarlierBackup) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_edri_proto_msgTypes[32]
+	mi := &file_edriv1_edri_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2616,7 +2893,7 @@ func (x *EarlierBackup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EarlierBackup.ProtoReflect.Descriptor instead.
 func (*EarlierBackup) Descriptor() ([]byte, []int) {
-	return file_edriv1_edri_proto_rawDescGZIP(), []int{32}
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *EarlierBackup) GetId() string {
@@ -2649,7 +2926,7 @@ type BackupResponse struct {
 
 func (x *BackupResponse) Reset() {
 	*x = BackupResponse{}
-	mi := &file_edriv1_edri_proto_msgTypes[33]
+	mi := &file_edriv1_edri_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2661,7 +2938,7 @@ func (x *BackupResponse) String() string {
 func (*BackupResponse) ProtoMessage() {}
 
 func (x *BackupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_edri_proto_msgTypes[33]
+	mi := &file_edriv1_edri_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2674,7 +2951,7 @@ func (x *BackupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupResponse.ProtoReflect.Descriptor instead.
 func (*BackupResponse) Descriptor() ([]byte, []int) {
-	return file_edriv1_edri_proto_rawDescGZIP(), []int{33}
+	return file_edriv1_edri_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *BackupResponse) GetData() []byte {
@@ -2805,7 +3082,26 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\x06Stream\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x1a\n" +
-	"\bposition\x18\x03 \x01(\x04R\bposition\"\x0f\n" +
+	"\bposition\x18\x03 \x01(\x04R\bposition\"M\n" +
+	"\x13GetRetentionRequest\x126\n" +
+	"\vconsistency\x18\x01 \x01(\x0e2\x14.edri.v1.ConsistencyR\vconsistency\"\x81\x01\n" +
+	"\x13SetRetentionRequest\x12\x15\n" +
+	"\x03age\x18\x01 \x01(\x03H\x00R\x03age\x88\x01\x01\x12\x19\n" +
+	"\x05bytes\x18\x02 \x01(\x04H\x01R\x05bytes\x88\x01\x01\x12\x1b\n" +
+	"\x06events\x18\x03 \x01(\x04H\x02R\x06events\x88\x01\x01B\x06\n" +
+	"\x04_ageB\b\n" +
+	"\x06_bytesB\t\n" +
+	"\a_events\"\x9f\x01\n" +
+	"\x11RetentionResponse\x12\x10\n" +
+	"\x03age\x18\x01 \x01(\x03R\x03age\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x16\n" +
+	"\x06events\x18\x03 \x01(\x04R\x06events\x12%\n" +
+	"\x0efirst_position\x18\x04 \x01(\x04R\rfirstPosition\x12#\n" +
+	"\rlast_position\x18\x05 \x01(\x04R\flastPosition\"D\n" +
+	"\x12PurgeStreamRequest\x12\x16\n" +
+	"\x06stream\x18\x01 \x01(\tR\x06stream\x12\x16\n" +
+	"\x06before\x18\x02 \x01(\x04R\x06before\"\x15\n" +
+	"\x13PurgeStreamResponse\"\x0f\n" +
 	"\rStatusRequest\"\xb0\x05\n" +
 	"\x0eStatusResponse\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x18\n" +
@@ -2897,11 +3193,14 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\x04Read\x12\x14.edri.v1.ReadRequest\x1a\x15.edri.v1.ReadResponse0\x01\x125\n" +
 	"\x04Tail\x12\x14.edri.v1.ReadRequest\x1a\x15.edri.v1.ReadResponse0\x01\x122\n" +
 	"\x03Get\x12\x13.edri.v1.GetRequest\x1a\x16.edri.v1.RecordedEvent\x12H\n" +
-	"\vListStreams\x12\x1b.edri.v1.ListStreamsRequest\x1a\x1c.edri.v1.ListStreamsResponse2\xd4\x01\n" +
+	"\vListStreams\x12\x1b.edri.v1.ListStreamsRequest\x1a\x1c.edri.v1.ListStreamsResponse2\xb2\x03\n" +
 	"\aCluster\x129\n" +
 	"\x06Status\x12\x16.edri.v1.StatusRequest\x1a\x17.edri.v1.StatusResponse\x12E\n" +
 	"\fRemoveMember\x12\x1c.edri.v1.RemoveMemberRequest\x1a\x17.edri.v1.MemberResponse\x12G\n" +
-	"\rReplaceMember\x12\x1d.edri.v1.ReplaceMemberRequest\x1a\x17.edri.v1.MemberResponse2D\n" +
+	"\rReplaceMember\x12\x1d.edri.v1.ReplaceMemberRequest\x1a\x17.edri.v1.MemberResponse\x12H\n" +
+	"\fGetRetention\x12\x1c.edri.v1.GetRetentionRequest\x1a\x1a.edri.v1.RetentionResponse\x12H\n" +
+	"\fSetRetention\x12\x1c.edri.v1.SetRetentionRequest\x1a\x1a.edri.v1.RetentionResponse\x12H\n" +
+	"\vPurgeStream\x12\x1b.edri.v1.PurgeStreamRequest\x1a\x1c.edri.v1.PurgeStreamResponse2D\n" +
 	"\x05Admin\x12;\n" +
 	"\x06Backup\x12\x16.edri.v1.BackupRequest\x1a\x17.edri.v1.BackupResponse0\x01B+Z)github.com/edri-io/edri/api/edriv1;edriv1b\x06proto3"
 
@@ -2918,7 +3217,7 @@ func file_edriv1_edri_proto_rawDescGZIP() []byte {
 }
 
 var file_edriv1_edri_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_edriv1_edri_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_edriv1_edri_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_edriv1_edri_proto_goTypes = []any{
 	(Consistency)(0),             // 0: edri.v1.Consistency
 	(*Commit)(nil),               // 1: edri.v1.Commit
@@ -2943,19 +3242,24 @@ var file_edriv1_edri_proto_goTypes = []any{
 	(*ListStreamsRequest)(nil),   // 20: edri.v1.ListStreamsRequest
 	(*ListStreamsResponse)(nil),  // 21: edri.v1.ListStreamsResponse
 	(*Stream)(nil),               // 22: edri.v1.Stream
-	(*StatusRequest)(nil),        // 23: edri.v1.StatusRequest
-	(*StatusResponse)(nil),       // 24: edri.v1.StatusResponse
-	(*Member)(nil),               // 25: edri.v1.Member
-	(*MemberChange)(nil),         // 26: edri.v1.MemberChange
-	(*Replacement)(nil),          // 27: edri.v1.Replacement
-	(*RemoveMemberRequest)(nil),  // 28: edri.v1.RemoveMemberRequest
-	(*ReplaceMemberRequest)(nil), // 29: edri.v1.ReplaceMemberRequest
-	(*MemberResponse)(nil),       // 30: edri.v1.MemberResponse
-	(*Pulse)(nil),                // 31: edri.v1.Pulse
-	(*BackupRequest)(nil),        // 32: edri.v1.BackupRequest
-	(*EarlierBackup)(nil),        // 33: edri.v1.EarlierBackup
-	(*BackupResponse)(nil),       // 34: edri.v1.BackupResponse
-	(*CloudEvent)(nil),           // 35: edri.v1.CloudEvent
+	(*GetRetentionRequest)(nil),  // 23: edri.v1.GetRetentionRequest
+	(*SetRetentionRequest)(nil),  // 24: edri.v1.SetRetentionRequest
+	(*RetentionResponse)(nil),    // 25: edri.v1.RetentionResponse
+	(*PurgeStreamRequest)(nil),   // 26: edri.v1.PurgeStreamRequest
+	(*PurgeStreamResponse)(nil),  // 27: edri.v1.PurgeStreamResponse
+	(*StatusRequest)(nil),        // 28: edri.v1.StatusRequest
+	(*StatusResponse)(nil),       // 29: edri.v1.StatusResponse
+	(*Member)(nil),               // 30: edri.v1.Member
+	(*MemberChange)(nil),         // 31: edri.v1.MemberChange
+	(*Replacement)(nil),          // 32: edri.v1.Replacement
+	(*RemoveMemberRequest)(nil),  // 33: edri.v1.RemoveMemberRequest
+	(*ReplaceMemberRequest)(nil), // 34: edri.v1.ReplaceMemberRequest
+	(*MemberResponse)(nil),       // 35: edri.v1.MemberResponse
+	(*Pulse)(nil),                // 36: edri.v1.Pulse
+	(*BackupRequest)(nil),        // 37: edri.v1.BackupRequest
+	(*EarlierBackup)(nil),        // 38: edri.v1.EarlierBackup
+	(*BackupResponse)(nil),       // 39: edri.v1.BackupResponse
+	(*CloudEvent)(nil),           // 40: edri.v1.CloudEvent
 }
 var file_edriv1_edri_proto_depIdxs = []int32{
 	2,  // 0: edri.v1.Commit.ops:type_name -> edri.v1.Op
@@ -2963,7 +3267,7 @@ var file_edriv1_edri_proto_depIdxs = []int32{
 	4,  // 2: edri.v1.Op.open_session:type_name -> edri.v1.OpenSession
 	5,  // 3: edri.v1.Op.open_producer:type_name -> edri.v1.OpenProducer
 	6,  // 4: edri.v1.Op.close_session:type_name -> edri.v1.CloseSession
-	35, // 5: edri.v1.Append.event:type_name -> edri.v1.CloudEvent
+	40, // 5: edri.v1.Append.event:type_name -> edri.v1.CloudEvent
 	8,  // 6: edri.v1.CommitResult.results:type_name -> edri.v1.OpResult
 	14, // 7: edri.v1.CommitResult.error:type_name -> edri.v1.Error
 	9,  // 8: edri.v1.OpResult.appended:type_name -> edri.v1.Appended
@@ -2976,40 +3280,47 @@ var file_edriv1_edri_proto_depIdxs = []int32{
 	14, // 15: edri.v1.Violation.error:type_name -> edri.v1.Error
 	0,  // 16: edri.v1.ReadRequest.consistency:type_name -> edri.v1.Consistency
 	18, // 17: edri.v1.ReadResponse.events:type_name -> edri.v1.RecordedEvent
-	35, // 18: edri.v1.RecordedEvent.event:type_name -> edri.v1.CloudEvent
+	40, // 18: edri.v1.RecordedEvent.event:type_name -> edri.v1.CloudEvent
 	0,  // 19: edri.v1.GetRequest.consistency:type_name -> edri.v1.Consistency
 	0,  // 20: edri.v1.ListStreamsRequest.consistency:type_name -> edri.v1.Consistency
 	22, // 21: edri.v1.ListStreamsResponse.streams:type_name -> edri.v1.Stream
-	25, // 22: edri.v1.StatusResponse.members:type_name -> edri.v1.Member
-	26, // 23: edri.v1.StatusResponse.change:type_name -> edri.v1.MemberChange
-	27, // 24: edri.v1.StatusResponse.replacements:type_name -> edri.v1.Replacement
-	31, // 25: edri.v1.Member.pulse:type_name -> edri.v1.Pulse
-	33, // 26: edri.v1.BackupRequest.since:type_name -> edri.v1.EarlierBackup
-	1,  // 27: edri.v1.Events.Commit:input_type -> edri.v1.Commit
-	12, // 28: edri.v1.Events.CommitStream:input_type -> edri.v1.CommitFrame
-	16, // 29: edri.v1.Events.Read:input_type -> edri.v1.ReadRequest
-	16, // 30: edri.v1.Events.Tail:input_type -> edri.v1.ReadRequest
-	19, // 31: edri.v1.Events.Get:input_type -> edri.v1.GetRequest
-	20, // 32: edri.v1.Events.ListStreams:input_type -> edri.v1.ListStreamsRequest
-	23, // 33: edri.v1.Cluster.Status:input_type -> edri.v1.StatusRequest
-	28, // 34: edri.v1.Cluster.RemoveMember:input_type -> edri.v1.RemoveMemberRequest
-	29, // 35: edri.v1.Cluster.ReplaceMember:input_type -> edri.v1.ReplaceMemberRequest
-	32, // 36: edri.v1.Admin.Backup:input_type -> edri.v1.BackupRequest
-	7,  // 37: edri.v1.Events.Commit:output_type -> edri.v1.CommitResult
-	13, // 38: edri.v1.Events.CommitStream:output_type -> edri.v1.CommitResultFrame
-	17, // 39: edri.v1.Events.Read:output_type -> edri.v1.ReadResponse
-	17, // 40: edri.v1.Events.Tail:output_type -> edri.v1.ReadResponse
-	18, // 41: edri.v1.Events.Get:output_type -> edri.v1.RecordedEvent
-	21, // 42: edri.v1.Events.ListStreams:output_type -> edri.v1.ListStreamsResponse
-	24, // 43: edri.v1.Cluster.Status:output_type -> edri.v1.StatusResponse
-	30, // 44: edri.v1.Cluster.RemoveMember:output_type -> edri.v1.MemberResponse
-	30, // 45: edri.v1.Cluster.ReplaceMember:output_type -> edri.v1.MemberResponse
-	34, // 46: edri.v1.Admin.Backup:output_type -> edri.v1.BackupResponse
-	37, // [37:47] is the sub-list for method output_type
-	27, // [27:37] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	0,  // 22: edri.v1.GetRetentionRequest.consistency:type_name -> edri.v1.Consistency
+	30, // 23: edri.v1.StatusResponse.members:type_name -> edri.v1.Member
+	31, // 24: edri.v1.StatusResponse.change:type_name -> edri.v1.MemberChange
+	32, // 25: edri.v1.StatusResponse.replacements:type_name -> edri.v1.Replacement
+	36, // 26: edri.v1.Member.pulse:type_name -> edri.v1.Pulse
+	38, // 27: edri.v1.BackupRequest.since:type_name -> edri.v1.EarlierBackup
+	1,  // 28: edri.v1.Events.Commit:input_type -> edri.v1.Commit
+	12, // 29: edri.v1.Events.CommitStream:input_type -> edri.v1.CommitFrame
+	16, // 30: edri.v1.Events.Read:input_type -> edri.v1.ReadRequest
+	16, // 31: edri.v1.Events.Tail:input_type -> edri.v1.ReadRequest
+	19, // 32: edri.v1.Events.Get:input_type -> edri.v1.GetRequest
+	20, // 33: edri.v1.Events.ListStreams:input_type -> edri.v1.ListStreamsRequest
+	28, // 34: edri.v1.Cluster.Status:input_type -> edri.v1.StatusRequest
+	33, // 35: edri.v1.Cluster.RemoveMember:input_type -> edri.v1.RemoveMemberRequest
+	34, // 36: edri.v1.Cluster.ReplaceMember:input_type -> edri.v1.ReplaceMemberRequest
+	23, // 37: edri.v1.Cluster.GetRetention:input_type -> edri.v1.GetRetentionRequest
+	24, // 38: edri.v1.Cluster.SetRetention:input_type -> edri.v1.SetRetentionRequest
+	26, // 39: edri.v1.Cluster.PurgeStream:input_type -> edri.v1.PurgeStreamRequest
+	37, // 40: edri.v1.Admin.Backup:input_type -> edri.v1.BackupRequest
+	7,  // 41: edri.v1.Events.Commit:output_type -> edri.v1.CommitResult
+	13, // 42: edri.v1.Events.CommitStream:output_type -> edri.v1.CommitResultFrame
+	17, // 43: edri.v1.Events.Read:output_type -> edri.v1.ReadResponse
+	17, // 44: edri.v1.Events.Tail:output_type -> edri.v1.ReadResponse
+	18, // 45: edri.v1.Events.Get:output_type -> edri.v1.RecordedEvent
+	21, // 46: edri.v1.Events.ListStreams:output_type -> edri.v1.ListStreamsResponse
+	29, // 47: edri.v1.Cluster.Status:output_type -> edri.v1.StatusResponse
+	35, // 48: edri.v1.Cluster.RemoveMember:output_type -> edri.v1.MemberResponse
+	35, // 49: edri.v1.Cluster.ReplaceMember:output_type -> edri.v1.MemberResponse
+	25, // 50: edri.v1.Cluster.GetRetention:output_type -> edri.v1.RetentionResponse
+	25, // 51: edri.v1.Cluster.SetRetention:output_type -> edri.v1.RetentionResponse
+	27, // 52: edri.v1.Cluster.PurgeStream:output_type -> edri.v1.PurgeStreamResponse
+	39, // 53: edri.v1.Admin.Backup:output_type -> edri.v1.BackupResponse
+	41, // [41:54] is the sub-list for method output_type
+	28, // [28:41] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_edriv1_edri_proto_init() }
@@ -3034,13 +3345,14 @@ func file_edriv1_edri_proto_init() {
 		(*OpResult_ProducerOpened)(nil),
 		(*OpResult_Error)(nil),
 	}
+	file_edriv1_edri_proto_msgTypes[23].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_edriv1_edri_proto_rawDesc), len(file_edriv1_edri_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   34,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

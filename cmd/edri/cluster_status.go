@@ -188,19 +188,19 @@ func (a *app) writeStatus(answers []nodeAnswer) error {
 		return nil
 	}
 	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NODE\tURL\tROLE\tTERM\tAPPLIED\tDURABLE\tLAST POSITION\tCLOCK\tFREE\tLEVEL\tREADY")
+	fmt.Fprintln(table, "NODE\tURL\tROLE\tTERM\tAPPLIED\tDURABLE\tFIRST\tLAST POSITION\tCLOCK\tFREE\tLEVEL\tREADY")
 	for _, n := range answers {
 		s := n.status
 		if n.err != nil {
-			fmt.Fprintf(table, "-\t%s\t-\t-\t-\t-\t-\t-\t-\t-\tno answer: %s\n", n.url, printable(n.err.Error()))
+			fmt.Fprintf(table, "-\t%s\t-\t-\t-\t-\t-\t-\t-\t-\t-\tno answer: %s\n", n.url, printable(n.err.Error()))
 			continue
 		}
 		ready := "yes"
 		if !s.Ready {
 			ready = "no: " + s.Reason
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", printable(s.NodeID), n.url, printable(s.Role), s.Term,
-			s.AppliedIndex, s.DurableIndex, s.LastPosition, clockText(ownPulse(s)), diskText(ownPulse(s)), levelText(s), printable(ready))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", printable(s.NodeID), n.url, printable(s.Role), s.Term,
+			s.AppliedIndex, s.DurableIndex, s.FirstPosition, s.LastPosition, clockText(ownPulse(s)), diskText(ownPulse(s)), levelText(s), printable(ready))
 	}
 	if err := wrapWrite(table.Flush()); err != nil {
 		return err

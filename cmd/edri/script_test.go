@@ -31,7 +31,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"mask": mask, "code": code, "until": until,
+			"mask": mask, "code": code, "codeuntil": codeUntil, "until": until,
 		},
 		Setup: func(e *testscript.Env) error {
 			url, stop, err := startNode(e.Getenv("WORK"))
@@ -128,6 +128,25 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	if got := exitStatus(err); got != args[0] {
 		ts.Fatalf("exit code %s, want %s", got, args[0])
 	}
+}
+
+// codeUntil runs a command again and again until its exit code is the one given.
+//
+//	codeuntil N COMMAND...
+func codeUntil(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: codeuntil N COMMAND...")
+	}
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	got := ""
+	for range 400 {
+		if got = exitStatus(ts.Exec(args[1], args[2:]...)); got == args[0] {
+			return
+		}
+		<-again.C
+	}
+	ts.Fatalf("exit code %s to the end, want %s", got, args[0])
 }
 
 // until waits until a file matches a pattern.

@@ -14,9 +14,9 @@ import (
 )
 
 func (a *app) streamsCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "streams", Short: "List and show streams"}
+	cmd := &cobra.Command{Use: "streams", Short: "List, show and purge streams"}
 	a.group(cmd)
-	cmd.AddCommand(a.streamsListCommand(), a.streamsShowCommand())
+	cmd.AddCommand(a.streamsListCommand(), a.streamsShowCommand(), a.streamsPurgeCommand())
 	return cmd
 }
 

@@ -59,6 +59,12 @@ const (
 	ClusterRemoveMemberProcedure = "/edri.v1.Cluster/RemoveMember"
 	// ClusterReplaceMemberProcedure is the fully-qualified name of the Cluster's ReplaceMember RPC.
 	ClusterReplaceMemberProcedure = "/edri.v1.Cluster/ReplaceMember"
+	// ClusterGetRetentionProcedure is the fully-qualified name of the Cluster's GetRetention RPC.
+	ClusterGetRetentionProcedure = "/edri.v1.Cluster/GetRetention"
+	// ClusterSetRetentionProcedure is the fully-qualified name of the Cluster's SetRetention RPC.
+	ClusterSetRetentionProcedure = "/edri.v1.Cluster/SetRetention"
+	// ClusterPurgeStreamProcedure is the fully-qualified name of the Cluster's PurgeStream RPC.
+	ClusterPurgeStreamProcedure = "/edri.v1.Cluster/PurgeStream"
 	// AdminBackupProcedure is the fully-qualified name of the Admin's Backup RPC.
 	AdminBackupProcedure = "/edri.v1.Admin/Backup"
 )
@@ -314,6 +320,14 @@ type ClusterClient interface {
 	// ReplaceMember lets the next node of a name take the place of a member whose
 	// disk is gone. It may be repeated.
 	ReplaceMember(context.Context, *connect.Request[edriv1.ReplaceMemberRequest]) (*connect.Response[edriv1.MemberResponse], error)
+	// GetRetention tells how much of the history stays.
+	GetRetention(context.Context, *connect.Request[edriv1.GetRetentionRequest]) (*connect.Response[edriv1.RetentionResponse], error)
+	// SetRetention changes it, for all nodes; what it ends is gone for good. To
+	// repeat it is safe.
+	SetRetention(context.Context, *connect.Request[edriv1.SetRetentionRequest]) (*connect.Response[edriv1.RetentionResponse], error)
+	// PurgeStream ends the beginning of one stream: no read on any node returns
+	// it any more. Its space is freed when retention passes it. To repeat it is safe.
+	PurgeStream(context.Context, *connect.Request[edriv1.PurgeStreamRequest]) (*connect.Response[edriv1.PurgeStreamResponse], error)
 }
 
 // NewClusterClient constructs a client for the edri.v1.Cluster service. By default, it uses the
@@ -345,6 +359,24 @@ func NewClusterClient(httpClient connect.HTTPClient, baseURL string, opts ...con
 			connect.WithSchema(clusterMethods.ByName("ReplaceMember")),
 			connect.WithClientOptions(opts...),
 		),
+		getRetention: connect.NewClient[edriv1.GetRetentionRequest, edriv1.RetentionResponse](
+			httpClient,
+			baseURL+ClusterGetRetentionProcedure,
+			connect.WithSchema(clusterMethods.ByName("GetRetention")),
+			connect.WithClientOptions(opts...),
+		),
+		setRetention: connect.NewClient[edriv1.SetRetentionRequest, edriv1.RetentionResponse](
+			httpClient,
+			baseURL+ClusterSetRetentionProcedure,
+			connect.WithSchema(clusterMethods.ByName("SetRetention")),
+			connect.WithClientOptions(opts...),
+		),
+		purgeStream: connect.NewClient[edriv1.PurgeStreamRequest, edriv1.PurgeStreamResponse](
+			httpClient,
+			baseURL+ClusterPurgeStreamProcedure,
+			connect.WithSchema(clusterMethods.ByName("PurgeStream")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -353,6 +385,9 @@ type clusterClient struct {
 	status        *connect.Client[edriv1.StatusRequest, edriv1.StatusResponse]
 	removeMember  *connect.Client[edriv1.RemoveMemberRequest, edriv1.MemberResponse]
 	replaceMember *connect.Client[edriv1.ReplaceMemberRequest, edriv1.MemberResponse]
+	getRetention  *connect.Client[edriv1.GetRetentionRequest, edriv1.RetentionResponse]
+	setRetention  *connect.Client[edriv1.SetRetentionRequest, edriv1.RetentionResponse]
+	purgeStream   *connect.Client[edriv1.PurgeStreamRequest, edriv1.PurgeStreamResponse]
 }
 
 // Status calls edri.v1.Cluster.Status.
@@ -370,6 +405,21 @@ func (c *clusterClient) ReplaceMember(ctx context.Context, req *connect.Request[
 	return c.replaceMember.CallUnary(ctx, req)
 }
 
+// GetRetention calls edri.v1.Cluster.GetRetention.
+func (c *clusterClient) GetRetention(ctx context.Context, req *connect.Request[edriv1.GetRetentionRequest]) (*connect.Response[edriv1.RetentionResponse], error) {
+	return c.getRetention.CallUnary(ctx, req)
+}
+
+// SetRetention calls edri.v1.Cluster.SetRetention.
+func (c *clusterClient) SetRetention(ctx context.Context, req *connect.Request[edriv1.SetRetentionRequest]) (*connect.Response[edriv1.RetentionResponse], error) {
+	return c.setRetention.CallUnary(ctx, req)
+}
+
+// PurgeStream calls edri.v1.Cluster.PurgeStream.
+func (c *clusterClient) PurgeStream(ctx context.Context, req *connect.Request[edriv1.PurgeStreamRequest]) (*connect.Response[edriv1.PurgeStreamResponse], error) {
+	return c.purgeStream.CallUnary(ctx, req)
+}
+
 // ClusterHandler is an implementation of the edri.v1.Cluster service.
 type ClusterHandler interface {
 	Status(context.Context, *connect.Request[edriv1.StatusRequest]) (*connect.Response[edriv1.StatusResponse], error)
@@ -381,6 +431,14 @@ type ClusterHandler interface {
 	// ReplaceMember lets the next node of a name take the place of a member whose
 	// disk is gone. It may be repeated.
 	ReplaceMember(context.Context, *connect.Request[edriv1.ReplaceMemberRequest]) (*connect.Response[edriv1.MemberResponse], error)
+	// GetRetention tells how much of the history stays.
+	GetRetention(context.Context, *connect.Request[edriv1.GetRetentionRequest]) (*connect.Response[edriv1.RetentionResponse], error)
+	// SetRetention changes it, for all nodes; what it ends is gone for good. To
+	// repeat it is safe.
+	SetRetention(context.Context, *connect.Request[edriv1.SetRetentionRequest]) (*connect.Response[edriv1.RetentionResponse], error)
+	// PurgeStream ends the beginning of one stream: no read on any node returns
+	// it any more. Its space is freed when retention passes it. To repeat it is safe.
+	PurgeStream(context.Context, *connect.Request[edriv1.PurgeStreamRequest]) (*connect.Response[edriv1.PurgeStreamResponse], error)
 }
 
 // NewClusterHandler builds an HTTP handler from the service implementation. It returns the path on
@@ -408,6 +466,24 @@ func NewClusterHandler(svc ClusterHandler, opts ...connect.HandlerOption) (strin
 		connect.WithSchema(clusterMethods.ByName("ReplaceMember")),
 		connect.WithHandlerOptions(opts...),
 	)
+	clusterGetRetentionHandler := connect.NewUnaryHandler(
+		ClusterGetRetentionProcedure,
+		svc.GetRetention,
+		connect.WithSchema(clusterMethods.ByName("GetRetention")),
+		connect.WithHandlerOptions(opts...),
+	)
+	clusterSetRetentionHandler := connect.NewUnaryHandler(
+		ClusterSetRetentionProcedure,
+		svc.SetRetention,
+		connect.WithSchema(clusterMethods.ByName("SetRetention")),
+		connect.WithHandlerOptions(opts...),
+	)
+	clusterPurgeStreamHandler := connect.NewUnaryHandler(
+		ClusterPurgeStreamProcedure,
+		svc.PurgeStream,
+		connect.WithSchema(clusterMethods.ByName("PurgeStream")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/edri.v1.Cluster/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ClusterStatusProcedure:
@@ -416,6 +492,12 @@ func NewClusterHandler(svc ClusterHandler, opts ...connect.HandlerOption) (strin
 			clusterRemoveMemberHandler.ServeHTTP(w, r)
 		case ClusterReplaceMemberProcedure:
 			clusterReplaceMemberHandler.ServeHTTP(w, r)
+		case ClusterGetRetentionProcedure:
+			clusterGetRetentionHandler.ServeHTTP(w, r)
+		case ClusterSetRetentionProcedure:
+			clusterSetRetentionHandler.ServeHTTP(w, r)
+		case ClusterPurgeStreamProcedure:
+			clusterPurgeStreamHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -435,6 +517,18 @@ func (UnimplementedClusterHandler) RemoveMember(context.Context, *connect.Reques
 
 func (UnimplementedClusterHandler) ReplaceMember(context.Context, *connect.Request[edriv1.ReplaceMemberRequest]) (*connect.Response[edriv1.MemberResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Cluster.ReplaceMember is not implemented"))
+}
+
+func (UnimplementedClusterHandler) GetRetention(context.Context, *connect.Request[edriv1.GetRetentionRequest]) (*connect.Response[edriv1.RetentionResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Cluster.GetRetention is not implemented"))
+}
+
+func (UnimplementedClusterHandler) SetRetention(context.Context, *connect.Request[edriv1.SetRetentionRequest]) (*connect.Response[edriv1.RetentionResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Cluster.SetRetention is not implemented"))
+}
+
+func (UnimplementedClusterHandler) PurgeStream(context.Context, *connect.Request[edriv1.PurgeStreamRequest]) (*connect.Response[edriv1.PurgeStreamResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Cluster.PurgeStream is not implemented"))
 }
 
 // AdminClient is a client for the edri.v1.Admin service.
