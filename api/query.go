@@ -31,7 +31,7 @@ func newFreshness(c edriv1.Consistency, min uint64) (freshness, error) {
 // be cut off.
 func (s *service) await(ctx context.Context, f freshness) error {
 	if !f.linearizable && f.min == 0 {
-		return nil
+		return s.cfg.Node.Await(ctx, false, 0) // does not wait
 	}
 	ctx, cancel := s.untilStop(ctx)
 	defer cancel()

@@ -56,6 +56,9 @@ func (s *service) beginScan(ctx context.Context, request *edriv1.ReadRequest, ta
 		return nil, err
 	}
 	if request.Cursor != "" {
+		if err := s.await(ctx, freshness{}); err != nil {
+			return nil, err // a node without its state does not know the epoch
+		}
 		reached, err := s.reached(request.Cursor)
 		if err != nil {
 			return nil, err

@@ -43,7 +43,7 @@ func (n *Node) isEmpty() (bool, error) {
 func (n *Node) start() {
 	defer n.tasks.Done()
 	defer close(n.started)
-	if err := n.findCluster(); err != nil {
+	if err := n.prepare(); err != nil {
 		if n.lifetime.Err() == nil {
 			n.failWith(startExitCode(err), err)
 		}
@@ -58,6 +58,16 @@ func (n *Node) start() {
 	if err := n.keepJoining(); err != nil && n.lifetime.Err() == nil {
 		n.failWith(startExitCode(err), err)
 	}
+}
+
+// prepare does what must be done before Raft runs.
+func (n *Node) prepare() error {
+	if n.resyncing() {
+		if err := n.fetchState(); err != nil {
+			return err
+		}
+	}
+	return n.findCluster()
 }
 
 func startExitCode(err error) int {

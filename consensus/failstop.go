@@ -19,6 +19,9 @@ func (n *Node) failWith(code int, err error) {
 	first := !n.failstop.failed
 	n.failstop.failed = true
 	n.failstop.mu.Unlock()
+	if first && code == ExitCorruption {
+		err = n.condemn(err)
+	}
 	if first {
 		n.cfg.Fatal(code, err)
 	}

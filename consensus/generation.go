@@ -21,6 +21,7 @@ import (
 //	DIR/staging/export-*/    what is being sent, also backup-*/; removed at each start
 //	DIR/staging/segments/    sealed segments that were fetched, see staging.go
 //	DIR/RESTORING            the directory is half restored, see restore.go
+//	DIR/quarantine/          what was damaged, see quarantine.go
 //
 // A snapshot is installed by staging the next generation completely and then
 // renaming one file over CURRENT, so that a crash leaves either the old state or
@@ -57,6 +58,12 @@ func (g generations) current() (string, error) {
 	if _, err := os.Stat(g.path(n)); err != nil {
 		return "", fmt.Errorf("%w: %s names %s: %v", store.ErrCorrupt, currentFile, g.path(n), err)
 	}
+	if why, err := g.marked(g.path(n)); err != nil || why != "" {
+		if err == nil {
+			err = fmt.Errorf("%w: %s was found damaged: %s", store.ErrCorrupt, g.path(n), why)
+		}
+		return g.path(n), err
+	}
 	return g.path(n), g.clean(g.path(n))
 }
 
@@ -73,13 +80,54 @@ func (g generations) refuseOrphans() error {
 	return nil
 }
 
-// next returns the directory of the generation after the one of this name, empty.
-func (g generations) next(current string) (string, error) {
-	n, err := parseGeneration(current)
+// all lists the directories of all generations.
+func (g generations) all() ([]string, error) {
+	all, err := filepath.Glob(filepath.Join(g.dir, generationPrefix+"*"))
+	if err != nil {
+		return nil, fmt.Errorf("list generations: %w", err)
+	}
+	return all, nil
+}
+
+// fresh returns the directory of a generation after all that there are, empty.
+func (g generations) fresh() (string, error) {
+	all, err := g.all()
 	if err != nil {
 		return "", err
 	}
-	path := g.path(n + 1)
+	last := uint64(0)
+	for _, path := range all {
+		if n, err := parseGeneration(filepath.Base(path)); err == nil {
+			last = max(last, n)
+		}
+	}
+	path := g.path(last + 1)
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return "", fmt.Errorf("create %s: %w", path, err)
+	}
+	return path, nil
+}
+
+// latest returns the newest generation but one, empty if there is none.
+func (g generations) latest(but string) (latest string, err error) {
+	all, err := g.all()
+	if err != nil {
+		return "", err
+	}
+	for _, path := range all { // in the order of their numbers, up to a million
+		if path != but {
+			latest = path
+		}
+	}
+	return latest, nil
+}
+
+// standIn returns an empty directory that never becomes a generation.
+func (g generations) standIn() (string, error) {
+	if err := g.makeStaging(); err != nil {
+		return "", err
+	}
+	path := filepath.Join(g.staging(), "stand-in")
 	if err := os.RemoveAll(path); err != nil {
 		return "", fmt.Errorf("remove %s: %w", path, err)
 	}
@@ -87,6 +135,24 @@ func (g generations) next(current string) (string, error) {
 		return "", fmt.Errorf("create %s: %w", path, err)
 	}
 	return path, nil
+}
+
+// newestOrigin returns the latest origin of all generations.
+func (g generations) newestOrigin() (newest snapshotOrigin, err error) {
+	all, err := g.all()
+	if err != nil {
+		return snapshotOrigin{}, err
+	}
+	for _, path := range all {
+		origin, err := readOrigin(path)
+		if err != nil {
+			return snapshotOrigin{}, err
+		}
+		if origin.Index > newest.Index {
+			newest = origin
+		}
+	}
+	return newest, nil
 }
 
 // begin makes the first generation of an empty data directory.
@@ -110,8 +176,12 @@ func (g generations) switchTo(path string) error {
 }
 
 // clean removes every other generation and what is left of transfers, except the
-// segments that are staged for the next one.
+// segments that are staged for the next one. What is marked as damaged goes to
+// quarantine.
 func (g generations) clean(keep string) error {
+	if err := g.quarantineMarked(keep); err != nil {
+		return err
+	}
 	var leftovers []string
 	for _, pattern := range []string{
 		filepath.Join(g.dir, generationPrefix+"*"),
@@ -132,6 +202,10 @@ func (g generations) clean(keep string) error {
 			return fmt.Errorf("remove %s: %w", path, err)
 		}
 	}
+	return g.makeStaging()
+}
+
+func (g generations) makeStaging() error {
 	if err := os.MkdirAll(g.stagedSegments(), 0o700); err != nil {
 		return fmt.Errorf("create %s: %w", g.stagedSegments(), err)
 	}

@@ -26,7 +26,7 @@ func TestSwitchOfGenerationsIsOneStep(t *testing.T) {
 			t.Fatal(err)
 		}
 		writeState(t, old)
-		next, err := g.next(filepath.Base(old))
+		next, err := g.fresh()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -132,6 +132,9 @@ func (n *Node) keepHouse() {
 // advertise takes over the addresses that the cluster knows, and commits this
 // node's where they are others.
 func (n *Node) advertise() {
+	if n.resyncing() {
+		return // there is no state that could say
+	}
 	members, err := n.members()
 	if err != nil {
 		n.logger.Error("members cannot be read", "error", err)

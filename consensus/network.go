@@ -39,5 +39,9 @@ type Network interface {
 	// transport.Port.
 	FetchSegment(ctx context.Context, peer raft.ServerID, address raft.ServerAddress, s transport.Segment, w io.Writer) (int64, error)
 
+	// FetchImage writes the state and the journal of a peer, reached at an address,
+	// to w, as the stream of Node.Image. An error of w comes back as it is.
+	FetchImage(ctx context.Context, peer raft.ServerID, address string, w io.Writer) error
+
 	Close() error
 }

@@ -65,6 +65,7 @@ type Node struct {
 	holdUntil     atomic.Int64  // when the raft log may be truncated again, ns since 1970
 	compacted     atomic.Uint64 // index of the last truncation of the raft log
 	scrub         scrub
+	resync        atomic.Pointer[resyncState] // nil: the state is whole
 	lastStamp     atomic.Int64
 	proposedEpoch event.Epoch
 
@@ -135,13 +136,9 @@ func (n *Node) open() error {
 	}
 	n.proposedEpoch = event.Epoch(epoch)
 	n.staged = newStaging(n.gens.stagedSegments(), n.cfg.Seam)
-	generation, err := n.gens.current()
+	generation, core, err := n.openState()
 	if err != nil {
 		return err
-	}
-	core, err := OpenCore(generation, n.coreConfig())
-	if err != nil {
-		return fmt.Errorf("open state: %w", err)
 	}
 	n.core.Store(core)
 	index, term := core.AppliedIndex()
@@ -256,6 +253,9 @@ func (n *Node) release() error {
 // Await returns once this node may answer a read: it has applied position min,
 // and, for a linearizable read, all that was acknowledged before the call.
 func (n *Node) Await(ctx context.Context, linearizable bool, min event.Position) error {
+	if err := n.notWhole(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(n.lifetime, func() {

@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -15,17 +16,31 @@ const raftDir = "raft"
 
 // openLog opens the raft log and holds it against the state.
 func (n *Node) openLog(generation string, applied uint64) (*raftlog.Log, error) {
-	l, err := raftlog.Open(filepath.Join(n.cfg.Dir, raftDir), raftlog.Config{
+	dir := filepath.Join(n.cfg.Dir, raftDir)
+	cfg := raftlog.Config{
 		Fatal:        n.failWith,
 		Leading:      n.replaceable,
 		SegmentBytes: n.cfg.LogSegmentBytes,
 		Seam:         n.cfg.Seam,
 		Logger:       n.logger,
-	})
+	}
+	if err := n.finishLogSwap(); err != nil {
+		return nil, fmt.Errorf("open raft log: %w", err)
+	}
+	l, err := raftlog.Open(dir, cfg)
+	if errors.Is(err, raftlog.ErrCorrupt) {
+		if err = n.salvageLog(applied, err, cfg); err == nil {
+			l, err = raftlog.Open(dir, cfg)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open raft log: %w", err)
 	}
-	if err := n.joinLog(l, generation, applied); err != nil {
+	join := func() error { return n.joinLog(l, generation, applied) }
+	if n.resyncing() {
+		join = func() error { return n.measureLog(l) }
+	}
+	if err := join(); err != nil {
 		_ = l.Close() // the first error tells
 		return nil, err
 	}
@@ -56,7 +71,7 @@ func (n *Node) joinLog(l *raftlog.Log, generation string, applied uint64) error 
 	}
 	n.entries.setBase(origin)
 	if applied > max(last, origin.Index) {
-		return fmt.Errorf("%w: the state has applied entry %d, the raft log ends at %d", store.ErrCorrupt, applied, last)
+		return fmt.Errorf("%w: the state has applied entry %d, the raft log ends at %d: %w", store.ErrCorrupt, applied, last, ErrReplace)
 	}
 	if last > 0 && last < applied {
 		n.logger.Info("emptying the raft log, which ends before the installed state", "last", last, "applied", applied)

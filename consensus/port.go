@@ -30,8 +30,10 @@ func (n *Node) connect() (Network, error) {
 		Hello:    n.answerHello,
 		Serve:    n.Serve,
 		State:    n.RaftState,
+		Base:     n.RaftBase,
 		Receive:  n.ReceiveSnapshot,
 		Segments: n.OpenSegment,
+		Image:    n.Image,
 
 		SegmentRate: n.cfg.CatchupRate,
 
@@ -72,6 +74,15 @@ func (n *Node) RaftState() (raft.RaftState, uint64) {
 		return raft.Shutdown, 0
 	}
 	return r.State(), r.CurrentTerm()
+}
+
+// RaftBase is the last entry of the state that this node got from another one, 0
+// if it has none.
+func (n *Node) RaftBase() (index, term uint64) {
+	if base := n.entries.base.Load(); base != nil {
+		return base.Index, base.Term
+	}
+	return 0, 0
 }
 
 // Transport implements Network.

@@ -97,7 +97,7 @@ func (n *Node) receive(ctx context.Context, stream io.Reader, req *raft.InstallS
 	if r.sources, err = n.segmentSources(req); err != nil {
 		return nil, err
 	}
-	if r.dir, err = n.nextGeneration(); err != nil {
+	if r.dir, err = n.gens.fresh(); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -168,12 +168,18 @@ func (r *reception) checkFiles(ctx context.Context) error {
 func (r *reception) provideSegments(ctx context.Context) error {
 	core := r.node.core.Load()
 	defer core.journal.Hold()() // its files are linked by name
-	r.own, r.ownDir = map[uint64]log.SegmentInfo{}, filepath.Dir(core.Store().Path())
+	own := map[uint64]log.SegmentInfo{}
 	for _, s := range core.journal.Segments() {
 		if s.Sealed {
-			r.own[uint64(s.First)] = s
+			own[uint64(s.First)] = s
 		}
 	}
+	return r.provideAll(ctx, own, filepath.Dir(core.Store().Path()))
+}
+
+// provideAll takes those segments that this node has itself from a generation.
+func (r *reception) provideAll(ctx context.Context, own map[uint64]log.SegmentInfo, generation string) error {
+	r.own, r.ownDir = own, generation
 	for i, s := range r.manifest.Sealed {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)

@@ -131,7 +131,7 @@ func (n *simNetwork) join(name, address string) func(*consensus.Node) (consensus
 			net: n, name: name, address: address, node: node, calls: make(chan raft.RPC), rounds: transport.NewRounds(),
 			stop: make(chan struct{}), links: map[string]chan func(){},
 		}
-		p.raft = transport.WrapRaft(simRaft{p}, p.rounds, node.RaftState, node.ReceiveSnapshot)
+		p.raft = transport.WrapRaft(simRaft{p}, p.rounds, node.RaftState, node.RaftBase, node.ReceiveSnapshot)
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.nodes[address] = p
@@ -185,6 +185,19 @@ func (p *simPort) FetchSegment(ctx context.Context, id raft.ServerID, _ raft.Ser
 			return total, err
 		}
 	}
+}
+
+func (p *simPort) FetchImage(_ context.Context, id raft.ServerID, _ string, w io.Writer) error {
+	peer, err := p.reachServer(id)
+	if err != nil {
+		return err
+	}
+	stream, _, err := peer.node.Image()
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, stream)
+	return errors.Join(err, stream.Close())
 }
 
 func (p *simPort) Close() error {

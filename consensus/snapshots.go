@@ -140,11 +140,3 @@ func (n *Node) retire(old *Core) {
 		remove()
 	}()
 }
-
-func (n *Node) nextGeneration() (string, error) {
-	name, err := os.ReadFile(n.gens.currentPath())
-	if err != nil {
-		return "", fmt.Errorf("read %s: %w", currentFile, err)
-	}
-	return n.gens.next(strings.TrimSpace(string(name)))
-}

@@ -96,8 +96,14 @@ func tail(path string) []byte {
 // load starts writers whose every act is in the ledger that is returned.
 func load(t *testing.T, c *cluster.Cluster, writers int) (*workload.Writers, *ledger.Ledger) {
 	t.Helper()
+	return loadAtPace(t, c, writers, 0)
+}
+
+// loadAtPace is load with this much time at least between two events of a writer.
+func loadAtPace(t *testing.T, c *cluster.Cluster, writers int, pace time.Duration) (*workload.Writers, *ledger.Ledger) {
+	t.Helper()
 	l := ledger.New()
-	w, err := workload.Start(t.Context(), workload.Config{Servers: c.URLs(), Writers: writers, Ledger: l})
+	w, err := workload.Start(t.Context(), workload.Config{Servers: c.URLs(), Writers: writers, Pace: pace, Ledger: l})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,11 +10,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/edri-io/edri/api"
-	"github.com/edri-io/edri/consensus"
 )
 
 // openHTTP prepares the HTTP server: the API, and what an operator looks at.
-func (s *Server) openHTTP(exit func(int)) error {
+func (s *Server) openHTTP() error {
 	registry, err := newRegistry(s.node.Status)
 	if err != nil {
 		return err
@@ -30,7 +29,7 @@ func (s *Server) openHTTP(exit func(int)) error {
 			ErrorLog:      metricsLog{s.logger},
 		}),
 		Lifetime: streams,
-		Corrupt:  func(err error) { s.fatal(exit, consensus.ExitCorruption, err) },
+		Corrupt:  s.node.Damaged,
 		Logger:   s.logger,
 	})
 	if err != nil {

@@ -32,6 +32,9 @@ type Options struct {
 	Exit func(code int)
 	// Tune changes what the node is opened with, for tests; default: nothing.
 	Tune func(*consensus.Config)
+	// Restart starts the process anew, in its place, after damage that the next
+	// start repairs. It returns only if it cannot. Default: Exit.
+	Restart func() error
 }
 
 // Server is a node with its API.
@@ -69,14 +72,14 @@ func New(cfg Config, opts Options) (*Server, error) {
 	}
 	s.port = port
 	s.cfg.Listen = port.Addr().String() // with the port that 0 stood for
-	nodeConfig := s.nodeConfig(opts.Exit)
+	nodeConfig := s.nodeConfig(opts)
 	if opts.Tune != nil {
 		opts.Tune(&nodeConfig)
 	}
 	if s.node, err = consensus.Open(nodeConfig); err != nil {
 		return nil, errors.Join(fmt.Errorf("open node: %w", err), port.Close())
 	}
-	if err := s.openHTTP(opts.Exit); err != nil {
+	if err := s.openHTTP(); err != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), handOver)
 		defer cancel()
 		return nil, errors.Join(err, s.node.Close(ctx), port.Close())
@@ -84,7 +87,7 @@ func New(cfg Config, opts Options) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) nodeConfig(exit func(int)) consensus.Config {
+func (s *Server) nodeConfig(opts Options) consensus.Config {
 	c := s.cfg
 	peers := make([]consensus.Peer, len(c.Peers))
 	for i, p := range c.Peers {
@@ -104,17 +107,21 @@ func (s *Server) nodeConfig(exit func(int)) consensus.Config {
 		ScrubRate:   c.ScrubRate, ScrubInterval: c.ScrubInterval,
 		DiskReserve:      uint64(c.DiskReserve),
 		HeartbeatTimeout: c.HeartbeatTimeout, ElectionTimeout: c.ElectionTimeout, LeaseTimeout: c.LeaseTimeout,
-		Fatal:      func(code int, err error) { s.fatal(exit, code, err) },
+		Fatal:      func(code int, err error) { s.fatal(opts, code, err) },
 		Logger:     s.logger,
 		RaftLogger: raftLogger(s.logger),
 	}
 }
 
 // fatal ends the process: the node can no longer trust what it has stored.
-func (s *Server) fatal(exit func(int), code int, err error) {
+func (s *Server) fatal(opts Options, code int, err error) {
 	s.failed.Do(func() {
+		if errors.Is(err, consensus.ErrRestart) && opts.Restart != nil {
+			s.logger.Error("node starts anew", "error", err)
+			s.logger.Error("node cannot start anew", "error", opts.Restart())
+		}
 		s.logger.Error("node stops at once", "exit_code", code, "error", err)
-		exit(code)
+		opts.Exit(code)
 	})
 }
 

@@ -236,7 +236,7 @@ func TestFatalErrorEndsTheProcessWithItsCode(t *testing.T) {
 	var out bytes.Buffer
 	s := &Server{cfg: single(t), logger: NewLogger(&out, slog.LevelInfo, "text")}
 	code := 0
-	s.nodeConfig(func(c int) { code = c }).Fatal(consensus.ExitStall, errors.New("write of segment 7 hangs"))
+	s.nodeConfig(Options{Exit: func(c int) { code = c }}).Fatal(consensus.ExitStall, errors.New("write of segment 7 hangs"))
 	if code != consensus.ExitStall {
 		t.Errorf("exit code %d", code)
 	}

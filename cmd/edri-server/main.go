@@ -86,7 +86,7 @@ func (p *program) root() *cobra.Command {
 // serve opens the node, says so by opened, and runs it until ctx ends.
 func (p *program) serve(ctx context.Context, cfg server.Config, opened func(*server.Server) error) error {
 	logger := server.NewLogger(p.stderr, cfg.LogLevel, cfg.LogFormat)
-	s, err := server.New(cfg, server.Options{Logger: logger, Exit: p.exit})
+	s, err := server.New(cfg, server.Options{Logger: logger, Exit: p.exit, Restart: p.restart})
 	if err != nil {
 		return err
 	}

@@ -26,10 +26,14 @@ func (s *scan) last(info types.SegmentInfo) uint64 {
 // and that its records are those of the expected indexes. It stops at the first
 // place that does not continue; what lies there is judged by judgeRest.
 func scanSegment(path string, b []byte, info types.SegmentInfo) (scan, error) {
+	return scanFrom(path, b, info, scan{})
+}
+
+// scanFrom goes on behind what was scanned: at s.end a batch begins.
+func scanFrom(path string, b []byte, info types.SegmentInfo, s scan) (scan, error) {
 	var (
-		s       scan
-		start   int64 // of the batch
-		pos     = int64(fileHeader)
+		start   = s.end // of the batch
+		pos     = max(s.end, int64(fileHeader))
 		entries []uint32
 		index   uint64
 	)

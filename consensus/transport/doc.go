@@ -8,6 +8,7 @@
 //	hello        "edri" 1 'h' 0 0         a line of JSON each way
 //	forward      "edri" 1 'f' 0 0         frames, see frame.go
 //	segment      "edri" 1 's' 0 0         one sealed segment, see segments.go
+//	image        "edri" 1 'i' 0 0         state and journal come back, see image.go
 //
 // then the server id that is meant: see preamble.go. To Raft a node's address is its
 // server id; where it is dialled is looked up for each call (resolve.go).
@@ -30,6 +31,8 @@
 //   - A snapshot may take as long as its size allows, hours, also to a peer that is
 //     gone; and no longer, also where its receiver is busy with segments: conn.go
 //     waits as long as the peer answers heartbeats.
+//   - A follower that has fetched its state beside Raft is led back through the
+//     leader's whole log, an entry a call: base.go.
 //   - A repeated vote is granted, and a candidate told from the known leader, by
 //     address: a node that took over another's address could get the vote that
 //     was given to the other. Addresses are server ids here (Config.ID).

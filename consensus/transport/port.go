@@ -52,6 +52,7 @@ type Config struct {
 	Hello   func(from []byte) ([]byte, error)
 	Serve   Handler  // answers forwarded requests
 	State   State    // what this node is to Raft
+	Base    Base     // what its raft log need not hold; nil: nothing
 	Receive Receiver // takes snapshots
 
 	// Segments opens a sealed segment for a peer; ErrNoSegment where there is none.
@@ -59,6 +60,10 @@ type Config struct {
 	// SegmentRate is how many bytes of segments are sent a second; default
 	// DefaultSegmentRate.
 	SegmentRate int64
+
+	// Image is what a node gets that has lost its state, and its size. It is closed
+	// when it was sent or the connection broke.
+	Image func() (io.ReadCloser, int64, error)
 
 	// Wrap secures a connection, as its server or as its client, before anything
 	// is read from it; nil for none.
@@ -93,6 +98,9 @@ func (c *Config) normalise() {
 		c.Segments = func(Segment) (SegmentFile, error) { return nil, ErrNoSegment }
 	}
 	c.SegmentRate = cmp.Or(c.SegmentRate, DefaultSegmentRate)
+	if c.Image == nil {
+		c.Image = func() (io.ReadCloser, int64, error) { return nil, 0, ErrNoImage }
+	}
 	c.callIdle = cmp.Or(c.callIdle, callIdle)
 	c.replyTimeout = cmp.Or(c.replyTimeout, replyTimeout)
 	if c.RaftLogger == nil {
@@ -156,7 +164,7 @@ func Open(cfg Config) (*Port, error) {
 		MaxRPCsInFlight: 1, // no pipelining: 0 is 2
 		Timeout:         rpcTimeout,
 	})
-	p.raft = WrapRaft(resolving{inner, p.cfg.Resolve, p.installing}, p.rounds, cfg.State, cfg.Receive)
+	p.raft = WrapRaft(resolving{inner, p.cfg.Resolve, p.installing}, p.rounds, cfg.State, cfg.Base, cfg.Receive)
 	p.done.Add(1)
 	go p.accept()
 	return p, nil
@@ -273,6 +281,8 @@ func (p *Port) greet(raw net.Conn) {
 		err = serveFrames(conn, p.cfg.Serve)
 	case forSegment:
 		err = p.serveSegment(conn)
+	case forImage:
+		err = p.serveImage(conn)
 	}
 	if err != nil && !errors.Is(err, io.EOF) && p.lifetime.Err() == nil {
 		p.cfg.Logger.Debug("a connection to the raft port ended", "purpose", string(purpose), "error", err)

@@ -33,6 +33,7 @@ const (
 	forHello   = 'h'
 	forForward = 'f'
 	forSegment = 's'
+	forImage   = 'i'
 )
 
 var errOtherNode = errors.New("meant for another node")
@@ -53,7 +54,7 @@ func parsePreamble(b [preambleBytes]byte) (purpose byte, err error) {
 		return 0, fmt.Errorf("protocol version %d, this node speaks %d", b[4], preambleVersion)
 	}
 	switch b[5] {
-	case forRaft, forHello, forForward, forSegment:
+	case forRaft, forHello, forForward, forSegment, forImage:
 		return b[5], nil
 	}
 	return 0, fmt.Errorf("unknown purpose %q", b[5])

@@ -27,6 +27,7 @@ type Raft struct {
 	Inner
 	rounds    *Rounds
 	hearts    *heartbeats
+	base      Base
 	snapshots receptions
 	queue     chan raft.RPC
 	stop      <-chan struct{}
@@ -44,13 +45,14 @@ var (
 
 // WrapRaft wraps an inner transport, whose Consumer it reads from now on.
 // Snapshots are taken by receive, before Raft hears of them.
-func WrapRaft(inner Inner, rounds *Rounds, state State, receive Receiver) *Raft {
+func WrapRaft(inner Inner, rounds *Rounds, state State, base Base, receive Receiver) *Raft {
 	queue := make(chan raft.RPC, rpcQueue)
 	lifetime, end := context.WithCancelCause(context.Background()) // the transport's own life
 	t := &Raft{
 		Inner:     inner,
 		rounds:    rounds,
 		hearts:    newHeartbeats(state, queue),
+		base:      base,
 		snapshots: receptions{receive: receive, lifetime: lifetime},
 		queue:     queue,
 		stop:      lifetime.Done(),
@@ -84,7 +86,7 @@ func (t *Raft) pump() {
 				t.hearts.handle(rpc)
 				continue
 			}
-			if !t.enqueue(rpc) {
+			if !t.enqueue(t.base.aboveBase(rpc)) {
 				rpc.Respond(nil, raft.ErrTransportShutdown)
 				return
 			}

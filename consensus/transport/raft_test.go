@@ -183,7 +183,7 @@ func cluster(t *testing.T, careless bool) (nodes []*raft.Raft, inner []*raft.Inm
 			}
 			return raft.Shutdown, 0
 		}
-		var wrapped raft.Transport = WrapRaft(counting{trans, preVotes, &atomic.Int64{}}, NewRounds(), state, nil)
+		var wrapped raft.Transport = WrapRaft(counting{trans, preVotes, &atomic.Int64{}}, NewRounds(), state, nil, nil)
 		if careless {
 			wrapped = noPreVote{wrapped}
 		}

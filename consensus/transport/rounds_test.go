@@ -90,7 +90,7 @@ func TestEveryAppendEntriesIsTagged(t *testing.T) {
 	_, inmem := raft.NewInmemTransport("n1")
 	inner := &failing{Inner: inmem}
 	rounds := NewRounds()
-	trans := WrapRaft(inner, rounds, func() (raft.RaftState, uint64) { return raft.Leader, 2 }, nil)
+	trans := WrapRaft(inner, rounds, func() (raft.RaftState, uint64) { return raft.Leader, 2 }, nil, nil)
 	defer trans.Close()
 	send := func() error {
 		return trans.AppendEntries("n2", "n2", appendRequest(2), &raft.AppendEntriesResponse{})
