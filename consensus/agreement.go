@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -20,8 +21,17 @@ const agreementAlarm = "state hash"
 // vote is who has which state at one checkpoint.
 type vote struct {
 	index   uint64
-	members map[uint64][]string // server ids, in the configuration's order, by hash
-	voters  map[uint64]int      // number of voters, by hash
+	members map[uint64][]raft.ServerID // in the configuration's order, by hash
+	voters  map[uint64]int             // number of voters that told theirs, by hash
+	all     int                        // number of voters
+}
+
+// disagreement is whose state differs from this node's, and where that showed last.
+// It holds until the member agrees at a later checkpoint or is no member any more:
+// that the node which is wrong has stopped is no reason to forget it. Only pulseLoop
+// uses it; a node that restarts learns it again when the other one comes back.
+type disagreement struct {
+	byMember map[raft.ServerID]vote
 }
 
 // judgeHashes compares the state's hashes. Where they differ a person must look.
@@ -29,40 +39,102 @@ type vote struct {
 // node stops: what a majority decided is the state. With no majority, as one to
 // one, nobody can tell who is right, and nobody stops.
 func (n *Node) judgeHashes(servers []raft.Server, reports map[raft.ServerID]report) {
-	var differs *vote
-	voters := 0
-	for _, s := range servers {
-		if s.Suffrage == raft.Voter {
-			voters++
-		}
-	}
-	for _, own := range slices.Backward(n.core.Load().Checkpoints()) {
+	for _, own := range n.core.Load().Checkpoints() { // oldest first: the newest decides
 		v := n.countVotes(own, servers, reports)
-		if len(v.members) < 2 {
-			continue
+		if v.against(own.Hash) {
+			n.stopDiverged(own, v, servers)
+			return
 		}
-		differs = &v
-		for hash, count := range v.voters {
-			if hash != own.Hash && count > voters/2 {
-				n.diverged.Store(true)
-				n.alarms.raise(agreementAlarm, v.String())
-				n.fail(fmt.Errorf("%w: %w: %s; this is %s", ErrDiverged, store.ErrCorrupt, v, n.serverID))
-				return
-			}
-		}
+		n.disagreement.update(own, v)
 	}
-	n.diverged.Store(differs != nil)
-	if differs == nil {
+	latest := n.disagreement.latest(servers)
+	n.diverged.Store(latest != nil)
+	if latest == nil {
 		n.alarms.clear(agreementAlarm)
 		return
 	}
-	n.alarms.raise(agreementAlarm, differs.String())
+	n.alarms.raise(agreementAlarm, latest.String())
+}
+
+// update takes in who agrees with this node at a checkpoint of its, and who does not.
+func (d *disagreement) update(own Checkpoint, v vote) {
+	for hash, members := range v.members {
+		for _, id := range members {
+			last, differs := d.byMember[id]
+			switch {
+			case own.Index < last.index:
+			case hash != own.Hash:
+				if d.byMember == nil {
+					d.byMember = map[raft.ServerID]vote{}
+				}
+				if own.Index > last.index || v.count() > last.count() {
+					d.byMember[id] = v
+				}
+			case differs && own.Index > last.index:
+				delete(d.byMember, id)
+			}
+		}
+	}
+}
+
+// latest forgets who is no member any more, and returns where states differed last;
+// nil: nowhere.
+func (d *disagreement) latest(servers []raft.Server) *vote {
+	var latest *vote
+	for id, v := range d.byMember {
+		if !slices.ContainsFunc(servers, func(s raft.Server) bool { return s.ID == id }) {
+			delete(d.byMember, id)
+		} else if latest == nil || v.index > latest.index {
+			latest = &v
+		}
+	}
+	return latest
+}
+
+// tellPatience is how long a node that is wrong waits for the others to have heard
+// of it, before it stops.
+const tellPatience = 500 * time.Millisecond
+
+// stopDiverged stops this node, whose state a majority contradicts. The others are
+// told first: each asks once a second only, so that this one could be gone before
+// any of them knows that its state differs. Who hears nothing in time is told when
+// this node is started again.
+func (n *Node) stopDiverged(own Checkpoint, v vote, servers []raft.Server) {
+	n.diverged.Store(true)
+	n.alarms.raise(agreementAlarm, v.String())
+	told := n.pulse()
+	told.checkpoint = own
+	payload := told.append(nil)
+	heard := make(chan struct{}, len(servers))
+	patience := time.NewTimer(tellPatience)
+	defer patience.Stop()
+	waits := 0
+	for _, s := range servers {
+		if s.ID != n.serverID {
+			waits++
+			n.peers.Go(s.ID, kindPulse, payload, func([]byte, error) { heard <- struct{}{} })
+		}
+	}
+	for waits > 0 {
+		select {
+		case <-heard:
+			waits--
+		case <-patience.C:
+			waits = 0
+		case <-n.closing:
+			waits = 0
+		}
+	}
+	n.fail(fmt.Errorf("%w: %w: %s; this is %s", ErrDiverged, store.ErrCorrupt, v, n.serverID))
 }
 
 // countVotes collects the hashes at one checkpoint, as far as they are known.
 func (n *Node) countVotes(own Checkpoint, servers []raft.Server, reports map[raft.ServerID]report) vote {
-	v := vote{index: own.Index, members: map[uint64][]string{}, voters: map[uint64]int{}}
+	v := vote{index: own.Index, members: map[uint64][]raft.ServerID{}, voters: map[uint64]int{}}
 	for _, s := range servers {
+		if s.Suffrage == raft.Voter {
+			v.all++
+		}
 		known := []Checkpoint{own}
 		if s.ID != n.serverID {
 			known = reports[s.ID].checkpoints
@@ -71,7 +143,7 @@ func (n *Node) countVotes(own Checkpoint, servers []raft.Server, reports map[raf
 			if c.Index != own.Index {
 				continue
 			}
-			v.members[c.Hash] = append(v.members[c.Hash], string(s.ID))
+			v.members[c.Hash] = append(v.members[c.Hash], s.ID)
 			if s.Suffrage == raft.Voter {
 				v.voters[c.Hash]++
 			}
@@ -81,12 +153,43 @@ func (n *Node) countVotes(own Checkpoint, servers []raft.Server, reports map[raf
 	return v
 }
 
+// against reports whether a majority of the voters has another hash.
+func (v vote) against(own uint64) bool {
+	for hash, count := range v.voters {
+		if hash != own && count > v.all/2 {
+			return true
+		}
+	}
+	return false
+}
+
+// count is how many members told their hash.
+func (v vote) count() int {
+	count := 0
+	for _, members := range v.members {
+		count += len(members)
+	}
+	return count
+}
+
 // String tells who has which state.
 func (v vote) String() string {
 	var parts []string
 	for hash, members := range v.members {
-		parts = append(parts, fmt.Sprintf("%s has %016x", strings.Join(members, " and "), hash))
+		has := "has"
+		if len(members) > 1 {
+			has = "have"
+		}
+		parts = append(parts, fmt.Sprintf("%s %s %016x", joinIDs(members), has, hash))
 	}
 	slices.Sort(parts)
 	return fmt.Sprintf("the states differ at entry %d: %s", v.index, strings.Join(parts, ", "))
+}
+
+func joinIDs(ids []raft.ServerID) string {
+	var names []string
+	for _, id := range ids {
+		names = append(names, string(id))
+	}
+	return strings.Join(names, " and ")
 }

@@ -18,7 +18,7 @@ import (
 const (
 	kindCommits   byte = 1 // payload: commits, each with its length; reply: refusals
 	kindReadIndex byte = 2 // payload: none; reply: uvarint index, or an error
-	kindPulse     byte = 3 // payload: none; reply: see pulse
+	kindPulse     byte = 3 // payload: none, or of one that stops a pulse; reply: a pulse
 	kindMembers   byte = 4 // payload: a memberRequest; reply: a memberReply, or an error
 )
 
@@ -105,7 +105,7 @@ func (n *Node) Serve(kind byte, payload []byte, reply func([]byte)) {
 	case kindCommits:
 		n.serveCommits(payload, reply)
 	case kindPulse:
-		n.servePulse(reply)
+		n.servePulse(payload, reply)
 	default:
 		reply(errorReply(event.Errorf(event.CodeInvalid, "unknown request kind %d", kind)))
 	}

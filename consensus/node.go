@@ -38,20 +38,21 @@ type Node struct {
 	peers    Network
 	raft     atomic.Pointer[raft.Raft] // nil until the node has found its cluster
 
-	forwarder  forwarder
-	clocks     *clocks
-	reports    *reports
-	alarms     *alarms
-	followers  followers // of pulseLoop: of the leader
-	pulseNow   chan struct{}
-	disk       atomic.Pointer[diskSpace]
-	noSpace    atomic.Pointer[event.Error] // with which commits that store are refused; nil: none
-	diverged   atomic.Bool
-	raised     time.Time    // of pulseLoop: when it last proposed a feature level
-	handOvers  int          // of pulseLoop: tries since this node has led without space
-	handedOver time.Time    // of pulseLoop: the last of them
-	proposer   *proposer    // set before raft
-	reads      *readIndexes // set before raft
+	forwarder    forwarder
+	clocks       *clocks
+	reports      *reports
+	alarms       *alarms
+	followers    followers // of pulseLoop: of the leader
+	pulseNow     chan struct{}
+	disk         atomic.Pointer[diskSpace]
+	noSpace      atomic.Pointer[event.Error] // with which commits that store are refused; nil: none
+	diverged     atomic.Bool
+	disagreement disagreement // of pulseLoop: whose state differs
+	raised       time.Time    // of pulseLoop: when it last proposed a feature level
+	handOvers    int          // of pulseLoop: tries since this node has led without space
+	handedOver   time.Time    // of pulseLoop: the last of them
+	proposer     *proposer    // set before raft
+	reads        *readIndexes // set before raft
 
 	flushing  sync.Mutex   // held during a flush, and while the core is replaced
 	applying  sync.Mutex   // held while Raft's entries change the core

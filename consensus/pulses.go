@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -77,6 +78,19 @@ func (b *reports) take(member raft.ServerID, update func(r *report)) {
 		return
 	}
 	update(r)
+	close(b.news)
+	b.news = make(chan struct{})
+}
+
+// tell takes in the checkpoint that a member told without being asked.
+func (b *reports) tell(member raft.ServerID, told Checkpoint) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := b.byMember[member]
+	if r == nil || slices.Contains(r.checkpoints, told) {
+		return
+	}
+	r.checkpoints = addCheckpoint(r.checkpoints, told)
 	close(b.news)
 	b.news = make(chan struct{})
 }
@@ -175,8 +189,16 @@ func (n *Node) askPulse(member raft.ServerID) {
 	})
 }
 
-// servePulse answers another node. It must not wait for anything.
-func (n *Node) servePulse(reply func([]byte)) {
+// servePulse answers another node, which may tell of itself as it asks. It must
+// not wait for anything.
+func (n *Node) servePulse(payload []byte, reply func([]byte)) {
+	if len(payload) > 0 {
+		if told, err := decodePulse(payload); err != nil {
+			n.logger.Debug("pulse that was told cannot be used", "error", err)
+		} else {
+			n.reports.tell(raft.ServerID(told.serverID), told.checkpoint)
+		}
+	}
 	p := n.pulse()
 	reply(p.append([]byte{replyOK}))
 }
