@@ -102,13 +102,19 @@ func TestFollowerFarBehindInstallsASnapshot(t *testing.T) {
 // install to the flushes after it, comes back with the old state or the new one.
 func TestInstallSurvivesACrashAtEveryStep(t *testing.T) {
 	t.Parallel()
+	crashAtEveryStep(t, crashInstall)
+}
+
+// crashAtEveryStep calls crash with 1, 2 and so on, until it was not reached.
+func crashAtEveryStep(t *testing.T, crash func(t *testing.T, n int) (reached bool)) {
+	t.Helper()
 	stride := 1
 	if testing.Short() {
 		stride = 7
 	}
 	reached := true
 	for n := 1; reached; n += stride {
-		synctest.Test(t, func(t *testing.T) { reached = crashInstall(t, n) })
+		synctest.Test(t, func(t *testing.T) { reached = crash(t, n) })
 		if t.Failed() {
 			t.Fatalf("crash at step %d", n)
 		}

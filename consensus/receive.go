@@ -97,7 +97,21 @@ func (n *Node) receive(ctx context.Context, stream io.Reader, req *raft.InstallS
 	if r.sources, err = n.segmentSources(req); err != nil {
 		return nil, err
 	}
-	if r.dir, err = n.gens.fresh(); err != nil {
+	got, err := r.build(ctx,
+		func() error { return r.readStream(stream, req) },
+		func() error { return r.provideSegments(ctx) })
+	if err != nil {
+		return nil, err
+	}
+	n.logger.Info("received a snapshot", "index", got.index, "from", string(req.ID), "segments", len(r.manifest.Sealed), "fetched", r.fetches,
+		"streamed_bytes", r.streamed, "fetched_bytes", r.fetched, "reused_bytes", r.reused, "took", time.Since(began))
+	return got, nil
+}
+
+// build makes the next generation, or none: files writes state and active segment,
+// segments the sealed ones.
+func (r *reception) build(ctx context.Context, files, segments func() error) (_ *installed, err error) {
+	if r.dir, err = r.node.gens.fresh(); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -105,12 +119,8 @@ func (n *Node) receive(ctx context.Context, stream io.Reader, req *raft.InstallS
 			err = errors.Join(err, os.RemoveAll(r.dir))
 		}
 	}()
-	for _, step := range []func() error{
-		func() error { return r.readStream(stream, req) },
-		func() error { return r.checkFiles(ctx) },
-		func() error { return r.provideSegments(ctx) },
-		r.sync,
-	} {
+	check := func() error { return r.checkFiles(ctx) }
+	for _, step := range []func() error{files, check, segments, r.sync} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -118,13 +128,7 @@ func (n *Node) receive(ctx context.Context, stream io.Reader, req *raft.InstallS
 			return nil, context.Cause(ctx)
 		}
 	}
-	got, err := r.open()
-	if err != nil {
-		return nil, err
-	}
-	n.logger.Info("received a snapshot", "index", got.index, "from", string(req.ID), "segments", len(r.manifest.Sealed), "fetched", r.fetches,
-		"streamed_bytes", r.streamed, "fetched_bytes", r.fetched, "reused_bytes", r.reused, "took", time.Since(began))
-	return got, nil
+	return r.open()
 }
 
 // readStream writes the stream's files into the generation.

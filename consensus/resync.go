@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -179,29 +178,17 @@ func (n *Node) fetchStateFrom(address string) error {
 // is looked at: damage must not spread from a node that has not met its own yet.
 // Sealed segments of the damaged generation are taken where they are sound, after
 // their digests, the others from all peers.
-func (n *Node) receiveState(from Introduction, address string) (_ *installed, err error) {
+func (n *Node) receiveState(from Introduction, address string) (*installed, error) {
 	leave := n.staged.use()
 	defer leave()
 	r := &reception{node: n, sources: n.sourcesAmong(from)}
-	if r.dir, err = n.gens.fresh(); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(r.dir))
-		}
-	}()
-	for _, step := range []func() error{
+	got, err := r.build(n.lifetime,
 		func() error { return r.fetchImage(raft.ServerID(from.ServerID), address) },
-		func() error { return r.checkFiles(n.lifetime) },
-		func() error { return r.salvageSegments(n.lifetime) },
-		r.sync,
-	} {
-		if err := step(); err != nil {
-			return nil, fmt.Errorf("receive state: %w", err)
-		}
+		func() error { return r.salvageSegments(n.lifetime) })
+	if err != nil {
+		return nil, fmt.Errorf("receive state: %w", err)
 	}
-	return r.open()
+	return got, nil
 }
 
 // sourcesAmong are who may be asked for segments: first who gives its state, then

@@ -224,20 +224,7 @@ func (c *simCluster) moveLeader() bool {
 // damaged generation.
 func TestResyncSurvivesACrashAtEveryStep(t *testing.T) {
 	t.Parallel()
-	stride := 1
-	if testing.Short() {
-		stride = 7
-	}
-	reached := true
-	for n := 1; reached; n += stride {
-		synctest.Test(t, func(t *testing.T) { reached = crashResync(t, n) })
-		if t.Failed() {
-			t.Fatalf("crash at step %d", n)
-		}
-		if n > 2000 {
-			t.Fatal("the steps do not end")
-		}
-	}
+	crashAtEveryStep(t, crashResync)
 }
 
 func crashResync(t *testing.T, n int) (reached bool) {
