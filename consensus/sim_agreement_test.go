@@ -49,13 +49,18 @@ func (s *simStops) forget(name string) {
 	delete(s.err, name)
 }
 
-// diverge runs a cluster in which the named node applies one operation wrongly.
-func diverge(t *testing.T, names []string, wrongNode string) (*simCluster, *simStops) {
+// diverge runs a cluster in which the named node applies one operation wrongly, and
+// calls stopped when a node stops.
+func diverge(t *testing.T, names []string, wrongNode string, stopped ...func(*simCluster)) (*simCluster, *simStops) {
 	c := newSimCluster(t)
 	c.names = names
 	stops := &simStops{code: map[string]int{}, err: map[string]error{}}
 	wrong := &atomic.Bool{}
+	began := time.Now()
 	c.tune = func(name string, cfg *consensus.Config) {
+		if len(stopped) > 0 && name == wrongNode {
+			time.Sleep(500 * time.Millisecond) // it asks half a second after the others
+		}
 		cfg.HashInterval = 10
 		machine := wrongRegisters{}
 		if name == wrongNode {
@@ -70,6 +75,9 @@ func diverge(t *testing.T, names []string, wrongNode string) (*simCluster, *simS
 			stops.mu.Lock()
 			defer stops.mu.Unlock()
 			stops.code[name], stops.err[name] = code, err
+			for _, f := range stopped {
+				f(c)
+			}
 		}
 	}
 	c.startAll()
@@ -77,6 +85,8 @@ func diverge(t *testing.T, names []string, wrongNode string) (*simCluster, *simS
 	for i := range 5 {
 		c.must(alone(register(16, fmt.Sprint("right", i))))
 	}
+	// All of it between the moments in which the others ask.
+	time.Sleep(time.Second - time.Since(began)%time.Second + 50*time.Millisecond)
 	wrong.Store(true)
 	for i := range 15 {
 		c.must(alone(register(16, fmt.Sprint("then", i))))
@@ -127,6 +137,52 @@ func TestANodeWhoseStateIsNotTheMajoritysStops(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The others know of a node that differs although it has stopped before any of
+// them could ask it, and do not forget: the alarm is over when it was removed.
+func TestTheAlarmOutlivesTheNodeThatDiffers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, stops := diverge(t, []string{"n1", "n2", "n3"}, "n3", func(c *simCluster) {
+			c.net.partition([]string{"n3"}, []string{"n1", "n2"})
+		})
+		defer c.endAll()
+		for _, name := range []string{"n1", "n2"} {
+			if status, err := c.node(name).Status(); err != nil || status.Diverged {
+				t.Fatalf("%s has asked already: the stage does not show the trap any more: %v", name, err)
+			}
+		}
+		c.eventually("the node stops", func() bool { _, err := stops.of("n3"); return err != nil })
+		wrong := c.node("n3")
+		c.forget("n3")
+		defer func() { _ = wrong.Abandon() }()
+		alarmed := func() bool {
+			for _, name := range []string{"n1", "n2"} {
+				status, err := c.node(name).Status()
+				if err != nil || !status.Diverged || !strings.Contains(strings.Join(status.Alarms, "\n"), wrong.ServerID()+" has ") {
+					return false
+				}
+			}
+			return true
+		}
+		c.eventually("the alarms of those that go on", alarmed)
+		c.eventually("another leader", func() bool { return c.leader() != "" })
+		for i := range 400 { // so many checkpoints that none of then is kept
+			c.must(alone(add("later", fmt.Sprint(i))))
+		}
+		time.Sleep(time.Minute)
+		if !alarmed() {
+			t.Error("the alarm was over with the node still a member")
+		}
+		if _, err := c.node(c.leader()).RemoveMember(t.Context(), wrong.ServerID(), false); err != nil {
+			t.Fatal(err)
+		}
+		c.eventually("the end of the alarm", func() bool {
+			status, err := c.node("n1").Status()
+			return err == nil && !status.Diverged && len(status.Alarms) == 0
+		})
+	})
 }
 
 // One to one nobody knows who is right.

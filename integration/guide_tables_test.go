@@ -223,3 +223,24 @@ func TestGuideHasEverySetting(t *testing.T) {
 		}
 	}
 }
+
+var (
+	guideHeading = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	guideLink    = regexp.MustCompile(`\]\(#([^)]+)\)`)
+	notInAnchor  = regexp.MustCompile(`[^a-z0-9 -]`)
+)
+
+func TestLinksWithinTheGuideLead(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(operationsGuide)
+	must(t, err)
+	anchors := map[string]bool{}
+	for _, heading := range guideHeading.FindAllStringSubmatch(string(text), -1) {
+		anchors[strings.ReplaceAll(notInAnchor.ReplaceAllString(strings.ToLower(heading[1]), ""), " ", "-")] = true
+	}
+	for _, link := range guideLink.FindAllStringSubmatch(string(text), -1) {
+		if !anchors[link[1]] {
+			t.Errorf("a link leads to #%s, where no chapter is", link[1])
+		}
+	}
+}

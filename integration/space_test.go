@@ -70,6 +70,9 @@ func TestFullDisksRefuseWritesUntilThereIsSpace(t *testing.T) {
 	must(t, c.WaitReady(ctx))
 	w, l := load(t, c, 4)
 	must(t, w.WaitFor(ctx, 100))
+	writer, err := client.New(client.Config{Servers: c.URLs()})
+	must(t, err)
+	defer writer.Close()
 
 	// One full disk, a follower's: the others are a majority.
 	leads := leader(t, c)
@@ -81,9 +84,6 @@ func TestFullDisksRefuseWritesUntilThereIsSpace(t *testing.T) {
 
 	// Two: nothing is written, all that was is read, and it says why.
 	freeSecond := fill(t, followers[1], 40)
-	writer, err := client.New(client.Config{Servers: c.URLs()})
-	must(t, err)
-	defer writer.Close()
 	probe := prober{writer, l}
 	refusal := probe.awaitRefusal(t, ctx)
 	for _, n := range followers {
@@ -93,6 +93,9 @@ func TestFullDisksRefuseWritesUntilThereIsSpace(t *testing.T) {
 	}
 	t.Logf("refused: %s", refusal)
 	check(t, c, l)
+	if keep := edri(t, leads.URL(), nil, "retention", "set", "--age", "365d"); keep.code != 0 {
+		t.Errorf("set retention without space: exit code %d: %s", keep.code, keep.stderr)
+	}
 	if status := edri(t, leads.URL(), nil, "cluster", "status"); !strings.Contains(status.stdout, "ALARM: ") {
 		t.Errorf("cluster status without an alarm:\n%s", status.stdout)
 	} else {
@@ -177,11 +180,31 @@ func TestReserveThatIsNotThereRefusesWrites(t *testing.T) {
 	probe := prober{w, ledger.New()}
 	probe.awaitRefusal(t, ctx)
 	n := c.Nodes()[0]
-	if code, err := n.Terminate(ctx); code != 0 || err != nil {
-		t.Fatalf("stop: exit code %d, %v", code, err)
+	reserve := func(size string) {
+		if code, err := n.Terminate(ctx); code != 0 || err != nil {
+			t.Fatalf("stop: exit code %d, %v", code, err)
+		}
+		n.SetArgs(func(args []string) []string { return append(args, "--disk-reserve", size) })
+		must(t, n.Start())
 	}
-	n.SetArgs(func(args []string) []string { return append(args, "--disk-reserve", "1MiB") })
-	must(t, n.Start())
+	reserve("1MiB")
 	probe.awaitAppend(t, ctx, "with a smaller reserve")
 	check(t, c, probe.ledger)
+
+	// What deletes needs no space.
+	reserve("1024GiB")
+	must(t, n.WaitReady(ctx))
+	waitAlarm(t, ctx, n, "below its reserve")
+	after, err := client.New(client.Config{Servers: c.URLs()}) // with no request from before
+	must(t, err)
+	defer after.Close()
+	if err := (prober{after, probe.ledger}).append(ctx, "after"); event.CodeOf(err) != event.CodeQuotaExceeded {
+		t.Errorf("append without space: %v, want %s", err, event.CodeQuotaExceeded)
+	}
+	if purge := edri(t, n.URL(), nil, "streams", "purge", "space", "--before", "2"); purge.code != 0 {
+		t.Errorf("purge without space: exit code %d: %s", purge.code, purge.stderr)
+	}
+	if keep := edri(t, n.URL(), nil, "retention", "set", "--events", "1"); keep.code != 0 {
+		t.Errorf("set retention without space: exit code %d: %s", keep.code, keep.stderr)
+	}
 }
