@@ -16,7 +16,7 @@ import (
 
 // boltLockWait is how long OpenBolt waits for another process that has the
 // file open. It is short: the directory lock should have kept that one out.
-const boltLockWait = 100 * time.Millisecond
+const boltLockWait = time.Second
 
 // CreateBolt makes the bbolt file at path, which must not exist, with what
 // init puts into it. The file appears under its name whole and synced, or not
@@ -109,7 +109,7 @@ func checkLocked(path string, readOnly bool) (err error) {
 	if readOnly {
 		how = syscall.LOCK_SH
 	}
-	if err := flock(f, how); err != nil {
+	if err := flockWithin(f, how, boltLockWait); err != nil {
 		return err
 	}
 	return checkSkeleton(path, readOnly)

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -143,5 +145,31 @@ func TestCommitBoltReportsBothSides(t *testing.T) {
 		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A process that is being started shares the locks of its parent's files until it
+// is another program: who opens a file just then must wait for it.
+func TestOpenBoltWaitsForAShortLock(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "state.db")
+	if err := CreateBolt(nil, path, func(*bbolt.Tx) error { return nil }, nil); err != nil {
+		t.Fatal(err)
+	}
+	holder, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := flock(holder, syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan error, 1)
+	time.AfterFunc(30*time.Millisecond, func() { closed <- holder.Close() })
+	db, err := OpenBolt(nil, path, nil)
+	if err := errors.Join(err, <-closed); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
 	}
 }

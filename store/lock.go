@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // LockName is the file that carries the lock of a data directory. It is empty
@@ -62,6 +63,19 @@ func flock(f *os.File, how int) error {
 		}
 	}
 }
+
+// flockWithin is flock that waits a little for others to give the file free. A file
+// that was closed may still be locked: a process that this one is starting holds
+// all its open files, until it is another program.
+func flockWithin(f *os.File, how int, patience time.Duration) error {
+	for end := time.Now().Add(patience); ; time.Sleep(flockRetry) {
+		if err := flock(f, how); !errors.Is(err, ErrLocked) || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
+const flockRetry = 5 * time.Millisecond
 
 // LockDirForReading keeps others from taking the lock of a directory, and creates
 // nothing. Many may hold it so. Where no lock file is there, there is nothing to
