@@ -85,6 +85,10 @@ func (n *Node) RaftBase() (index, term uint64) {
 	return 0, 0
 }
 
+// HangUp closes all connections to the other nodes, which then wait for this one
+// no longer. The node must end after it.
+func (n *Node) HangUp() error { return n.peers.Close() }
+
 // Transport implements Network.
 func (p port) Transport() raft.Transport { return p.Raft() }
 

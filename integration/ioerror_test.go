@@ -36,7 +36,7 @@ func TestNodeStopsWhenItsDiskFails(t *testing.T) {
 			for _, calls := range []string{"fsync,fdatasync", "write,pwrite64"} {
 				must(t, w.WaitFor(ctx, 200))
 				victim := leader(t, c)
-				failCalls(ctx, t, victim, file, calls)
+				injectCalls(ctx, t, victim, file, calls, "error=EIO")
 				code, err := victim.WaitExit(ctx)
 				must(t, err)
 				if code != exitStorage {
@@ -50,13 +50,16 @@ func TestNodeStopsWhenItsDiskFails(t *testing.T) {
 	})
 }
 
-// failCalls makes system calls of a running node on some of its files fail from
-// now on.
-func failCalls(ctx context.Context, t *testing.T, n *cluster.Node, pattern, calls string) {
+// injectCalls makes something happen at system calls of a running node on some of
+// its files, or on any if pattern is empty, until the node ends or the function that
+// it returns is called.
+func injectCalls(ctx context.Context, t *testing.T, n *cluster.Node, pattern, calls, what string) (end func()) {
 	t.Helper()
-	args := []string{"-f", "-p", strconv.Itoa(n.Pid()), "-o", os.DevNull, "-e", "trace=" + calls, "-e", "inject=" + calls + ":error=EIO"}
-	for _, path := range filesLike(t, n.DataDir, pattern) {
-		args = append(args, "-P", path)
+	args := []string{"-f", "-p", strconv.Itoa(n.Pid()), "-o", os.DevNull, "-e", "trace=" + calls, "-e", "inject=" + calls + ":" + what}
+	if pattern != "" {
+		for _, path := range filesLike(t, n.DataDir, pattern) {
+			args = append(args, "-P", path)
+		}
 	}
 	cmd := exec.CommandContext(ctx, "strace", args...)
 	said, err := cmd.StderrPipe()
@@ -80,6 +83,10 @@ func failCalls(ctx context.Context, t *testing.T, n *cluster.Node, pattern, call
 	case <-attached:
 	case <-ended:
 		t.Fatalf("strace ended before it was attached to %s", n.Name)
+	}
+	return func() {
+		_ = cmd.Process.Kill() // or it ended with the node
+		<-ended
 	}
 }
 

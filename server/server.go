@@ -45,7 +45,8 @@ type Server struct {
 	node       *consensus.Node
 	port       net.Listener
 	http       *http.Server
-	endStreams context.CancelFunc // also makes the node say that it is not ready
+	serving    atomic.Pointer[http.Server] // http, once it serves
+	endStreams context.CancelFunc          // also makes the node say that it is not ready
 
 	started atomic.Bool
 	failed  sync.Once
@@ -113,18 +114,6 @@ func (s *Server) nodeConfig(opts Options) consensus.Config {
 	}
 }
 
-// fatal ends the process: the node can no longer trust what it has stored.
-func (s *Server) fatal(opts Options, code int, err error) {
-	s.failed.Do(func() {
-		if errors.Is(err, consensus.ErrRestart) && opts.Restart != nil {
-			s.logger.Error("node starts anew", "error", err)
-			s.logger.Error("node cannot start anew", "error", opts.Restart())
-		}
-		s.logger.Error("node stops at once", "exit_code", code, "error", err)
-		opts.Exit(code)
-	})
-}
-
 // URL is where the API listens.
 func (s *Server) URL() string { return "http://" + s.cfg.Listen }
 
@@ -142,6 +131,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.logger.Info("node runs", "node_id", s.cfg.NodeID, "server_id", s.node.ServerID(), "data_dir", s.cfg.DataDir,
 		"api", s.cfg.APIURL(), "raft", s.cfg.raftAddress(), "version", ReadBuild().Version)
 	failed := make(chan error, 1)
+	s.serving.Store(s.http)
 	s.tasks.Go(func() {
 		if err := s.http.Serve(s.port); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("serve the API: %w", err)
