@@ -54,6 +54,14 @@ func (s *staged) add(f *event.Fingerprint) {
 	s.index[f.Identity] = len(s.list) - 1
 }
 
+// truncate takes back all but the first n.
+func (s *staged) truncate(n int) {
+	for i := n; i < len(s.list) && len(s.index) > 0; i++ {
+		delete(s.index, s.list[i].Identity)
+	}
+	s.list = s.list[:n]
+}
+
 func (s *staged) reset() {
 	s.list = s.list[:0]
 	clear(s.index)
@@ -71,6 +79,10 @@ func (c *Core) applyAppend(body []byte, f *event.Fingerprint) (opResult, error) 
 	if err != nil {
 		return opResult{}, fmt.Errorf("%w: append: %w", ErrUndecodable, err)
 	}
+	return c.append(&a, f)
+}
+
+func (c *Core) append(a *appendOp, f *event.Fingerprint) (opResult, error) {
 	if first, content := c.findEvent(f); first != 0 {
 		if content != f.Content {
 			return opResult{}, idConflict(a.event, first)
@@ -143,13 +155,31 @@ func (c *Core) merge() {
 	}
 }
 
-// discard takes the changes of the commit back.
-func (c *Core) discard() {
-	kept := len(c.batch) - len(c.staged.list)
+// savepoint is a moment within a commit, to take back what came after it.
+type savepoint struct {
+	staged, heads int
+	incarnation   uint64
+}
+
+func (c *Core) savepoint() savepoint {
+	return savepoint{staged: len(c.staged.list), heads: len(c.heads.undo), incarnation: c.meta.Incarnation}
+}
+
+// rollback takes back the events that were appended, and the incarnations that
+// were given out, since s.
+func (c *Core) rollback(s savepoint) {
+	kept := len(c.batch) - len(c.staged.list) + s.staged
 	clear(c.batch[kept:])
 	c.batch = c.batch[:kept]
+	c.staged.truncate(s.staged)
+	c.heads.rollback(s.heads)
+	c.meta.Incarnation = s.incarnation
+}
+
+// discard takes the changes of the commit back.
+func (c *Core) discard(began savepoint) {
+	c.rollback(began)
 	c.staged.reset()
-	c.heads.rollback()
 	if c.overlay != nil {
 		c.overlay.Discard()
 		c.overlay = nil

@@ -219,7 +219,7 @@ func (c *Core) resultSince(start int) []byte {
 // execute runs the operations of a commit in its turn and returns its result.
 func (c *Core) execute(m *commit, s *session) ([]byte, error) {
 	c.opResults = c.opResults[:0]
-	incarnation := c.meta.Incarnation
+	began := c.savepoint()
 	var violations []event.Violation
 	appends := 0
 	for i, o := range m.ops {
@@ -249,8 +249,7 @@ func (c *Core) execute(m *commit, s *session) ([]byte, error) {
 	if failed == nil {
 		c.merge()
 	} else {
-		c.discard()
-		c.meta.Incarnation = incarnation
+		c.discard(began)
 	}
 	start := len(c.results)
 	c.results = c.appendResult(c.results, m.session, m.sequence, c.meta.Mark.Last, c.opResults, failed)
@@ -284,13 +283,13 @@ func (c *Core) applyMachine(o op) (opResult, error) {
 	if c.overlay == nil {
 		c.overlay = c.tx.Scratch()
 	}
-	incarnation := c.meta.Incarnation
+	began := c.savepoint()
 	name := machine.Name()
 	tx := Tx{core: c, tx: c.overlay.Scratch(), machine: name, table: c.tables.machines[name]}
 	raw, err := machine.Apply(&tx, o.number, o.body)
 	if err != nil {
 		tx.tx.Discard()
-		c.meta.Incarnation = incarnation
+		c.rollback(began)
 		return opResult{}, fmt.Errorf("%s: %w", machine.Name(), err)
 	}
 	tx.tx.Merge()

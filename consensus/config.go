@@ -61,6 +61,11 @@ type Config struct {
 
 	Machines *Mux // besides the core's own operations; nil for none
 
+	// Leading are run, each on a goroutine of its own, whenever this node has begun
+	// to lead. They return when their context ends, which it does as soon as the
+	// node is known to lead no more; it does not lead again before they have.
+	Leading []func(context.Context, *Node)
+
 	// Fatal ends the process with an exit code; it is called at most once and
 	// must not return in production. The node does nothing any more afterwards.
 	Fatal func(code int, err error)

@@ -2,8 +2,10 @@ package consensus
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -32,13 +34,17 @@ func (n *Node) leads() bool {
 // it when it is no longer.
 func (n *Node) watchLeadership(r *raft.Raft) {
 	defer n.tasks.Done()
+	resign := func() {}
+	defer func() { resign() }()
 	for {
 		select {
 		case leading := <-r.LeaderCh():
 			n.proposer.setOpen(false)
+			resign()
+			resign = func() {}
 			n.logger.Info("leadership changed", "leading", leading, "term", r.CurrentTerm())
-			if leading {
-				n.establish(r)
+			if leading && n.establish(r) {
+				resign = n.lead()
 			}
 		case <-n.closing:
 			return
@@ -46,11 +52,25 @@ func (n *Node) watchLeadership(r *raft.Raft) {
 	}
 }
 
+// lead starts what only the leader does. What it returns ends that and waits for
+// its end.
+func (n *Node) lead() (resign func()) {
+	ctx, cancel := context.WithCancel(n.lifetime)
+	var running sync.WaitGroup
+	for _, run := range n.cfg.Leading {
+		running.Go(func() { run(ctx, n) })
+	}
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
 // establish proposes the leader's own command. Only when it is applied is all
 // that earlier leaders committed applied too, so only then may this one propose
-// for others and serve linearizable reads. (Raft's own no-op never reaches the
+// for others and serve linearizable reads: then it returns true. (Raft's own no-op never reaches the
 // state machine, and raft.AppliedIndex counts what is queued for it.)
-func (n *Node) establish(r *raft.Raft) {
+func (n *Node) establish(r *raft.Raft) bool {
 	n.awaitClocks(r)
 	for r.State() == raft.Leader {
 		header, commits := n.stamp(), [][]byte{LeadCommit(string(n.serverID), n.proposedEpoch, 0)}
@@ -63,17 +83,18 @@ func (n *Node) establish(r *raft.Raft) {
 		err := await(r.Apply(EncodeEntry(header, commits), enqueueTimeout), n.dead)
 		if err == nil {
 			n.proposer.setOpen(true)
-			return
+			return true
 		}
 		if refusalOf(err) == nil {
-			return // leadership was lost, or the node stops
+			return false // leadership was lost, or the node stops
 		}
 		select {
 		case <-time.After(establishPause):
 		case <-n.closing:
-			return
+			return false
 		}
 	}
+	return false
 }
 
 // firstSettings are the replicated settings with which a cluster begins.

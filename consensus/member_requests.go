@@ -233,6 +233,6 @@ func (n *Node) commitInternal(ctx context.Context, build func(waiter uint64) []b
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return event.Errorf(event.CodeUnavailable, "%v", ctx.Err())
+		return event.Errorf(event.CodeOutcomeUnknown, "%v", ctx.Err())
 	}
 }

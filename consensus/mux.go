@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/edri-io/edri/event"
-	"github.com/edri-io/edri/store"
 )
 
 // StateMachine executes some operations of commits, in the transaction of the
@@ -20,6 +17,7 @@ type StateMachine interface {
 	Ops() (first, last uint32)
 	// Check validates an operation where it enters the cluster. It is called by
 	// any goroutine and sees no state. Its errors are *event.Error.
+	// What only the machine itself proposes, see Node.Propose, it refuses.
 	Check(op uint32, body []byte) error
 	// Apply executes an operation and returns the bytes of its edri.v1.OpResult,
 	// without `error`. It is as pure as apply itself: it decides from its
@@ -72,48 +70,4 @@ func (m *Mux) find(number uint32) StateMachine {
 		}
 	}
 	return nil
-}
-
-// Tx is what an operation of a state machine sees and changes: the machine's own
-// table, with the changes of the operations before it in the same commit.
-type Tx struct {
-	core    *Core
-	tx      *store.Tx
-	machine string
-	table   store.Table
-}
-
-// Now is the time of the entry, by which timers are set, in nanoseconds since 1970.
-func (t *Tx) Now() int64 { return t.core.now }
-
-// Stamp is the entry's place in time, never less than that of an earlier entry.
-func (t *Tx) Stamp() int64 { return t.core.meta.Stamp }
-
-// Position is that of the last event, with those of this commit so far.
-func (t *Tx) Position() event.Position { return t.core.lastPosition() }
-
-// Incarnation returns a number that no session, subscription, schedule or run
-// had before.
-func (t *Tx) Incarnation() uint64 { return t.core.nextIncarnation() }
-
-// Get returns the value of a key, nil if it is absent. It is valid until the
-// next change.
-func (t *Tx) Get(key []byte) ([]byte, error) { return t.tx.Get(t.table, key) }
-
-// Put sets the value of a key.
-func (t *Tx) Put(key, value []byte) {
-	t.core.hashRow(t.table, key, value, false)
-	t.tx.Put(t.table, key, value)
-}
-
-// Delete removes a key.
-func (t *Tx) Delete(key []byte) {
-	t.core.hashRow(t.table, key, nil, true)
-	t.tx.Delete(t.table, key)
-}
-
-// Scan iterates over the keys in [lo, hi) in ascending or descending order; a
-// nil bound is none.
-func (t *Tx) Scan(lo, hi []byte, reverse bool) *store.Iterator {
-	return t.tx.Scan(t.table, lo, hi, reverse)
 }

@@ -67,13 +67,13 @@ func (t *heads) advance(h *head, position event.Position) {
 // commit makes the changes since the last commit or rollback final.
 func (t *heads) commit() { t.undo = t.undo[:0] }
 
-// rollback takes them back.
-func (t *heads) rollback() {
-	for i := len(t.undo) - 1; i >= 0; i-- {
+// rollback takes them back, but for the first n.
+func (t *heads) rollback(n int) {
+	for i := len(t.undo) - 1; i >= n; i-- {
 		u := t.undo[i]
 		u.head.revision, u.head.position = u.revision, u.position
 	}
-	t.undo = t.undo[:0]
+	t.undo = t.undo[:n]
 }
 
 // write writes the changed rows. It returns scratch, memory to encode them in.

@@ -1,7 +1,10 @@
 package consensus
 
 import (
+	"context"
 	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/edri-io/edri/event"
 )
@@ -60,6 +63,23 @@ func (n *Node) submitInternal(build func(waiter uint64) []byte, done func(result
 	}
 	n.route([]queued{{commit: build(sub.first), from: sub}})
 }
+
+// Propose executes one operation of a state machine that the machine refuses from
+// clients, and returns when this node has applied it. An error says that it was
+// not executed, unless it is outcome_unknown.
+func (n *Node) Propose(ctx context.Context, op uint32, body []byte) error {
+	return n.commitInternal(ctx, func(waiter uint64) []byte {
+		return internalCommit(protowire.Number(op), body, waiter)
+	})
+}
+
+// Applied returns a channel that is closed when this node has applied more. What
+// View then shows includes it.
+func (n *Node) Applied() <-chan struct{} { return n.progress.watch() }
+
+// Now is the time of the cluster, by which timers are due, in nanoseconds since
+// 1970. It may go back.
+func (n *Node) Now() int64 { return n.clocks.now() }
 
 // route hands sealed commits to the proposer, here or on the leader's node.
 func (n *Node) route(items []queued) {
