@@ -63,8 +63,9 @@ type Config struct {
 
 	// Leading are run, each on a goroutine of its own, whenever this node has begun
 	// to lead. They return when their context ends, which it does as soon as the
-	// node is known to lead no more; it does not lead again before they have.
-	Leading []func(context.Context, *Node)
+	// node is known to lead no more; it does not lead again before they have. An
+	// error ends the node.
+	Leading []func(context.Context, *Node) error
 
 	// Fatal ends the process with an exit code; it is called at most once and
 	// must not return in production. The node does nothing any more afterwards.

@@ -58,7 +58,11 @@ func (n *Node) lead() (resign func()) {
 	ctx, cancel := context.WithCancel(n.lifetime)
 	var running sync.WaitGroup
 	for _, run := range n.cfg.Leading {
-		running.Go(func() { run(ctx, n) })
+		running.Go(func() {
+			if err := run(ctx, n); err != nil && ctx.Err() == nil {
+				n.fail(err)
+			}
+		})
 	}
 	return func() {
 		cancel()
