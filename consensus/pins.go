@@ -25,13 +25,17 @@ func (t *Tx) Pin(position event.Position, name []byte) error {
 		e.First = first
 		return e
 	}
-	t.tx.Put(t.core.tables.pins, t.pinKey(position, name), []byte{1})
+	key, value := t.pinKey(position, name), []byte{1}
+	t.core.hashRow(t.core.tables.pins, key, value, false)
+	t.tx.Put(t.core.tables.pins, key, value)
 	return nil
 }
 
 // Unpin ends a pin, if there is such.
 func (t *Tx) Unpin(position event.Position, name []byte) {
-	t.tx.Delete(t.core.tables.pins, t.pinKey(position, name))
+	key := t.pinKey(position, name)
+	t.core.hashRow(t.core.tables.pins, key, nil, true)
+	t.tx.Delete(t.core.tables.pins, key)
 }
 
 func (t *Tx) pinKey(position event.Position, name []byte) []byte {
