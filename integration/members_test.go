@@ -168,3 +168,57 @@ func TestLeaderIsKilledWhileANodeJoins(t *testing.T) {
 	waitVoters(t, ctx, c, 3)
 	check(t, c, l)
 }
+
+// Changes that are asked for while another is under way wait for their turn: two
+// nodes join, one after the other, and one is removed.
+func TestChangesOfMembersWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	c := start(t, 3)
+	ctx := within(t, 2*time.Minute)
+	l := ledger.New()
+	appendLarge(t, c, l, "before", 300)
+	watched, unwatch := context.WithCancel(ctx)
+	defer unwatch()
+	most := watchJoining(t, watched, c.URLs())
+	for range 2 {
+		_, err := c.Join()
+		must(t, err)
+	}
+	removeFirst(t, ctx, c)
+	waitVoters(t, ctx, c, 4)
+	unwatch()
+	if n := <-most; n > 1 {
+		t.Errorf("%d members were about to become voters at once", n)
+	}
+	check(t, c, l)
+}
+
+// watchJoining tells at the end of its context how many members there were at most
+// at a time that did not vote.
+func watchJoining(t *testing.T, ctx context.Context, urls []string) <-chan int {
+	t.Helper()
+	asking, err := client.New(client.Config{Servers: urls})
+	must(t, err)
+	result := make(chan int, 1)
+	go func() {
+		defer asking.Close()
+		most := 0
+		for ctx.Err() == nil {
+			for _, url := range urls {
+				s, err := asking.StatusOf(ctx, url)
+				if err != nil {
+					continue
+				}
+				joining := 0
+				for _, m := range s.Members {
+					if !m.Voter {
+						joining++
+					}
+				}
+				most = max(most, joining)
+			}
+		}
+		result <- most
+	}()
+	return result
+}

@@ -12,6 +12,9 @@ import (
 type History struct {
 	Node   string
 	Events []event.Recorded
+	// First is where it begins, as retention has left it; 0 stands for 1. What was
+	// acknowledged below is gone rightly.
+	First event.Position
 }
 
 // Report is what Check found.
@@ -55,44 +58,48 @@ func (r Report) String() string {
 	return b.String()
 }
 
-// Check holds histories to the ledger. Writers have ended; each history begins at
-// position 1 and was read at or after the last acknowledgement.
+// Check holds histories to the ledger. Writers have ended; each history was
+// read at or after the last acknowledgement.
 func (l *Ledger) Check(histories ...History) Report {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := Report{Sent: len(l.entries), Acknowledged: l.acked, Equal: true}
 	for i, h := range histories {
 		r.Nodes = append(r.Nodes, l.checkLocked(h))
-		r.Equal = r.Equal && sameEvents(histories[0].Events, histories[i].Events)
+		r.Equal = r.Equal && max(h.First, 1) == max(histories[0].First, 1) && sameEvents(histories[0].Events, histories[i].Events)
 	}
 	return r
 }
 
 func (l *Ledger) checkLocked(h History) NodeReport {
 	n := NodeReport{Node: h.Node, Stored: len(h.Events)}
+	first := max(h.First, 1)
 	seen := make(map[Key]event.Position, len(h.Events))
 	revisions := map[string]event.Revision{}
 	latestSent := uint64(0) // of the events before, on the ledger's clock
 	for i := range h.Events {
 		e := &h.Events[i]
 		key := Key{e.Source, e.ID}
-		if want := event.Position(i + 1); e.Position != want {
+		if want := first + event.Position(i); e.Position != want {
 			n.wrong("event %v stands at position %d, want %d", key, e.Position, want)
+		}
+		if _, known := revisions[e.Stream]; !known && first > 1 {
+			revisions[e.Stream] = e.Revision - 1 // those before are gone
 		}
 		revisions[e.Stream]++
 		if want := revisions[e.Stream]; e.Revision != want {
 			n.wrong("event %v at position %d has revision %d of %q, want %d", key, e.Position, e.Revision, e.Stream, want)
 		}
-		if first, again := seen[key]; again {
+		if earlier, again := seen[key]; again {
 			n.Duplicated++
-			n.problem("event %v stands at positions %d and %d", key, first, e.Position)
+			n.problem("event %v stands at positions %d and %d", key, earlier, e.Position)
 			continue
 		}
 		seen[key] = e.Position
 		latestSent = max(latestSent, l.compareLocked(&n, key, e, latestSent))
 	}
 	for key, known := range l.entries {
-		if _, there := seen[key]; known.ackedAt != 0 && !there {
+		if _, there := seen[key]; known.ackedAt != 0 && !there && !(0 < known.position && known.position < first) {
 			n.Lost++
 			n.problem("event %v is lost, acknowledged at position %d", key, known.position)
 		}

@@ -37,7 +37,7 @@ func whole() []event.Recorded {
 
 func TestWholeHistoryPasses(t *testing.T) {
 	t.Parallel()
-	r := written().Check(History{"n1", whole()}, History{"n2", whole()})
+	r := written().Check(History{Node: "n1", Events: whole()}, History{Node: "n2", Events: whole()})
 	if !r.OK() || r.Sent != 3 || r.Acknowledged != 3 || r.Nodes[1].Stored != 3 {
 		t.Errorf("not accepted:\n%s", r)
 	}
@@ -47,10 +47,10 @@ func TestWhatIsUnknownMayBeThereOrNot(t *testing.T) {
 	t.Parallel()
 	l := written()
 	l.Sent(sample(4))
-	if r := l.Check(History{"n1", whole()}); !r.OK() {
+	if r := l.Check(History{Node: "n1", Events: whole()}); !r.OK() {
 		t.Errorf("without it:\n%s", r)
 	}
-	if r := l.Check(History{"n1", append(whole(), recorded(4, "b", 1, 4))}); !r.OK() {
+	if r := l.Check(History{Node: "n1", Events: append(whole(), recorded(4, "b", 1, 4))}); !r.OK() {
 		t.Errorf("with it:\n%s", r)
 	}
 }
@@ -115,7 +115,7 @@ func TestEachDefectIsFound(t *testing.T) {
 			if l == nil {
 				l = written()
 			}
-			r := l.Check(History{"n1", tc.change(whole())})
+			r := l.Check(History{Node: "n1", Events: tc.change(whole())})
 			n := r.Nodes[0]
 			if r.OK() || n.Lost > 0 != tc.lost || n.Duplicated > 0 != tc.duplicated || n.Wrong > 0 != tc.wrong {
 				t.Errorf("want lost %v, duplicated %v, wrong %v; got\n%s", tc.lost, tc.duplicated, tc.wrong, r)
@@ -136,8 +136,22 @@ func TestDifferentHistoriesAreNotEqual(t *testing.T) {
 	} {
 		other := slices.Clone(whole())
 		change(other)
-		if written().Check(History{"n1", whole()}, History{"n2", other}).Equal {
+		if written().Check(History{Node: "n1", Events: whole()}, History{Node: "n2", Events: other}).Equal {
 			t.Errorf("histories that differ in %s count as equal", name)
 		}
+	}
+}
+
+func TestWhatRetentionEndedIsNotLost(t *testing.T) {
+	t.Parallel()
+	left := whole()[1:]
+	if r := written().Check(History{Node: "n1", Events: left, First: 2}, History{Node: "n2", Events: left, First: 2}); !r.OK() {
+		t.Errorf("not accepted:\n%s", r)
+	}
+	if r := written().Check(History{Node: "n1", Events: left[1:], First: 2}); r.OK() || r.Nodes[0].Lost != 1 {
+		t.Errorf("the first that is left is not there, and that is accepted:\n%s", r)
+	}
+	if r := written().Check(History{Node: "n1", Events: left, First: 2}, History{Node: "n2", Events: whole()}); r.Equal {
+		t.Error("histories that begin at different positions are called equal")
 	}
 }

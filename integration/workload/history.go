@@ -11,7 +11,8 @@ import (
 )
 
 // Histories reads the whole history back from each of the nodes, at least up to
-// the last position that any of them has when it is called.
+// the last position that any of them has when it is called. Retention, where it is
+// on, must have nothing left to end.
 func Histories(ctx context.Context, nodes []*cluster.Node) ([]ledger.History, error) {
 	var last uint64
 	for _, n := range nodes {
@@ -26,31 +27,36 @@ func Histories(ctx context.Context, nodes []*cluster.Node) ([]ledger.History, er
 		if err := n.WaitPosition(ctx, last); err != nil {
 			return nil, fmt.Errorf("read histories: %w", err)
 		}
-		events, err := history(ctx, n.URL(), event.Position(last))
+		h, err := history(ctx, n.URL(), event.Position(last))
 		if err != nil {
 			return nil, fmt.Errorf("read history of node %s: %w", n.Name, err)
 		}
-		histories = append(histories, ledger.History{Node: n.Name, Events: events})
+		h.Node = n.Name
+		histories = append(histories, h)
 	}
 	return histories, nil
 }
 
-// history reads the events from the first to last.
-func history(ctx context.Context, url string, last event.Position) ([]event.Recorded, error) {
+// history reads the events from the first that is left to last.
+func history(ctx context.Context, url string, last event.Position) (ledger.History, error) {
 	if last == 0 {
-		return nil, nil
+		return ledger.History{}, nil
 	}
 	c, err := client.New(client.Config{Servers: []string{url}})
 	if err != nil {
-		return nil, err
+		return ledger.History{}, err
 	}
 	defer c.Close()
-	var events []event.Recorded
-	for e, err := range c.Read(ctx, client.Query{To: last, MinPosition: last}) {
-		if err != nil {
-			return nil, err
-		}
-		events = append(events, e)
+	retention, err := c.Retention(ctx, client.Stale)
+	if err != nil {
+		return ledger.History{}, err
 	}
-	return events, nil
+	h := ledger.History{First: max(retention.First, 1)}
+	for e, err := range c.Read(ctx, client.Query{From: h.First, To: last, MinPosition: last}) {
+		if err != nil {
+			return ledger.History{}, err
+		}
+		h.Events = append(h.Events, e)
+	}
+	return h, nil
 }
