@@ -176,7 +176,7 @@ func (n *fakeNode) status(context.Context, *connect.Request[edriv1.StatusRequest
 	case c.asked <- struct{}{}:
 	default:
 	}
-	s := &edriv1.StatusResponse{Epoch: c.epoch, NodeId: "n" + strconv.Itoa(n.index), Ready: true}
+	s := &edriv1.StatusResponse{Members: n.cluster.membersLocked(), Epoch: c.epoch, NodeId: "n" + strconv.Itoa(n.index), Ready: true}
 	if c.leader >= 0 {
 		s.LeaderId = "n" + strconv.Itoa(c.leader)
 		s.LeaderUrl = c.nodes[c.leader].url
@@ -505,3 +505,11 @@ func mustAppend(t *testing.T, c *Client, stream, id string) Appended {
 }
 
 func name(prefix string, n int) string { return fmt.Sprintf("%s-%d", prefix, n) }
+
+func (c *fakeCluster) membersLocked() []*edriv1.Member {
+	var members []*edriv1.Member
+	for _, n := range c.nodes {
+		members = append(members, &edriv1.Member{ApiUrl: n.url})
+	}
+	return members
+}

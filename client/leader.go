@@ -41,6 +41,21 @@ func (c *Client) locate(ctx context.Context) (*server, []byte, *event.Error) {
 	return n, status.Epoch, nil
 }
 
+// keepLearning asks a server from which is read for the cluster's members, until ctx
+// ends: a client that only reads is to outlive the servers that it was told of.
+func (c *Client) keepLearning(ctx context.Context, n *server) {
+	for wait := c.watchEvery; ; wait = maxWatch {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		if status, err := n.askStatus(ctx); err == nil {
+			c.servers.learn(status.Members)
+		}
+	}
+}
+
 func (n *server) askStatus(ctx context.Context) (*edriv1.StatusResponse, *event.Error) {
 	ctx, cancel := context.WithTimeout(ctx, locateTimeout)
 	defer cancel()

@@ -47,6 +47,8 @@ type Reader struct {
 
 	server *server
 	stream *connect.ServerStreamForClient[responseFrame]
+	// endLearning ends what goes on beside the stream; nil where there is none.
+	endLearning context.CancelFunc
 
 	// batch[at:] was received and not yet returned; query.Cursor stands after it,
 	// before stands before it.
@@ -111,6 +113,9 @@ func (r *Reader) disconnect() {
 	if r.stream != nil {
 		_ = r.stream.Close() // what is unread is not wanted
 		r.stream = nil
+	}
+	if r.endLearning != nil {
+		r.endLearning()
 	}
 }
 
@@ -192,6 +197,9 @@ func (r *Reader) connect() bool {
 		return false
 	}
 	r.stream = stream
+	ctx, cancel := context.WithCancel(r.ctx)
+	r.endLearning = cancel
+	go r.client.keepLearning(ctx, r.server)
 	return true
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/edri-io/edri/event"
 )
@@ -181,5 +182,36 @@ func TestTailEndsWithItsContext(t *testing.T) {
 	}
 	if err := r.Err(); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
+	}
+}
+
+// A client that only reads, and was told of one node, learns of the others.
+func TestReaderOutlivesTheServerItWasToldOf(t *testing.T) {
+	t.Parallel()
+	cluster := newFakeCluster(t, 2)
+	cluster.fill(t, 1)
+	c := cluster.client(t, Config{Servers: []string{cluster.nodes[0].url}})
+	c.watchEvery = 10 * time.Millisecond
+	ctx, cancel := context.WithCancel(testContext(t))
+	defer cancel()
+	r := c.OpenTail(ctx, Query{Stream: "s"})
+	defer r.Close()
+	if !r.Next() {
+		t.Fatalf("no first event: %v", r.Err())
+	}
+	for known := 0; known < 2; {
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			t.Fatal("the client has not learnt of the other server")
+		}
+		c.servers.mu.Lock()
+		known = len(c.servers.urls)
+		c.servers.mu.Unlock()
+	}
+	cluster.nodes[0].stop()
+	mustAppend(t, cluster.client(t, Config{Servers: []string{cluster.nodes[1].url}}), "s", "2")
+	if !r.Next() || r.Event().Position != event.Position(2) {
+		t.Errorf("got position %d, %v", r.Event().Position, r.Err())
 	}
 }

@@ -62,3 +62,41 @@ func TestTailFollowsOverKilledNodes(t *testing.T) {
 	}
 	check(t, c, l)
 }
+
+// The node that a tail follows stands still. No connection breaks by that.
+func TestTailGoesOnWhenItsNodeStandsStill(t *testing.T) {
+	t.Parallel()
+	c := start(t, 3)
+	ctx := within(t, time.Minute)
+	leading := leader(t, c)
+	still := c.Followers(leading)[0]
+	reader, err := client.New(client.Config{Servers: append([]string{still.URL()}, c.URLs()...)})
+	must(t, err)
+	defer reader.Close()
+	writer, err := client.New(client.Config{Servers: []string{leading.URL()}})
+	must(t, err)
+	defer writer.Close()
+	add := func(id string) {
+		t.Helper()
+		_, err := writer.Append(ctx, "s", event.ExpectAny, event.Event{ID: id, Source: "/integration/tail", Type: "test.written"})
+		must(t, err)
+	}
+	add("before")
+	tail := reader.OpenTail(ctx, client.Query{From: 1})
+	defer tail.Close()
+	if !tail.Next() {
+		t.Fatalf("no first event: %v", tail.Err())
+	}
+	must(t, still.Pause())
+	began := time.Now()
+	add("meanwhile")
+	if !tail.Next() || tail.Event().ID != "meanwhile" {
+		t.Fatalf("got %q, %v", tail.Event().ID, tail.Err())
+	}
+	t.Logf("the tail went on after %v", time.Since(began).Round(time.Millisecond))
+	must(t, still.Resume())
+	add("after")
+	if !tail.Next() || tail.Event().ID != "after" {
+		t.Errorf("got %q, %v", tail.Event().ID, tail.Err())
+	}
+}
