@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
+	"github.com/edri-io/edri/integration/cluster"
 	"github.com/edri-io/edri/integration/ledger"
 	"github.com/edri-io/edri/integration/workload"
 )
@@ -43,20 +45,31 @@ func (b *bench) restart(ctx context.Context) error {
 
 // fill appends until the history is long enough, and returns its length.
 func (b *bench) fill(ctx context.Context) (uint64, error) {
+	return fill(ctx, b.cluster, uint64(b.fullEvents))
+}
+
+func fill(ctx context.Context, c *cluster.Cluster, events uint64) (uint64, error) {
 	for {
-		leader, err := b.cluster.Leader(ctx)
-		if err != nil {
-			return 0, err
+		last, err := lastPosition(ctx, c)
+		if err != nil || last >= events {
+			return last, err
 		}
-		status, err := leader.Status(ctx)
-		if err != nil || status.LastPosition >= uint64(b.fullEvents) {
-			return status.LastPosition, err
-		}
-		fmt.Printf("%d events, filling up to %d\n", status.LastPosition, b.fullEvents)
-		if err := b.edri(ctx, "bench", "append", "--producers", "1024", "--rounds", "1", "--duration", "10s"); err != nil {
+		fmt.Printf("%d events, filling up to %d\n", last, events)
+		seconds := min(10, 1+(events-last)/100_000)
+		if err := edri(ctx, c, io.Discard, "bench", "append", "--producers", "1024", "--rounds", "1",
+			"--duration", fmt.Sprintf("%ds", seconds)); err != nil {
 			return 0, err
 		}
 	}
+}
+
+func lastPosition(ctx context.Context, c *cluster.Cluster) (uint64, error) {
+	leader, err := c.Leader(ctx)
+	if err != nil {
+		return 0, err
+	}
+	status, err := leader.Status(ctx)
+	return status.LastPosition, err
 }
 
 // failover kills the leader again and again under load, and measures each time

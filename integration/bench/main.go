@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -94,10 +95,14 @@ var all = []struct {
 	{"memory", (*bench).fullMemory},
 	{"failover", (*bench).failover},
 	{"elections", (*bench).elections},
+	{"growth", (*bench).growth},
+	{"backup", (*bench).backup},
+	{"scrub", (*bench).scrub},
+	{"replacement", (*bench).replacement},
 }
 
 // usual are the parts that are measured unasked: all but the longest.
-var usual = slices.DeleteFunc(names(), func(name string) bool { return name == "elections" })
+var usual = names()[:6]
 
 func names() []string {
 	var list []string
@@ -116,9 +121,17 @@ type bench struct {
 
 // edri runs the command line, its output being this command's.
 func (b *bench) edri(ctx context.Context, args ...string) error {
-	args = append([]string{"--server", strings.Join(b.cluster.URLs(), ",")}, args...)
-	cmd := exec.CommandContext(ctx, b.cluster.Edri(), args...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return edri(ctx, b.cluster, os.Stdout, args...)
+}
+
+func edri(ctx context.Context, c *cluster.Cluster, out io.Writer, args ...string) error {
+	return edriAt(ctx, c, strings.Join(c.URLs(), ","), out, args...)
+}
+
+func edriAt(ctx context.Context, c *cluster.Cluster, servers string, out io.Writer, args ...string) error {
+	args = append([]string{"--server", servers}, args...)
+	cmd := exec.CommandContext(ctx, c.Edri(), args...)
+	cmd.Stdout, cmd.Stderr = out, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("run edri %s: %w", strings.Join(args, " "), err)
 	}
@@ -169,5 +182,8 @@ func (b *bench) term(ctx context.Context) (uint64, error) {
 
 // read measures scans of the whole history.
 func (b *bench) read(ctx context.Context) error {
+	if _, err := b.fill(ctx); err != nil {
+		return err
+	}
 	return b.edri(ctx, "bench", "read", "--rounds", strconv.Itoa(b.rounds))
 }
