@@ -12,8 +12,8 @@ import (
 
 // CheckSegment reads the whole of a segment's file, which is the size bytes of r
 // and which nobody changes: each page, the checksum of each row, each record, that
-// positions have no gap, what the header says of them, and a sealed segment's
-// digest. It needs no bbolt and writes nothing. Errors call the file name; damage
+// positions have no gap, what the header says of them, that the posting lists are
+// those of the records, and a sealed segment's digest. It needs no bbolt and writes nothing. Errors call the file name; damage
 // is store.ErrCorrupt, a newer version store.ErrFormat.
 func CheckSegment(ctx context.Context, r io.ReaderAt, size int64, name string) (SegmentInfo, error) {
 	c := segmentCheck{name: name}
@@ -26,8 +26,8 @@ func CheckSegment(ctx context.Context, r io.ReaderAt, size int64, name string) (
 	return infoOf(&c.header), nil
 }
 
-// segmentCheck is what was met of a segment so far. Buckets come in any order,
-// the rows of each in theirs.
+// segmentCheck is what was met of a segment so far. Buckets come in the order of
+// their names: merged lists, runs, the header, records.
 type segmentCheck struct {
 	name   string
 	found  bool // the header
@@ -39,6 +39,10 @@ type segmentCheck struct {
 	// digest is that of the rows so far, before that of those without the last.
 	digest, before digest
 	chunk          chunk
+
+	runs, merged     []run // buckets of posting lists
+	inRuns, inMerged tally // what they hold
+	inRecords        tally // what they should, of the records that are indexed
 }
 
 func (c *segmentCheck) row(bucket string, key, value []byte) error {
@@ -47,13 +51,23 @@ func (c *segmentCheck) row(bucket string, key, value []byte) error {
 		return c.headerRow(key, value)
 	case bucket == string(bucketRecords):
 		return c.chunkRow(key, value)
-	case len(bucket) == 17 && (bucket[0] == kindRun || bucket[0] == kindMerged):
-		if _, err := openRow(key, value); err != nil {
-			return corrupt(c.name, "postings", key, err.Error())
-		}
-		return nil
+	case len(bucket) == runNameBytes && bucket[0] == kindRun:
+		return c.postingRow(&c.runs, &c.inRuns, bucket, key, value)
+	case len(bucket) == runNameBytes && bucket[0] == kindMerged:
+		return c.postingRow(&c.merged, &c.inMerged, bucket, key, value)
 	}
 	return corrupt(c.name, bucket, nil, "no segment has this bucket")
+}
+
+func (c *segmentCheck) postingRow(runs *[]run, sum *tally, bucket string, key, value []byte) error {
+	r := parseRunName(bucket)
+	if n := len(*runs); n == 0 || (*runs)[n-1] != r {
+		*runs = append(*runs, r)
+	}
+	if err := sum.addRow(key, value); err != nil {
+		return corrupt(c.name, "postings", key, err.Error())
+	}
+	return nil
 }
 
 func (c *segmentCheck) headerRow(key, value []byte) error {
@@ -93,6 +107,9 @@ func (c *segmentCheck) chunkRow(key, value []byte) error {
 			return corrupt(c.name, string(bucketRecords), key, fmt.Sprintf("position %d has an earlier stamp than the one before", p))
 		}
 		c.lastStamp = r.Stamp
+		if p <= c.header.indexed {
+			c.inRecords.addRecord(&r)
+		}
 	}
 	c.bytes += int64(len(c.chunk.body))
 	c.before, c.digest = c.digest, c.digest.next(c.chunk.first, c.chunk.hash)
@@ -119,6 +136,29 @@ func (c *segmentCheck) compare() error {
 		return wrong("says other stamps than the records have")
 	case h.sealed && h.digest != c.digest, !h.sealed && h.digest != c.before:
 		return wrong("digest is %x, that of the rows %x, without the last %x", h.digest, c.digest, c.before)
+	}
+	return c.comparePostings()
+}
+
+// comparePostings holds the posting lists to the records: of a sealed segment the
+// merged ones, otherwise the runs, whatever was merged of them.
+func (c *segmentCheck) comparePostings() error {
+	runs, sum, until := c.runs, &c.inRuns, c.header.indexed
+	if c.header.sealed {
+		runs, sum, until = c.merged, &c.inMerged, c.header.last
+	}
+	next := c.header.first
+	for _, r := range runs {
+		if r.lo != next || r.hi < r.lo {
+			return corrupt(c.name, "postings", nil, fmt.Sprintf("lists of %d-%d where %d should begin", r.lo, r.hi, next))
+		}
+		next = r.hi + 1
+	}
+	if next != until+1 {
+		return corrupt(c.name, "postings", nil, fmt.Sprintf("lists end at %d, the header says %d", next-1, until))
+	}
+	if !sum.equal(&c.inRecords) {
+		return corrupt(c.name, "postings", nil, fmt.Sprintf("the lists hold %d entries, not the %d of the records", sum.pairs, c.inRecords.pairs))
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"go.etcd.io/bbolt"
+
 	"github.com/edri-io/edri/store"
 )
 
@@ -104,4 +106,81 @@ func TestCheckSegmentFindsACutFile(t *testing.T) {
 			t.Errorf("cut to %d bytes of %d: %v", n, len(b), err)
 		}
 	}
+}
+
+// A row of a posting list that is gone as a whole leaves nothing behind whose checksum
+// could be wrong: it is found by what the records say.
+func TestCheckSegmentFindsAMissingPostingRow(t *testing.T) {
+	t.Parallel()
+	for _, path := range journalFiles(t) {
+		check := func() error {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = CheckSegment(t.Context(), bytes.NewReader(b), int64(len(b)), path)
+			return err
+		}
+		deletePostingRow(t, path, false)
+		if err := check(); err != nil {
+			t.Fatalf("written again without a change: %v", err)
+		}
+		h, err := readHeaderOf(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := scrub(t.Context(), path, &h, nil); h.sealed && err != nil {
+			t.Errorf("scrub of an intact %s: %v", path, err)
+		}
+		if !deletePostingRow(t, path, true) {
+			continue // nothing of the active segment is indexed yet
+		}
+		if err := check(); !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("a posting row of %s is missing: %v", path, err)
+		}
+		if err := scrub(t.Context(), path, &h, nil); h.sealed && !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("scrub with a posting row of %s missing: %v", path, err)
+		}
+	}
+}
+
+func readHeaderOf(path string) (h header, err error) {
+	err = withBolt(path, func(tx *bbolt.Tx) error {
+		h, err = parseHeader(tx.Bucket(bucketHeader).Get(keyHeader))
+		return err
+	})
+	return h, err
+}
+
+// deletePostingRow writes a segment once more, without the second row of a run if
+// so told, and reports whether there was one.
+func deletePostingRow(t *testing.T, path string, really bool) (done bool) {
+	t.Helper()
+	err := withBolt(path, func(tx *bbolt.Tx) error {
+		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+			if done || name[0] != kindRun && name[0] != kindMerged {
+				return nil
+			}
+			cursor := b.Cursor()
+			cursor.First()
+			if key, _ := cursor.Next(); key == nil || !really {
+				return nil
+			}
+			done = true
+			return cursor.Delete()
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return done
+}
+
+func withBolt(path string, fn func(*bbolt.Tx) error) error {
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return db.Update(fn)
 }

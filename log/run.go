@@ -32,6 +32,12 @@ func (r run) name(kind byte) []byte {
 	return binary.BigEndian.AppendUint64(b, uint64(r.hi))
 }
 
+// parseRunName reads the name of a bucket, which has the length of one.
+func parseRunName(name string) run {
+	b := []byte(name)
+	return run{event.Position(binary.BigEndian.Uint64(b[1:])), event.Position(binary.BigEndian.Uint64(b[9:]))}
+}
+
 // runsOf lists the runs of a kind in order and checks that they cover from first
 // to indexed without a gap.
 func runsOf(tx *bbolt.Tx, kind byte, first, indexed event.Position) ([]run, error) {
@@ -42,7 +48,7 @@ func runsOf(tx *bbolt.Tx, kind byte, first, indexed event.Position) ([]run, erro
 		if len(name) != runNameBytes {
 			return nil, fmt.Errorf("bucket %q is no run", name)
 		}
-		r := run{event.Position(binary.BigEndian.Uint64(name[1:])), event.Position(binary.BigEndian.Uint64(name[9:]))}
+		r := parseRunName(string(name))
 		if r.lo != next || r.hi < r.lo {
 			return nil, fmt.Errorf("run %d-%d where %d should begin", r.lo, r.hi, next)
 		}

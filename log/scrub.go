@@ -13,7 +13,8 @@ import (
 
 // Scrub reads the whole file of the sealed segment that begins at first, at a
 // pace: every page, the checksum of every row, that the records follow each other
-// without a gap, and that they have the segment's digest. It reads beside bbolt's
+// without a gap, that they have the segment's digest, and that the posting lists are
+// those of the records. It reads beside bbolt's
 // memory map, which others may be reading. Damage is store.ErrCorrupt. A segment
 // that is not there any more, or not sealed, is event.CodeNotFound.
 func (j *Journal) Scrub(ctx context.Context, first event.Position, pace store.Pace) error {
@@ -58,6 +59,8 @@ func scrub(ctx context.Context, path string, want *header, pace store.Pace) erro
 		return corrupt(path, string(bucketRecords), positionKey(s.next), fmt.Sprintf("position %d is missing", s.next))
 	case s.sum != want.digest:
 		return corrupt(path, string(bucketRecords), nil, fmt.Sprintf("records have another digest than %x", want.digest))
+	case !s.inLists.equal(&s.inRecords):
+		return corrupt(path, "postings", nil, fmt.Sprintf("the lists hold %d entries, not the %d of the records", s.inLists.pairs, s.inRecords.pairs))
 	}
 	return nil
 }
@@ -70,6 +73,8 @@ type scrubber struct {
 	next   event.Position // that the records go on with
 	sum    digest         // of the rows before next
 	chunk  chunk
+
+	inLists, inRecords tally
 }
 
 // row implements store.RowFunc.
@@ -84,7 +89,7 @@ func (s *scrubber) row(bucket string, key, value []byte) error {
 	case string(bucketRecords):
 		return s.records(key, value)
 	}
-	if _, err := openRow(key, value); err != nil {
+	if err := s.inLists.addRow(key, value); err != nil {
 		return corrupt(s.path, bucket, key, err.Error())
 	}
 	return nil
@@ -97,6 +102,13 @@ func (s *scrubber) records(key, value []byte) error {
 	}
 	if s.chunk.first != s.next {
 		return corrupt(s.path, string(bucketRecords), key, fmt.Sprintf("position %d is missing", s.next))
+	}
+	for p := s.chunk.first; p <= s.chunk.last(); p++ {
+		r, err := s.chunk.record(p)
+		if err != nil {
+			return corrupt(s.path, string(bucketRecords), key, err.Error())
+		}
+		s.inRecords.addRecord(&r)
 	}
 	s.sum = s.sum.next(s.chunk.first, s.chunk.hash)
 	s.next = s.chunk.last() + 1
