@@ -20,11 +20,13 @@ const maxHeard = 1024
 //	peers   --peers, by the name in the id
 //	table   what the state said when this node started
 //	told    by another server about it
+//	roster  of whoever it may be: what was a member's before this node started
 //
 // A wrong address costs a failed call: a connection names whom it is meant for.
 type addresses struct {
-	own   string
-	peers []Peer
+	own    string
+	peers  []Peer
+	roster []string
 
 	mu     sync.Mutex
 	latest map[raft.ServerID]string
@@ -32,8 +34,8 @@ type addresses struct {
 	told   map[raft.ServerID]string
 }
 
-func newAddresses(own string, peers []Peer) *addresses {
-	return &addresses{own: own, peers: peers, latest: map[raft.ServerID]string{}, told: map[raft.ServerID]string{}}
+func newAddresses(own string, peers []Peer, roster []string) *addresses {
+	return &addresses{own: own, peers: peers, roster: roster, latest: map[raft.ServerID]string{}, told: map[raft.ServerID]string{}}
 }
 
 // of returns the address of a server, empty if it is not known.
@@ -98,14 +100,17 @@ func (a *addresses) committed(members []Member) {
 	}
 }
 
-// all returns every address under which one of these servers or a peer might be
-// reached, without this node's own.
+// all returns every address under which one of these servers, a peer or an earlier
+// member might be reached, without this node's own.
 func (a *addresses) all(ids []raft.ServerID) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	found := map[string]bool{}
 	for _, p := range a.peers {
 		found[p.Address] = true
+	}
+	for _, address := range a.roster {
+		found[address] = true
 	}
 	for _, id := range ids {
 		found[a.latest[id]], found[a.table[id]], found[a.told[id]] = true, true, true

@@ -166,6 +166,10 @@ func (n *Node) advertise() {
 		return
 	}
 	n.addresses.committed(slices.Collect(maps.Values(members)))
+	if err := n.saveRoster(members); err != nil {
+		n.fail(err)
+		return
+	}
 	if leader, _ := n.Leader(); leader == "" {
 		return
 	}

@@ -71,6 +71,7 @@ type Node struct {
 	proposedEpoch event.Epoch
 
 	addresses     *addresses
+	roster        []string                // of the last saveRoster
 	introductions map[string]Introduction // of the start goroutine
 	waiting       atomic.Pointer[string]  // for what, before Raft runs
 
@@ -129,7 +130,10 @@ func (n *Node) open() error {
 		return err
 	}
 	n.serverID = id.ServerID()
-	n.addresses = newAddresses(n.cfg.RaftAdvertise, n.cfg.Peers)
+	if n.roster, err = loadRoster(n.cfg.Dir); err != nil {
+		return err
+	}
+	n.addresses = newAddresses(n.cfg.RaftAdvertise, n.cfg.Peers, n.roster)
 	// The first leader of all gives the cluster its epoch, here prepared.
 	epoch, err := uuid.NewV7()
 	if err != nil {

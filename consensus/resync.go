@@ -40,8 +40,8 @@ var errNoImage = errors.New("this node has no state to give")
 
 func (n *Node) resyncing() bool { return n.resync.Load() != nil }
 
-// hasPeers reports whether there is somebody to ask. Where the others are stands in
-// the state, so that without it only what the operator said is known.
+// hasPeers reports whether there is somebody to ask, by what the operator said and by
+// the roster: the state, which also says where the others are, may be the damage.
 func (n *Node) hasPeers() bool { return n.cfg.Seeds != nil || len(n.addresses.all(nil)) > 0 }
 
 // openState opens the generation in force. Where that is damaged and another node

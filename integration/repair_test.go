@@ -15,6 +15,7 @@ import (
 
 	"github.com/edri-io/edri/client"
 	"github.com/edri-io/edri/integration/cluster"
+	"github.com/edri-io/edri/integration/ledger"
 )
 
 // repairRounds is how often a file of one node is damaged.
@@ -258,4 +259,38 @@ func waitForHistory(t *testing.T, c *cluster.Cluster, events uint64) {
 	for _, n := range c.Nodes() {
 		must(t, n.WaitPosition(ctx, events))
 	}
+}
+
+// Those whom a node was told to join are long gone when its state is damaged: it
+// remembers whom else to ask.
+func TestNodeIsRepairedWhenThoseItJoinedAreGone(t *testing.T) {
+	t.Parallel()
+	c := start(t, 3)
+	ctx := within(t, time.Minute)
+	l := ledger.New()
+	appendLarge(t, c, l, "before", 20)
+	joined, err := c.Join()
+	must(t, err)
+	waitVoters(t, ctx, c, 4)
+	must(t, joined.Kill())
+	joined.SetArgs(func(args []string) []string {
+		args = slices.Clone(args)
+		args[slices.Index(args, "--join")+1] = "http://127.0.0.1:1"
+		return args
+	})
+	must(t, joined.Start())
+	must(t, joined.WaitReady(ctx))
+	waitUntil(t, ctx, func() bool {
+		_, err := os.Stat(filepath.Join(joined.DataDir, "members.json"))
+		return err == nil
+	})
+	must(t, joined.Kill())
+	said := logLength(t, joined)
+	must(t, os.Truncate(filesLike(t, joined.DataDir, "state.db")[0], 10_000))
+	must(t, joined.Start())
+	must(t, joined.WaitReady(ctx))
+	if !strings.Contains(logSince(t, joined, said), "quarantine") {
+		t.Errorf("the node is ready, but does not say that anything was damaged:\n%s", tail(joined.LogPath))
+	}
+	check(t, c, l)
 }
