@@ -124,6 +124,9 @@ func (n *Node) fetchState() error {
 			}
 			failures = append(failures, fmt.Errorf("%s: %w", address, err))
 		}
+		if len(failures) == 0 {
+			failures = append(failures, errors.New("no other node is known"))
+		}
 		why := fmt.Sprintf("state or journal was damaged, and no other node gives its own: %v", errors.Join(failures...))
 		if n.setWaiting(why); why != told {
 			n.logger.Warn("waiting for a state", "reason", why)
