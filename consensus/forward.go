@@ -141,18 +141,19 @@ func (n *Node) serveCommits(payload []byte, reply func([]byte)) {
 			reply(errorReply(event.Errorf(event.CodeInvalid, "forwarded commit %d: %v", i, err)))
 			return
 		}
-		items[i] = queued{commit: c, from: frame, index: i}
+		items[i] = queued{commit: c, from: frame, index: i, held: n.cfg.Machines.holds(m.ops)}
 	}
 	if len(items) == 0 {
 		reply([]byte{replyOK})
 		return
 	}
-	if items = n.withSpace(items); len(items) == 0 {
-		return
-	}
 	refusal := n.admit()
-	if refusal == nil {
-		refusal = n.proposer.enqueue(items)
+	switch {
+	case refusal != nil:
+	case n.leads():
+		items, refusal = n.enqueue(items)
+	default:
+		refusal = event.Errorf(event.CodeNotLeader, "this node does not lead")
 	}
 	if refusal != nil {
 		refuseAll(items, n.nameLeader(refusal))

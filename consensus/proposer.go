@@ -37,6 +37,7 @@ type queued struct {
 	commit []byte
 	from   origin
 	index  int
+	held   bool // has operations to be admitted, see Admitter
 }
 
 // applier is the part of raft.Raft that the proposer needs.
