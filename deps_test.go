@@ -54,6 +54,7 @@ var layers = map[string][]string{
 var testLayers = map[string][]string{
 	"event":               {"api/edriv1/..."},
 	"consensus":           {"api/edriv1/..."},
+	"router":              {"api/edriv1/..."},
 	"consensus/transport": {"api/edriv1/..."},
 	"api":                 {"client"},
 	"client":              {"api", "consensus", "server"},
