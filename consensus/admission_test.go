@@ -47,7 +47,7 @@ func (*doorkeeper) Apply(tx *consensus.Tx, op uint32, body []byte) ([]byte, erro
 	return nil, nil
 }
 
-func (d *doorkeeper) Observe(notes []any) {
+func (d *doorkeeper) Observe(_ uint64, notes []any) {
 	node := d.node()
 	if node == nil {
 		return // it is being ended

@@ -7,12 +7,13 @@ type Observer interface {
 	// their order, those of operations and commits that failed left out. It is called
 	// by the goroutine that applies, when views show what is noted and those who wait
 	// for it were woken, but before its callers have their answers: it must not block.
-	// It must not keep the slice.
+	// It must not keep the slice. index is that of the last entry.
 	//
 	// Every node observes what it applies, also what it applies again after a start. A
 	// state that came as a snapshot brings no notes: who acts on notes reads the rows
-	// first, from a view that is taken after it began to listen.
-	Observe(notes []any)
+	// first, from a view that is taken after it began to listen, and passes over notes
+	// up to the view's index.
+	Observe(index uint64, notes []any)
 }
 
 // note is one of a machine, given as its index in the mux.
@@ -38,6 +39,7 @@ func (c *Core) Notify() {
 	if len(c.notes) == 0 {
 		return
 	}
+	index, _ := c.AppliedIndex()
 	notes, observed := c.notes, c.observed
 	for i, machine := range c.mux.machines {
 		observed = observed[:0]
@@ -47,7 +49,7 @@ func (c *Core) Notify() {
 			}
 		}
 		if len(observed) > 0 {
-			machine.(Observer).Observe(observed)
+			machine.(Observer).Observe(index, observed)
 		}
 	}
 	clear(notes)

@@ -39,7 +39,7 @@ func (t teller) Apply(tx *consensus.Tx, op uint32, body []byte) ([]byte, error) 
 	return nil, nil
 }
 
-func (t teller) Observe(notes []any) {
+func (t teller) Observe(_ uint64, notes []any) {
 	*t.heard = append(*t.heard, strings.Trim(fmt.Sprint(notes), "[]"))
 	clear(notes) // the slice is nobody's afterwards
 }

@@ -48,7 +48,7 @@ func (n *Node) Enqueue(op uint32, body []byte, done func(*event.Error)) {
 		sub.refused(0, event.Errorf(event.CodeNotLeader, "this node does not lead"))
 		return
 	}
-	items := []queued{{commit: internalCommit(protowire.Number(op), body, sub.first), from: sub}}
+	items := []queued{{commit: internalCommit(protowire.Number(op), body, sub.first), from: sub, own: true}}
 	if items = n.withinLevel(items); len(items) == 0 {
 		return
 	}

@@ -38,6 +38,7 @@ type queued struct {
 	from   origin
 	index  int
 	held   bool // has operations to be admitted, see Admitter
+	own    bool // the cluster's own, which goes on while disks are full
 }
 
 // applier is the part of raft.Raft that the proposer needs.

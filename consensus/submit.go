@@ -58,7 +58,7 @@ func (n *Node) submitInternal(build func(waiter uint64) []byte, done func(result
 		done(nil, event.Errorf(event.CodeUnavailable, "the node is stopping"))
 		return
 	}
-	n.route([]queued{{commit: build(sub.first), from: sub}})
+	n.route([]queued{{commit: build(sub.first), from: sub, own: true}})
 }
 
 // Applied returns a channel that is closed when this node has applied more. What

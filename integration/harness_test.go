@@ -21,6 +21,13 @@ var binaries string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if spec := os.Getenv(memberEnv); spec != "" {
+		if err := runMember(spec); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
+	}
 	dir, err := os.MkdirTemp("", "edri-integration-*")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
