@@ -65,17 +65,17 @@ type delivery struct {
 	token             []byte
 	space             [32]byte // of token
 
-	lease    time.Duration
-	renewed  time.Time // when the lease began last
-	overdue  time.Time // when its handle's time is over; zero: not begun
-	gone     bool      // it is another's, or a later attempt has come
-	id       uint64    // of the settlement; 0: not settled
-	verb     managers.Verb
-	reason   string
-	delay    time.Duration
-	effects  []byte // encoded
-	sends    int    // how often the settlement was written
-	refused  bool   // it was; what is settled now is that it comes again
+	lease   time.Duration
+	renewed time.Time // when the lease began last
+	overdue time.Time // when its handle's time is over; zero: not begun
+	gone    bool      // it is another's, or a later attempt has come
+	id      uint64    // of the settlement; 0: not settled
+	verb    managers.Verb
+	reason  string
+	delay   time.Duration
+	effects []byte // encoded
+	sends   int    // how often the settlement was written
+	refused bool   // it was; what is settled now is that it comes again
 }
 
 func newMember(c *Client, asked, life context.Context, subscription string, k managers.Consumer) *member {

@@ -27,6 +27,28 @@ func (c *Client) once(ctx context.Context, call func(context.Context, *server) e
 	return err
 }
 
+// repeat calls one server after another, as ask does, for a call that has an effect
+// but may be repeated: an outcome that is not known is found out by the next try.
+// When it gives up after such, the error is outcome_unknown.
+func (c *Client) repeat(ctx context.Context, call func(context.Context, *server) error) error {
+	unknown := false
+	err := c.ask(ctx, func(ctx context.Context, n *server) error {
+		err := call(ctx, n)
+		if err == nil {
+			return nil
+		}
+		unknown = unknown || mayHaveHappened(err)
+		if e := fromRPC(err); e.Code == event.CodeOutcomeUnknown {
+			return event.Errorf(event.CodeUnavailable, "%s", e.Message)
+		}
+		return err
+	})
+	if err != nil && unknown && retryable(fromRPC(err).Code) {
+		return event.Errorf(event.CodeOutcomeUnknown, "it may have taken effect: %v", err)
+	}
+	return err
+}
+
 // mayHaveHappened reports whether a call that ended with err may have had its effect
 // nevertheless: the server says so, or its answer is lost.
 func mayHaveHappened(err error) bool {

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"connectrpc.com/connect"
@@ -116,6 +115,9 @@ func (c *Client) attach(ctx context.Context, request event.Position, wait time.D
 		if err == nil {
 			outcome, err = newOutcome(response.Msg.Bytes)
 		}
+		if err == nil && wait == 0 {
+			err = outcome.openError()
+		}
 		return err
 	})
 	return outcome, err
@@ -132,6 +134,9 @@ func (c *Client) call(ctx context.Context, stream string, e event.Event, o CallO
 		response, err := n.call.CallUnary(ctx, connect.NewRequest(request))
 		if err == nil {
 			outcome, err = newOutcome(response.Msg.Bytes)
+		}
+		if err == nil {
+			err = outcome.openError()
 		}
 		return err
 	})
@@ -185,17 +190,19 @@ func newOutcome(b []byte) (Outcome, error) {
 	return o, nil
 }
 
-// errNoResponse is the reason of an attach that a server ended early.
-var errNoResponse = errors.New("the request is open")
+// openError makes that a server waits no longer for an open request be asked again.
+func (o *Outcome) openError() error {
+	if o.State == RequestOpen {
+		return event.Errorf(event.CodeUnavailable, "request %d is still open", o.Request)
+	}
+	return nil
+}
 
 // response is the first of the outcome, or why there is none.
 func (o *Outcome) response() (event.Recorded, error) {
-	if len(o.Responses) > 0 {
-		return o.Responses[0], AsProblem(&o.Responses[0])
-	}
-	if o.State == RequestExpired {
+	if len(o.Responses) == 0 {
 		return event.Recorded{}, event.Errorf(event.CodeDeadlineExceeded,
 			"request %d had no response by %s", o.Request, o.Deadline.Format(time.RFC3339Nano))
 	}
-	return event.Recorded{}, withCause(event.Errorf(event.CodeUnavailable, "request %d has no response yet", o.Request), errNoResponse)
+	return o.Responses[0], AsProblem(&o.Responses[0])
 }
