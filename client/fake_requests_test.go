@@ -104,6 +104,7 @@ func (n *fakeNode) request(ctx context.Context, frame *sendFrame) (*fakeRequest,
 
 // respond answers a request; under cluster.mu.
 func (r *fakeRouter) respond(m *edriv1.Respond) {
+	r.responses = append(r.responses, m)
 	for _, q := range r.requests {
 		if q.outcome.Position == m.Request {
 			q.answer(m.Event)

@@ -65,6 +65,7 @@ type fakeRouter struct {
 	judgeSettlement func(n *fakeNode, s *edriv1.Settlement) verdict
 
 	requests     []*fakeRequest
+	responses    []*edriv1.Respond
 	responders   []string // types that some subscription receives
 	onRequest    func(*fakeRequest)
 	judgeRequest func(n *fakeNode) verdict

@@ -127,6 +127,8 @@ func (s *memberStream) reason() *event.Error {
 	case err := <-s.ended:
 		s.ended <- err
 		return nil
+	case <-s.member.life.Done():
+		return event.Errorf(event.CodeUnavailable, "the client ends")
 	case <-timeout.C:
 		return event.Errorf(event.CodeUnavailable, "the stream cannot be written to")
 	}
