@@ -43,7 +43,7 @@ var layers = map[string][]string{
 		"consensus/transport", "consensus/backup", "timers", "router", "managers", "api", "api/edriv1/...", "client", "bench"},
 	"cmd/...":         {"event", "managers", "server", "client", "bench"},
 	"examples/...":    {"event", "managers", "client", "server"},
-	"integration/...": {"event", "client", "server", "bench", "integration/..."},
+	"integration/...": {"event", "managers", "client", "server", "bench", "integration/..."},
 	// A node as edri-server is one, with something about it that tests need.
 	"integration/trial": {"event", "server", "consensus"},
 }
