@@ -54,6 +54,9 @@ type Subscription struct {
 	// DeadLetterStream gets what was given up; default "dead/" and the name.
 	DeadLetterStream string
 	Description      string
+	// Version of this definition, to be raised when it changes: of several the newest
+	// wins, and who subscribes with an older one is refused with exists.
+	Version uint32
 }
 
 // Ordering keys that are no JSON pointer.

@@ -11,14 +11,16 @@ import (
 // remote, package server one within the node.
 type Cluster interface {
 	// Subscribe makes a subscription, or gives the one of that name this config. A
-	// new one begins at start.
+	// new one begins at start. It goes on trying as Consume does; exists says that the
+	// subscription there has a newer Version than s.
 	Subscribe(ctx context.Context, s event.Subscription, start Start) error
 	// Consume is a member of a subscription until ctx ends: it calls handle for each
 	// delivery, on up to c.Concurrency goroutines at a time, commits what it returns
 	// and keeps the lease while it runs. It goes on over changes of the leader, and
 	// returns once every handle has returned and its settlement was sent; what came
-	// too late for that goes back uncounted. It returns an *event.Error only where
-	// trying again is of no use: not_found, invalid, denied.
+	// too late for that goes back uncounted. It returns nil when ctx ends, and an
+	// *event.Error only where trying again is of no use: not_found, invalid, denied,
+	// and exists once the subscription has a newer definition than c.Version.
 	Consume(ctx context.Context, subscription string, c Consumer) error
 }
 
@@ -34,6 +36,9 @@ type Start struct {
 type Consumer struct {
 	// Member names it, for logs and people.
 	Member string
+	// Version of the definition that the member runs, see event.Subscription; 0: it
+	// runs none, and goes on whatever the subscription's is.
+	Version uint32
 	// Concurrency is how many deliveries it has at a time; default 1.
 	Concurrency int
 	// Handle executes a delivery. Its context ends when the lease is lost, when
@@ -44,8 +49,9 @@ type Consumer struct {
 	// Grace is how long handles may go on once ctx of Consume has ended; default 5 s.
 	Grace time.Duration
 	// Refused is told of a settlement that the cluster refused, such as effects that
-	// conflict or a lease that was lost; the delivery comes again, here or elsewhere,
-	// unless it is already_acked. Default: nothing.
+	// conflict or a lease that was lost. The delivery comes again, here or elsewhere,
+	// unless it is already_acked: where the lease is still held, Consume settles it
+	// with a Nak whose reason is the error. Default: nothing.
 	Refused func(d Delivery, err error)
 }
 
@@ -96,6 +102,8 @@ type Effects struct {
 	Appends []Append
 	// Response answers the delivery, which is a request; nil: it does not.
 	Response *event.Event
+
+	err error // why Emit or Respond could not make an event
 }
 
 // Append appends an event.

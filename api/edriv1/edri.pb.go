@@ -815,8 +815,11 @@ type SubscriptionConfig struct {
 	// Default "dead/" and the name.
 	DeadLetterStream string `protobuf:"bytes,9,opt,name=dead_letter_stream,json=deadLetterStream,proto3" json:"dead_letter_stream,omitempty"`
 	Description      string `protobuf:"bytes,10,opt,name=description,proto3" json:"description,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Of the definition: raised by whoever changes it. The newest one wins: a create
+	// with ensure and an older version is refused with exists.
+	Version       uint32 `protobuf:"varint,11,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SubscriptionConfig) Reset() {
@@ -917,6 +920,13 @@ func (x *SubscriptionConfig) GetDescription() string {
 		return x.Description
 	}
 	return ""
+}
+
+func (x *SubscriptionConfig) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
 }
 
 type CreateSubscription struct {
@@ -5021,7 +5031,11 @@ type DeliverRequest struct {
 	// These leases are to last for the whole ack_wait from now.
 	Extend []*Held `protobuf:"bytes,6,rep,name=extend,proto3" json:"extend,omitempty"`
 	// These go to others, uncounted.
-	GiveBack      []*Held `protobuf:"bytes,7,rep,name=give_back,json=giveBack,proto3" json:"give_back,omitempty"`
+	GiveBack []*Held `protobuf:"bytes,7,rep,name=give_back,json=giveBack,proto3" json:"give_back,omitempty"`
+	// Only in the first frame: the version of the definition that the member runs; 0:
+	// of none. Where the subscription's is newer, or gets newer, the stream ends with
+	// exists, and what the member has goes to others uncounted.
+	Version       uint32 `protobuf:"varint,8,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5103,6 +5117,13 @@ func (x *DeliverRequest) GetGiveBack() []*Held {
 		return x.GiveBack
 	}
 	return nil
+}
+
+func (x *DeliverRequest) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
 }
 
 type Held struct {
@@ -5597,7 +5618,7 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\vOpenSession\"\"\n" +
 	"\fOpenProducer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\x0e\n" +
-	"\fCloseSession\"\xd6\x02\n" +
+	"\fCloseSession\"\xf0\x02\n" +
 	"\x12SubscriptionConfig\x12\x16\n" +
 	"\x06filter\x18\x01 \x01(\tR\x06filter\x12!\n" +
 	"\fordering_key\x18\x02 \x01(\tR\vorderingKey\x12\x19\n" +
@@ -5611,7 +5632,8 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\bpriority\x18\b \x01(\x11R\bpriority\x12,\n" +
 	"\x12dead_letter_stream\x18\t \x01(\tR\x10deadLetterStream\x12 \n" +
 	"\vdescription\x18\n" +
-	" \x01(\tR\vdescription\"\x9b\x01\n" +
+	" \x01(\tR\vdescription\x12\x18\n" +
+	"\aversion\x18\v \x01(\rR\aversion\"\x9b\x01\n" +
 	"\x12CreateSubscription\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
 	"\x06config\x18\x02 \x01(\v2\x1b.edri.v1.SubscriptionConfigR\x06config\x12$\n" +
@@ -5920,7 +5942,7 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\battempts\x18\x04 \x03(\v2\x10.edri.v1.AttemptR\battempts\"7\n" +
 	"\aAttempt\x12\x14\n" +
 	"\x05stamp\x18\x01 \x01(\x03R\x05stamp\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x93\x02\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xad\x02\n" +
 	"\x0eDeliverRequest\x12\"\n" +
 	"\fsubscription\x18\x01 \x01(\tR\fsubscription\x12\x16\n" +
 	"\x06member\x18\x02 \x01(\tR\x06member\x12\x18\n" +
@@ -5928,7 +5950,8 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\x04held\x18\x04 \x03(\v2\r.edri.v1.HeldR\x04held\x125\n" +
 	"\vsettlements\x18\x05 \x03(\v2\x13.edri.v1.SettlementR\vsettlements\x12%\n" +
 	"\x06extend\x18\x06 \x03(\v2\r.edri.v1.HeldR\x06extend\x12*\n" +
-	"\tgive_back\x18\a \x03(\v2\r.edri.v1.HeldR\bgiveBack\"8\n" +
+	"\tgive_back\x18\a \x03(\v2\r.edri.v1.HeldR\bgiveBack\x12\x18\n" +
+	"\aversion\x18\b \x01(\rR\aversion\"8\n" +
 	"\x04Held\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x04R\bposition\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\fR\x05token\"p\n" +
