@@ -38,6 +38,7 @@ test: ## Run all tests (under 10 minutes on two cores)
 .PHONY: race
 race: ## Run all tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 40m ./...
+	@set -e; for m in $(NESTED); do (cd $$m && CGO_ENABLED=1 $(GO) test -race -timeout 10m ./...); done
 
 .PHONY: lint
 lint: $(BIN)/staticcheck $(GENERATORS) ## gofmt, go vet, staticcheck, and whether generated code is up to date
