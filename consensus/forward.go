@@ -55,11 +55,19 @@ func (f forwarder) send(items []queued) *event.Error {
 }
 
 // settle passes on what the leader said. A connection that broke after the
-// request was sent says nothing: the commits may be in the log.
+// request was sent says nothing: the commits may be in the log, or the leader died
+// before they were. Who can repeat his own is told at once, since the next leader
+// may have none of them; for the others there is nothing to do but wait.
 func (f forwarder) settle(items []queued, reply []byte, err error) {
+	if errors.Is(err, transport.ErrNotSent) {
+		refuseAll(items, event.Errorf(event.CodeUnavailable, "the leader cannot be reached: %v", err))
+		return
+	}
 	if err != nil {
-		if errors.Is(err, transport.ErrNotSent) {
-			refuseAll(items, event.Errorf(event.CodeUnavailable, "the leader cannot be reached: %v", err))
+		for _, q := range items {
+			if q.repeatable {
+				q.from.refused(q.index, errOutcomeUnknown())
+			}
 		}
 		return
 	}

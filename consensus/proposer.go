@@ -37,6 +37,8 @@ type queued struct {
 	commit []byte
 	from   origin
 	index  int
+	// repeatable: it has a session, so that who sent it may do so again.
+	repeatable bool
 }
 
 // applier is the part of raft.Raft that the proposer needs.

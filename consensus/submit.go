@@ -44,7 +44,7 @@ func (n *Node) Submit(commits [][]byte, done Done) {
 		}
 		start := len(sealed)
 		sealed = SealCommit(sealed, c, info, sub.first+uint64(i))
-		items = append(items, queued{commit: sealed[start:len(sealed):len(sealed)], from: sub, index: i})
+		items = append(items, queued{commit: sealed[start:len(sealed):len(sealed)], from: sub, index: i, repeatable: info.Session != 0})
 	}
 	n.route(items)
 }
