@@ -133,6 +133,9 @@ func (n *Node) open() error {
 	if n.roster, err = loadRoster(n.cfg.Dir); err != nil {
 		return err
 	}
+	if n.disagreement, err = loadDisagreement(n.cfg.Dir); err != nil {
+		return err
+	}
 	n.addresses = newAddresses(n.cfg.RaftAdvertise, n.cfg.Peers, n.roster)
 	// The first leader of all gives the cluster its epoch, here prepared.
 	epoch, err := uuid.NewV7()
