@@ -38,7 +38,7 @@ type Node struct {
 	peers    Network
 	raft     atomic.Pointer[raft.Raft] // nil until the node has found its cluster
 
-	forwarder    forwarder
+	forwarder    *forwarder
 	clocks       *clocks
 	reports      *reports
 	alarms       *alarms
@@ -159,7 +159,7 @@ func (n *Node) open() error {
 	if n.peers, err = n.connect(); err != nil {
 		return err
 	}
-	n.forwarder = forwarder{n}
+	n.forwarder = newForwarder(n)
 	n.measureDisk()
 	return nil
 }
