@@ -24,6 +24,12 @@ type shell struct {
 
 func newShell(t *testing.T) *shell {
 	t.Helper()
+	// The documents' commands use them; Go and make are all that make test needs.
+	for _, tool := range []string{"bash", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("the commands cannot be typed here: %v", err)
+		}
+	}
 	root, err := filepath.Abs("..")
 	must(t, err)
 	s := &shell{dir: t.TempDir()}
