@@ -81,8 +81,8 @@ func joinOf(r *wire.DeliverRequest) router.Join {
 	return router.Join{
 		Subscription: r.Subscription, Name: r.Member, Held: heldOf(r.Held),
 		Encode: func(dst []byte, d *router.Delivery) []byte {
-			says := wire.Delivery{Attempt: uint64(d.Attempt), Token: d.Token, Lease: d.Lease,
-				Generation: d.Generation, RequestDeadline: d.RequestDeadline}
+			says := wire.Delivery{Attempt: uint32(d.Attempt), Token: d.Token, Lease: d.Lease,
+				Generation: d.Generation, Deadline: d.RequestDeadline}
 			return wire.AppendDelivery(dst, &says, uint64(d.Record.Position), uint64(d.Record.Revision), d.Record.Stream, d.Record.Stamp, d.Record.Event)
 		},
 	}
@@ -164,7 +164,7 @@ func (d *deliverStream) take(r *wire.DeliverRequest) error {
 
 // settle submits settlements, each as a commit of its own: the delivery first, then
 // its effects.
-func (d *deliverStream) settle(list []wire.Settlement) error {
+func (d *deliverStream) settle(list []wire.Settling) error {
 	if len(list) == 0 {
 		return nil
 	}

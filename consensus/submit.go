@@ -41,7 +41,7 @@ func (n *Node) Submit(commits [][]byte, done Done) {
 		}
 		start := len(sealed)
 		sealed = SealCommit(sealed, c, info, sub.first+uint64(i))
-		items = append(items, queued{commit: sealed[start:len(sealed):len(sealed)], from: sub, index: i, held: info.held})
+		items = append(items, queued{commit: sealed[start:len(sealed):len(sealed)], from: sub, index: i, held: info.held, repeatable: info.Session != 0})
 	}
 	n.route(items)
 }

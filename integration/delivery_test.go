@@ -125,7 +125,7 @@ func appendCounted(ctx context.Context, c *client.Client, first, last int) error
 				if err == nil {
 					_, err = c.Append(ctx, "ups/"+name, event.ExpectAny, event.Event{
 						ID: strconv.Itoa(n), Source: "/up", Type: sourceType, Data: data, DataContentType: "application/json",
-						Extensions: map[string]event.Value{event.AttrPartitionKey: event.StringValue(name)},
+						Extensions: map[string]event.Value{event.AttrPartitionKey: event.String(name)},
 					})
 				}
 				if err != nil {

@@ -147,6 +147,21 @@ func check(t *testing.T, c *cluster.Cluster, l *ledger.Ledger) {
 	}
 }
 
+// atMost holds a time to the limit that the cluster promises on a machine of its
+// own, which is that of the long campaigns, run alone; beside other tests to twice
+// that.
+func atMost(t *testing.T, what string, got, promised time.Duration) {
+	t.Helper()
+	limit := promised
+	if !soak() {
+		limit *= 2
+	}
+	t.Logf("%s: %v, promised %v", what, got.Round(time.Millisecond), promised)
+	if got > limit {
+		t.Errorf("%s: %v, want %v at most", what, got.Round(time.Millisecond), limit)
+	}
+}
+
 // must ends the test at the first error.
 func must(t *testing.T, err error) {
 	t.Helper()

@@ -2,54 +2,16 @@ package wire
 
 import "google.golang.org/protobuf/encoding/protowire"
 
-const (
-	deliverSubscription protowire.Number = 1
-	deliverMember       protowire.Number = 2
-	deliverCredits      protowire.Number = 3
-	deliverHeld         protowire.Number = 4
-	deliverSettlements  protowire.Number = 5
-	deliverExtend       protowire.Number = 6
-	deliverGiveBack     protowire.Number = 7
-
-	heldPosition protowire.Number = 1
-	heldToken    protowire.Number = 2
-
-	settlementID      protowire.Number = 1
-	settlementSettle  protowire.Number = 2
-	settlementEffects protowire.Number = 3
-
-	responseDeliveries protowire.Number = 1
-	responseResults    protowire.Number = 2
-	responseLost       protowire.Number = 3
-
-	deliveryEvent      protowire.Number = 1
-	deliveryAttempt    protowire.Number = 2
-	deliveryToken      protowire.Number = 3
-	deliveryLease      protowire.Number = 4
-	deliveryGeneration protowire.Number = 5
-	deliveryDeadline   protowire.Number = 6
-
-	settledID     protowire.Number = 1
-	settledResult protowire.Number = 2
-	settledError  protowire.Number = 3
-)
-
 // DeliverRequest is a decoded edri.v1.DeliverRequest whose parts alias its bytes.
 type DeliverRequest struct {
 	Subscription, Member   string
 	Credits                uint64
 	Held, Extend, GiveBack []Held
-	Settlements            []Settlement
+	Settlements            []Settling
 }
 
-// Held is a decoded edri.v1.Held.
-type Held struct {
-	Position uint64
-	Token    []byte
-}
-
-// Settlement is a decoded edri.v1.Settlement with its parts as encoded bytes.
-type Settlement struct {
+// Settling is a decoded edri.v1.Settlement with its parts as encoded bytes.
+type Settling struct {
 	ID      uint64
 	Settle  []byte
 	Effects []byte // nil: none
@@ -61,21 +23,21 @@ func (r *DeliverRequest) Decode(b []byte) error {
 	f := Walk(b)
 	for f.Next() {
 		var err error
-		if m, ok := f.Bytes(deliverSubscription); ok {
+		if m, ok := f.Bytes(memberSubscription); ok {
 			r.Subscription = string(m)
-		} else if m, ok := f.Bytes(deliverMember); ok {
+		} else if m, ok := f.Bytes(memberName); ok {
 			r.Member = string(m)
-		} else if v, ok := f.Varint(deliverCredits); ok {
+		} else if v, ok := f.Varint(memberCredits); ok {
 			r.Credits = v
-		} else if m, ok := f.Bytes(deliverHeld); ok {
-			r.Held, err = appendHeld(r.Held, m)
-		} else if m, ok := f.Bytes(deliverSettlements); ok {
-			r.Settlements = append(r.Settlements, Settlement{})
+		} else if m, ok := f.Bytes(memberHeld); ok {
+			r.Held, err = decodeHeld(r.Held, m)
+		} else if m, ok := f.Bytes(memberSettlements); ok {
+			r.Settlements = append(r.Settlements, Settling{})
 			err = r.Settlements[len(r.Settlements)-1].decode(m)
-		} else if m, ok := f.Bytes(deliverExtend); ok {
-			r.Extend, err = appendHeld(r.Extend, m)
-		} else if m, ok := f.Bytes(deliverGiveBack); ok {
-			r.GiveBack, err = appendHeld(r.GiveBack, m)
+		} else if m, ok := f.Bytes(memberExtend); ok {
+			r.Extend, err = decodeHeld(r.Extend, m)
+		} else if m, ok := f.Bytes(memberGiveBack); ok {
+			r.GiveBack, err = decodeHeld(r.GiveBack, m)
 		}
 		if err != nil {
 			return err
@@ -84,20 +46,13 @@ func (r *DeliverRequest) Decode(b []byte) error {
 	return f.Err()
 }
 
-func appendHeld(dst []Held, b []byte) ([]Held, error) {
+func decodeHeld(dst []Held, b []byte) ([]Held, error) {
 	var h Held
-	f := Walk(b)
-	for f.Next() {
-		if v, ok := f.Varint(heldPosition); ok {
-			h.Position = v
-		} else if m, ok := f.Bytes(heldToken); ok {
-			h.Token = m
-		}
-	}
-	return append(dst, h), f.Err()
+	err := h.Decode(b)
+	return append(dst, h), err
 }
 
-func (s *Settlement) decode(b []byte) error {
+func (s *Settling) decode(b []byte) error {
 	f := Walk(b)
 	for f.Next() {
 		if v, ok := f.Varint(settlementID); ok {
@@ -111,35 +66,27 @@ func (s *Settlement) decode(b []byte) error {
 	return f.Err()
 }
 
-// Delivery is what a Delivery says besides its event.
-type Delivery struct {
-	Attempt         uint64
-	Token           []byte
-	Lease           int64 // nanoseconds
-	Generation      uint64
-	RequestDeadline int64 // nanoseconds since 1970
-}
-
-// AppendDelivery appends a Delivery to the DeliverResponse in dst.
+// AppendDelivery appends a Delivery of a recorded event, which stands for d.Recorded,
+// to the DeliverResponse in dst.
 func AppendDelivery(dst []byte, d *Delivery, position, revision uint64, stream string, stamp int64, event []byte) []byte {
 	inner := sizeVarint(recordedPosition, position) + sizeVarint(recordedRevision, revision) +
 		sizeVarint(recordedStamp, uint64(stamp)) + sizeBytes(recordedEvent, len(event))
 	if len(stream) > 0 {
 		inner += sizeBytes(recordedStream, len(stream))
 	}
-	size := sizeBytes(deliveryEvent, inner) + sizeVarint(deliveryAttempt, d.Attempt) + sizeBytes(deliveryToken, len(d.Token)) +
+	size := sizeBytes(deliveryEvent, inner) + sizeVarint(deliveryAttempt, uint64(d.Attempt)) + sizeBytes(deliveryToken, len(d.Token)) +
 		sizeVarint(deliveryLease, uint64(d.Lease)) + sizeVarint(deliveryGeneration, d.Generation) +
-		sizeVarint(deliveryDeadline, uint64(d.RequestDeadline))
-	dst = protowire.AppendTag(dst, responseDeliveries, protowire.BytesType)
+		sizeVarint(deliveryDeadline, uint64(d.Deadline))
+	dst = protowire.AppendTag(dst, deliverDeliveries, protowire.BytesType)
 	dst = protowire.AppendVarint(dst, uint64(size))
 	dst = protowire.AppendTag(dst, deliveryEvent, protowire.BytesType)
 	dst = protowire.AppendVarint(dst, uint64(inner))
 	dst = AppendRecorded(dst, position, revision, stream, stamp, event)
-	dst = appendVarint(dst, deliveryAttempt, d.Attempt)
+	dst = appendVarint(dst, deliveryAttempt, uint64(d.Attempt))
 	dst = AppendMessage(dst, deliveryToken, d.Token)
 	dst = appendVarint(dst, deliveryLease, uint64(d.Lease))
 	dst = appendVarint(dst, deliveryGeneration, d.Generation)
-	return appendVarint(dst, deliveryDeadline, uint64(d.RequestDeadline))
+	return appendVarint(dst, deliveryDeadline, uint64(d.Deadline))
 }
 
 // AppendSettled appends a SettlementResult to the DeliverResponse in dst: the
@@ -151,7 +98,7 @@ func AppendSettled(dst []byte, id uint64, result, failure []byte) []byte {
 		number, part = settledError, failure
 	}
 	size += sizeBytes(number, len(part))
-	dst = protowire.AppendTag(dst, responseResults, protowire.BytesType)
+	dst = protowire.AppendTag(dst, deliverResults, protowire.BytesType)
 	dst = protowire.AppendVarint(dst, uint64(size))
 	dst = appendVarint(dst, settledID, id)
 	return AppendMessage(dst, number, part)
@@ -159,10 +106,7 @@ func AppendSettled(dst []byte, id uint64, result, failure []byte) []byte {
 
 // AppendLost appends a lost Held to the DeliverResponse in dst.
 func AppendLost(dst []byte, position uint64, token []byte) []byte {
-	dst = protowire.AppendTag(dst, responseLost, protowire.BytesType)
-	dst = protowire.AppendVarint(dst, uint64(sizeVarint(heldPosition, position)+sizeBytes(heldToken, len(token))))
-	dst = appendVarint(dst, heldPosition, position)
-	return AppendMessage(dst, heldToken, token)
+	return appendHeld(dst, deliverLost, position, token)
 }
 
 // AppendOp appends an operation to the Commit in dst. suffix is what stands in the
