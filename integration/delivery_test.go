@@ -214,7 +214,7 @@ func TestEachEventHasOneEffectWhoeverIsKilled(t *testing.T) {
 			t.Errorf("member: %v", err)
 		}
 	}
-	info, err := api.Subscription(ctx, subscription)
+	info, err := api.Subscription(ctx, subscription, client.Linearizable)
 	must(t, err)
 	if info.Pending != 0 || info.Dead != 0 {
 		t.Errorf("%d pending and %d dead at the end, want none", info.Pending, info.Dead)
