@@ -45,7 +45,7 @@ var layers = map[string][]string{
 		"consensus/transport", "consensus/backup", "timers", "router", "managers", "api", "api/edriv1/...", "client", "bench"},
 	"cmd/...":         {"event", "managers", "server", "client", "bench"},
 	"examples/...":    {"event", "managers", "client", "server"},
-	"integration/...": {"event", "client", "server", "bench", "integration/..."},
+	"integration/...": {"event", "managers", "client", "server", "bench", "integration/..."},
 	// A node as edri-server is one, with something about it that tests need.
 	"integration/trial": {"event", "server", "consensus"},
 }
@@ -56,6 +56,7 @@ var layers = map[string][]string{
 var testLayers = map[string][]string{
 	"event":               {"api/edriv1/..."},
 	"consensus":           {"api/edriv1/..."},
+	"router":              {"api/edriv1/..."},
 	"consensus/transport": {"api/edriv1/..."},
 	"api":                 {"client"},
 	"managers":            {"managers/managerstest"},

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -104,15 +105,21 @@ func (s *service) getEvents(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if batch {
-		return s.writeBatch(w, scan)
+		return s.writeBatch(r.Context(), w, scan)
 	}
 	return s.writeLines(w, r, scan)
 }
 
-func (s *service) writeBatch(w http.ResponseWriter, scan *scan) error {
+func (s *service) writeBatch(ctx context.Context, w http.ResponseWriter, scan *scan) error {
+	ctx, cancel := s.untilStop(ctx)
+	defer cancel()
 	body := []byte{'['}
 	for !scan.over() {
-		_, _, err := scan.batch(func(r *log.Record) (n int, err error) {
+		// A filter that matches little goes through much of the history.
+		if err := ctx.Err(); err != nil {
+			return s.whyEnded(err)
+		}
+		events, _, err := scan.batch(func(r *log.Record) (n int, err error) {
 			if len(body) > 1 {
 				body = append(body, ',')
 			}
@@ -122,6 +129,7 @@ func (s *service) writeBatch(w http.ResponseWriter, scan *scan) error {
 		if err != nil {
 			return err
 		}
+		s.metrics.eventsRead.Add(float64(events))
 		if len(body) > s.maxMessage() {
 			break // the cursor goes on
 		}

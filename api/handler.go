@@ -99,8 +99,28 @@ func (s *service) mountProcedures(mux *http.ServeMux) {
 		connect.NewServerStreamHandler(edriv1connect.EventsReadProcedure, s.read, options))
 	mux.Handle(edriv1connect.EventsTailProcedure,
 		connect.NewServerStreamHandler(edriv1connect.EventsTailProcedure, s.tail, options))
+	if s.cfg.Router != nil {
+		s.mountRouter(mux, options)
+	}
 	mux.Handle(edriv1connect.AdminBackupProcedure,
 		connect.NewServerStreamHandler(edriv1connect.AdminBackupProcedure, s.backup, options))
+}
+
+func (s *service) mountRouter(mux *http.ServeMux, options connect.HandlerOption) {
+	unary(mux, edriv1connect.SubscriptionsCreateProcedure, s.createSubscription, options)
+	unary(mux, edriv1connect.SubscriptionsUpdateProcedure, s.updateSubscription, options)
+	unary(mux, edriv1connect.SubscriptionsDeleteProcedure, s.deleteSubscription, options)
+	unary(mux, edriv1connect.SubscriptionsPauseProcedure, s.pauseSubscription, options)
+	unary(mux, edriv1connect.SubscriptionsSeekProcedure, s.seekSubscription, options)
+	unary(mux, edriv1connect.SubscriptionsGetProcedure, s.getSubscription, options)
+	unary(mux, edriv1connect.SubscriptionsListProcedure, s.listSubscriptions, options)
+	unary(mux, edriv1connect.SubscriptionsListDeadProcedure, s.listDead, options)
+	unary(mux, edriv1connect.SubscriptionsRedriveProcedure, s.redrive, options)
+	mux.Handle(edriv1connect.SubscriptionsDeliverProcedure, s.atLeader(
+		connect.NewBidiStreamHandler(edriv1connect.SubscriptionsDeliverProcedure, s.deliver, options)))
+	unary(mux, edriv1connect.RequestsSendProcedure, s.sendRequest, options)
+	unary(mux, edriv1connect.RequestsCallProcedure, s.call, options)
+	unary(mux, edriv1connect.RequestsAttachProcedure, s.attach, options)
 }
 
 // unary mounts a procedure of one request and one response.

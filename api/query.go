@@ -86,6 +86,9 @@ func (c *cutOff) check(node Reporter) error {
 func (s *service) untilStop(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(s.cfg.Lifetime, cancel)
+	if s.cfg.Lifetime.Err() != nil {
+		cancel() // now, and not when AfterFunc's goroutine comes to it
+	}
 	return ctx, func() { stop(); cancel() }
 }
 

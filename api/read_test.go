@@ -275,9 +275,12 @@ func TestStreamsEndWhenTheNodeStops(t *testing.T) {
 	eventually(t, "all streams are closed", func() bool {
 		return value(t, f.service.metrics.open.WithLabelValues("/edri.v1.Events/CommitStream")) == 0
 	})
-	response, body := f.do("GET", "/readyz", nil, "")
-	if response.StatusCode != 503 || !strings.Contains(body, "stopping") {
-		t.Errorf("got %d %s", response.StatusCode, body)
+	batch := map[string]string{"Accept": mediaBatch}
+	for path, header := range map[string]map[string]string{"/readyz": nil, "/v1/events": batch} {
+		response, body := f.do("GET", path, header, "")
+		if response.StatusCode != 503 || !strings.Contains(body, "stopping") {
+			t.Errorf("%s: got %d %s", path, response.StatusCode, body)
+		}
 	}
 }
 

@@ -16,15 +16,16 @@ type Client struct {
 	servers *servers
 	pool    pool
 
-	ctx    context.Context // the client's own lifetime
-	cancel context.CancelCauseFunc
-	lanes  sync.WaitGroup
+	ctx     context.Context // the client's own lifetime
+	cancel  context.CancelCauseFunc
+	running sync.WaitGroup // lanes, and what learns of the members
 
 	// watchInterval and firstPatience, but in tests.
 	watchEvery, silenceAfter time.Duration
 
-	mu     sync.Mutex
-	closed bool
+	mu       sync.Mutex
+	closed   bool
+	learning bool // keepLearning runs, or has
 }
 
 // New returns a client. It connects when it is first used.
@@ -47,16 +48,16 @@ func (c *Client) Close() error {
 	c.closed = true
 	c.mu.Unlock()
 	c.cancel(ErrClosed)
-	c.lanes.Wait()
+	c.running.Wait()
 	c.cfg.HTTPClient.CloseIdleConnections()
 	return nil
 }
 
 // start runs the lane until the client is closed.
 func (c *Client) start(l *lane) {
-	c.lanes.Add(1)
+	c.running.Add(1)
 	go func() {
-		defer c.lanes.Done()
+		defer c.running.Done()
 		l.run()
 	}()
 }
@@ -84,6 +85,13 @@ func (c *Client) Commit(ctx context.Context, ops ...Op) (Result, error) {
 			"server answered %d of %d operations", len(result.Results), len(ops))
 	}
 	return result, err
+}
+
+// until returns a context that ends with the client too. The caller calls end.
+func (c *Client) until(ctx context.Context) (_ context.Context, end func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(c.ctx, func() { cancel(context.Cause(c.ctx)) })
+	return ctx, func() { stop(); cancel(nil) }
 }
 
 // streamEnd is why a stream that was to stay open has ended.

@@ -107,10 +107,13 @@ func newStream(s *edriv1.Stream) Stream {
 // pass, or ctx ends. Only for calls without effect.
 func (c *Client) ask(ctx context.Context, call func(context.Context, *server) error) error {
 	pause := backoff{max: maxReadWait, giveUp: c.cfg.GiveUpAfter}
+	ctx, end := c.until(ctx)
+	defer end()
 	for {
 		if c.ctx.Err() != nil {
 			return withCause(event.Errorf(event.CodeUnavailable, "not sent"), ErrClosed)
 		}
+		c.learnMembers()
 		n := c.servers.any()
 		err := call(ctx, n)
 		if err == nil {

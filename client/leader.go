@@ -41,17 +41,35 @@ func (c *Client) locate(ctx context.Context) (*server, []byte, *event.Error) {
 	return n, status.Epoch, nil
 }
 
-// keepLearning asks a server from which is read for the cluster's members, until ctx
-// ends: a client that only reads is to outlive the servers that it was told of.
-func (c *Client) keepLearning(ctx context.Context, n *server) {
-	for wait := c.watchEvery; ; wait = maxWatch {
+// learnMembers makes the client ask for the cluster's members from its first read
+// on: one that only reads is to outlive the servers that it was told of.
+func (c *Client) learnMembers() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.learning || c.closed {
+		return
+	}
+	c.learning = true
+	c.running.Add(1)
+	go func() {
+		defer c.running.Done()
+		c.keepLearning()
+	}()
+}
+
+// keepLearning asks the server that is read from, at once and then from time to
+// time, until the client is closed.
+func (c *Client) keepLearning() {
+	for {
+		wait := c.watchEvery
+		if status, err := c.servers.any().askStatus(c.ctx); err == nil {
+			c.servers.learn(status.Members)
+			wait = maxWatch
+		}
 		select {
-		case <-ctx.Done():
+		case <-c.ctx.Done():
 			return
 		case <-time.After(wait):
-		}
-		if status, err := n.askStatus(ctx); err == nil {
-			c.servers.learn(status.Members)
 		}
 	}
 }

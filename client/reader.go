@@ -43,12 +43,10 @@ type Reader struct {
 	pause  backoff
 
 	ctx    context.Context
-	cancel context.CancelFunc
+	cancel func()
 
 	server *server
 	stream *connect.ServerStreamForClient[responseFrame]
-	// endLearning ends what goes on beside the stream; nil where there is none.
-	endLearning context.CancelFunc
 
 	// batch[at:] was received and not yet returned; query.Cursor stands after it,
 	// before stands before it.
@@ -67,7 +65,7 @@ func newReader(ctx context.Context, c *Client, q Query, tail bool) *Reader {
 		client: c, tail: tail, query: q, before: q.Cursor,
 		pause: backoff{max: maxReadWait, giveUp: c.cfg.GiveUpAfter},
 	}
-	r.ctx, r.cancel = context.WithCancel(ctx)
+	r.ctx, r.cancel = c.until(ctx)
 	return r
 }
 
@@ -113,9 +111,6 @@ func (r *Reader) disconnect() {
 	if r.stream != nil {
 		_ = r.stream.Close() // what is unread is not wanted
 		r.stream = nil
-	}
-	if r.endLearning != nil {
-		r.endLearning()
 	}
 }
 
@@ -197,9 +192,7 @@ func (r *Reader) connect() bool {
 		return false
 	}
 	r.stream = stream
-	ctx, cancel := context.WithCancel(r.ctx)
-	r.endLearning = cancel
-	go r.client.keepLearning(ctx, r.server)
+	r.client.learnMembers()
 	return true
 }
 

@@ -185,33 +185,82 @@ func TestTailEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// A client that only reads, and was told of one node, learns of the others.
+// A client that only reads, and was told of one node, learns of the others at once:
+// with the interval of its further questions this would take 2 s.
 func TestReaderOutlivesTheServerItWasToldOf(t *testing.T) {
 	t.Parallel()
 	cluster := newFakeCluster(t, 2)
 	cluster.fill(t, 1)
 	c := cluster.client(t, Config{Servers: []string{cluster.nodes[0].url}})
-	c.watchEvery = 10 * time.Millisecond
-	ctx, cancel := context.WithCancel(testContext(t))
-	defer cancel()
-	r := c.OpenTail(ctx, Query{Stream: "s"})
+	c.watchEvery = time.Hour
+	r := c.OpenTail(testContext(t), Query{Stream: "s"})
 	defer r.Close()
 	if !r.Next() {
 		t.Fatalf("no first event: %v", r.Err())
 	}
-	for known := 0; known < 2; {
-		select {
-		case <-time.After(time.Millisecond):
-		case <-ctx.Done():
-			t.Fatal("the client has not learnt of the other server")
-		}
-		c.servers.mu.Lock()
-		known = len(c.servers.urls)
-		c.servers.mu.Unlock()
-	}
+	awaitServers(t, c, 2)
 	cluster.nodes[0].stop()
 	mustAppend(t, cluster.client(t, Config{Servers: []string{cluster.nodes[1].url}}), "s", "2")
 	if !r.Next() || r.Event().Position != event.Position(2) {
 		t.Errorf("got position %d, %v", r.Event().Position, r.Err())
+	}
+}
+
+func TestQuestionsOutliveTheServerTheyWereToldOf(t *testing.T) {
+	t.Parallel()
+	cluster := newFakeCluster(t, 2)
+	c := cluster.client(t, Config{Servers: []string{cluster.nodes[0].url}})
+	c.watchEvery = time.Hour
+	if _, err := c.Status(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	awaitServers(t, c, 2)
+	cluster.nodes[0].stop()
+	if status, err := c.Status(testContext(t)); err != nil || status.Server != cluster.nodes[1].url {
+		t.Errorf("got an answer of %q, %v", status.Server, err)
+	}
+}
+
+// awaitServers waits until the client knows so many servers.
+func awaitServers(t *testing.T, c *Client, n int) {
+	t.Helper()
+	ctx := testContext(t)
+	for {
+		c.servers.mu.Lock()
+		known := len(c.servers.urls)
+		c.servers.mu.Unlock()
+		if known >= n {
+			return
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			t.Fatalf("the client knows %d servers, want %d", known, n)
+		}
+	}
+}
+
+func TestCloseOfTheClientEndsItsReads(t *testing.T) {
+	t.Parallel()
+	cluster := newFakeCluster(t, 1)
+	cluster.fill(t, 1)
+	c := cluster.client(t, Config{})
+	r := c.OpenTail(testContext(t), Query{})
+	if !r.Next() {
+		t.Fatalf("no first event: %v", r.Err())
+	}
+	closed := make(chan error)
+	go func() { closed <- c.Close() }()
+	if r.Next() {
+		t.Errorf("got position %d of a closed client", r.Event().Position)
+	}
+	if err := r.Err(); !errors.Is(err, ErrClosed) || event.CodeOf(err) != event.CodeUnavailable {
+		t.Errorf("got %v, want unavailable with ErrClosed in it", err)
+	}
+	if err := <-closed; err != nil {
+		t.Errorf("close: %v", err)
+	}
+	if r := c.OpenRead(testContext(t), Query{}); r.Next() || !errors.Is(r.Err(), ErrClosed) {
+		t.Errorf("a read of a closed client ends with %v", r.Err())
 	}
 }

@@ -26,14 +26,6 @@ type vote struct {
 	all     int                        // number of voters
 }
 
-// disagreement is whose state differs from this node's, and where that showed last.
-// It holds until the member agrees at a later checkpoint or is no member any more:
-// that the node which is wrong has stopped is no reason to forget it. Only pulseLoop
-// uses it; a node that restarts learns it again when the other one comes back.
-type disagreement struct {
-	byMember map[raft.ServerID]vote
-}
-
 // judgeHashes compares the state's hashes. Where they differ a person must look.
 // Where a majority of the voters agrees on another hash than this node's, this
 // node stops: what a majority decided is the state. With no majority, as one to
@@ -48,47 +40,16 @@ func (n *Node) judgeHashes(servers []raft.Server, reports map[raft.ServerID]repo
 		n.disagreement.update(own, v)
 	}
 	latest := n.disagreement.latest(servers)
+	if err := n.disagreement.save(n.cfg.Seam, n.cfg.Dir); err != nil {
+		n.fail(err)
+		return
+	}
 	n.diverged.Store(latest != nil)
 	if latest == nil {
 		n.alarms.clear(agreementAlarm)
 		return
 	}
 	n.alarms.raise(agreementAlarm, latest.String())
-}
-
-// update takes in who agrees with this node at a checkpoint of its, and who does not.
-func (d *disagreement) update(own Checkpoint, v vote) {
-	for hash, members := range v.members {
-		for _, id := range members {
-			last, differs := d.byMember[id]
-			switch {
-			case own.Index < last.index:
-			case hash != own.Hash:
-				if d.byMember == nil {
-					d.byMember = map[raft.ServerID]vote{}
-				}
-				if own.Index > last.index || v.count() > last.count() {
-					d.byMember[id] = v
-				}
-			case differs && own.Index > last.index:
-				delete(d.byMember, id)
-			}
-		}
-	}
-}
-
-// latest forgets who is no member any more, and returns where states differed last;
-// nil: nowhere.
-func (d *disagreement) latest(servers []raft.Server) *vote {
-	var latest *vote
-	for id, v := range d.byMember {
-		if !slices.ContainsFunc(servers, func(s raft.Server) bool { return s.ID == id }) {
-			delete(d.byMember, id)
-		} else if latest == nil || v.index > latest.index {
-			latest = &v
-		}
-	}
-	return latest
 }
 
 // tellPatience is how long a node that is wrong waits for the others to have heard

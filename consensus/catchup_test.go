@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/log"
 )
 
 // segmentFiles returns the segment files of a node by name, those that are sealed:
@@ -146,6 +147,47 @@ func TestTransferGoesOnAfterARestartOfItsReceiver(t *testing.T) {
 			t.Errorf("%d bytes were fetched, %d were lacking: what was staged was fetched again", got, lacking)
 		}
 	})
+}
+
+// What was staged in an earlier life may have been damaged since: it is fetched
+// again, and not installed.
+func TestDamagedStagedSegmentsAreFetchedAgain(t *testing.T) {
+	t.Parallel()
+	for what, harm := range map[string]func(path string) error{
+		"flipped": flipPages,
+		"cut":     func(path string) error { return os.Truncate(path, 5000) },
+		"emptied": func(path string) error { return os.Truncate(path, 0) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l := &simLedger{acked: map[string]event.Position{}}
+				c := behind(t, l)
+				defer c.endAll()
+				lacking, _ := c.lacking()
+				killed := c.interrupt(lacking/2, func() { c.end("n3", true) })
+				c.start("n3")
+				<-killed
+				staged, err := filepath.Glob(filepath.Join(c.dir, "n3", "staging", "segments", "*.seg"))
+				if err != nil || len(staged) == 0 {
+					t.Fatalf("staged are %v, %v", staged, err)
+				}
+				for _, path := range staged {
+					if err := harm(path); err != nil {
+						t.Fatal(err)
+					}
+				}
+				c.net.heal()
+				c.start("n3")
+				c.verify(l)
+				for name := range c.segmentFiles("n3") {
+					if _, err := log.CheckSegmentFile(t.Context(), c.inForce("n3", name)); err != nil {
+						t.Errorf("in force is %s: %v", name, err)
+					}
+				}
+			})
+		})
+	}
 }
 
 // A segment that is damaged at one peer comes from another; what no peer has sound

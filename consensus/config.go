@@ -134,6 +134,10 @@ func (c Config) normalise() (Config, error) {
 		return c, fmt.Errorf("consensus: Config.Fatal is required")
 	}
 	c.Peers = slices.SortedFunc(slices.Values(c.Peers), func(a, b Peer) int { return cmp.Compare(a.Name, b.Name) })
+	if c.Window > MaxWindow {
+		// The cluster would refuse it, and go on with the default.
+		return c, fmt.Errorf("consensus: Config.Window is %d, must be at most %d", c.Window, MaxWindow)
+	}
 	return c, c.checkPeers()
 }
 

@@ -101,6 +101,8 @@ type Core struct {
 	bounded  bool         // what is retained or purged changed since the last Publish
 	batch    []log.Record // since the last Publish
 	changed  bool         // since the last Publish
+	notes    []note       // since the last Notify
+	observed []any        // memory of Notify
 	err      error        // why the core works no more
 
 	// Of the entry in execution.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"github.com/edri-io/edri/consensus/transport"
 	"github.com/edri-io/edri/event"
 )
 
@@ -27,51 +26,6 @@ const (
 	replyOK    byte = 0
 	replyError byte = 1 // the rest is an edri.v1.Error
 )
-
-// forwarder sends commits to the leader on behalf of this node. The leader
-// answers once each was handed to its Raft or refused; the outcomes themselves
-// come from this node's own apply, so that they survive the leader's death.
-type forwarder struct {
-	node *Node
-}
-
-// send forwards the commits, in order with those sent before.
-func (f forwarder) send(items []queued) *event.Error {
-	r := f.node.raft.Load()
-	if r == nil {
-		return event.Errorf(event.CodeUnavailable, "the node is starting")
-	}
-	_, leader := r.LeaderWithID()
-	switch leader {
-	case "":
-		return event.Errorf(event.CodeUnavailable, "no leader is known")
-	case f.node.serverID:
-		return errNotReadyToLead()
-	}
-	f.node.peers.Go(leader, kindCommits, appendCommits(nil, items), func(reply []byte, err error) {
-		f.settle(items, reply, err)
-	})
-	return nil
-}
-
-// settle passes on what the leader said. A connection that broke after the
-// request was sent says nothing: the commits may be in the log.
-func (f forwarder) settle(items []queued, reply []byte, err error) {
-	if err != nil {
-		if errors.Is(err, transport.ErrNotSent) {
-			refuseAll(items, event.Errorf(event.CodeUnavailable, "the leader cannot be reached: %v", err))
-		}
-		return
-	}
-	refusals, err := parseRefusals(reply, len(items))
-	if err != nil {
-		f.node.logger.Error("leader's answer to forwarded commits cannot be read", "error", err)
-		return
-	}
-	for _, r := range refusals {
-		items[r.index].from.refused(items[r.index].index, f.node.nameLeader(r.err))
-	}
-}
 
 func refuseAll(items []queued, err *event.Error) {
 	for _, q := range items {
@@ -141,18 +95,19 @@ func (n *Node) serveCommits(payload []byte, reply func([]byte)) {
 			reply(errorReply(event.Errorf(event.CodeInvalid, "forwarded commit %d: %v", i, err)))
 			return
 		}
-		items[i] = queued{commit: c, from: frame, index: i}
+		items[i] = queued{commit: c, from: frame, index: i, held: n.cfg.Machines.holds(m.ops)}
 	}
 	if len(items) == 0 {
 		reply([]byte{replyOK})
 		return
 	}
-	if items = n.withSpace(items); len(items) == 0 {
-		return
-	}
 	refusal := n.admit()
-	if refusal == nil {
-		refusal = n.proposer.enqueue(items)
+	switch {
+	case refusal != nil:
+	case n.leads():
+		items, refusal = n.enqueue(items)
+	default:
+		refusal = event.Errorf(event.CodeNotLeader, "this node does not lead")
 	}
 	if refusal != nil {
 		refuseAll(items, n.nameLeader(refusal))

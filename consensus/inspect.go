@@ -130,7 +130,13 @@ func (i *inspector) generation(context.Context) error {
 		return i.note(gens.currentPath(), fmt.Errorf("%w: %w", store.ErrCorrupt, err))
 	}
 	i.Generation = filepath.Base(gens.path(n))
-	return nil
+	// What a node met may be gone from the files, or never have been there but in its
+	// memory: it does not open them again.
+	why, err := gens.marked(gens.path(n))
+	if err != nil || why == "" {
+		return err
+	}
+	return i.note(filepath.Join(gens.path(n), markFile), fmt.Errorf("%w: the node has marked this generation: %s", store.ErrCorrupt, why))
 }
 
 // state reads every row of the state.

@@ -135,3 +135,19 @@ func TestInspectFindsMissingSegments(t *testing.T) {
 		}
 	})
 }
+
+// A node does not open a generation that it has marked, whatever is in it.
+func TestInspectTellsOfTheMark(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		dir, _ := inspectable(t, false)
+		mark := filepath.Join("data-000001", "DAMAGED")
+		if err := os.WriteFile(filepath.Join(dir, mark), []byte("a row made no sense\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		i, err := consensus.Inspect(t.Context(), dir)
+		if err != nil || len(i.Damage) != 1 || i.Damage[0].File != mark || !strings.Contains(i.Damage[0].Err.Error(), "a row made no sense") {
+			t.Errorf("got damage %+v, %v", i.Damage, err)
+		}
+	})
+}

@@ -82,7 +82,7 @@ func (n *Node) findUsurpation(caller Introduction) {
 // isSoleMember reports whether this node is a cluster of one.
 func (n *Node) isSoleMember() bool {
 	r := n.raft.Load()
-	return r != nil && len(r.GetConfiguration().Configuration().Servers) == 1 && n.isMember()
+	return r != nil && len(r.GetConfiguration().Configuration().Servers) == 1 && n.votes()
 }
 
 // introduction is what this node says of itself.

@@ -126,8 +126,8 @@ func (n *Node) stamp() EntryHeader {
 	}
 }
 
-// keepHouse does what is due from time to time: it tells the cluster this node's
-// addresses, and on the leader ends idle sessions and what is not retained.
+// keepHouse does what is due from time to time: it gives up what nobody will
+// answer, tells the cluster this node's addresses, and on the leader ends idle sessions and what is not retained.
 func (n *Node) keepHouse() {
 	defer n.tasks.Done()
 	addresses := time.NewTicker(advertiseInterval)
@@ -140,6 +140,9 @@ func (n *Node) keepHouse() {
 		select {
 		case <-addresses.C:
 			n.waiters.expire(time.Now())
+			if leader, _ := n.Leader(); leader != "" {
+				n.forwarder.leaderIs(raft.ServerID(leader))
+			}
 			n.advertise()
 		case <-sessions.C:
 			n.expireSessions()

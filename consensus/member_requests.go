@@ -19,6 +19,7 @@ type memberRequest struct {
 	Address string `json:"address,omitempty"` // join: raft address
 	Replace string `json:"replace,omitempty"` // join: name or server id of the one that goes
 	Feature uint32 `json:"feature,omitempty"` // join: the newest level that its binary applies
+	Epoch   string `json:"epoch,omitempty"`   // join: of the state that it has; empty: it has none
 	Name    string `json:"name,omitempty"`    // expect: of the node that is to come; empty: the same
 	Force   bool   `json:"force,omitempty"`   // remove: even if the quorum is lost
 }
@@ -131,6 +132,9 @@ func (n *Node) beginJoin(ctx context.Context, known knownMembers, q memberReques
 	if level := n.core.Load().FeatureLevel(); q.Feature < level {
 		// It learns so when it introduces itself next, and stops.
 		return memberReply{}, event.Errorf(event.CodeUnavailable, "the cluster has feature level %d, the binary of %s knows up to %d", level, id, q.Feature)
+	}
+	if epoch := n.core.Load().Meta().Epoch.String(); q.Epoch != "" && q.Epoch != epoch {
+		return memberReply{}, event.Errorf(event.CodeInvalid, "%s has the history of epoch %s, this cluster is of %s; to join, empty its data directory", id, q.Epoch, epoch)
 	}
 	if known.removed[q.Server] {
 		return memberReply{}, event.Errorf(event.CodeDenied, "%s was removed; to come back as a new one, empty its data directory", id)

@@ -38,7 +38,7 @@ type Node struct {
 	peers    Network
 	raft     atomic.Pointer[raft.Raft] // nil until the node has found its cluster
 
-	forwarder    forwarder
+	forwarder    *forwarder
 	clocks       *clocks
 	reports      *reports
 	alarms       *alarms
@@ -133,6 +133,9 @@ func (n *Node) open() error {
 	if n.roster, err = loadRoster(n.cfg.Dir); err != nil {
 		return err
 	}
+	if n.disagreement, err = loadDisagreement(n.cfg.Dir); err != nil {
+		return err
+	}
 	n.addresses = newAddresses(n.cfg.RaftAdvertise, n.cfg.Peers, n.roster)
 	// The first leader of all gives the cluster its epoch, here prepared.
 	epoch, err := uuid.NewV7()
@@ -156,7 +159,7 @@ func (n *Node) open() error {
 	if n.peers, err = n.connect(); err != nil {
 		return err
 	}
-	n.forwarder = forwarder{n}
+	n.forwarder = newForwarder(n)
 	n.measureDisk()
 	return nil
 }

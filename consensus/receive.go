@@ -205,11 +205,19 @@ func (r *reception) provide(ctx context.Context, s manifestSegment, sources []ra
 		return err
 	}
 	staged := n.staged.path(name)
-	if !n.staged.has(name) {
+	sound, why, err := n.staged.take(ctx, name)
+	if why != nil {
+		n.logger.Warn("a staged segment is damaged, and fetched again", "first", s.First, "error", why)
+	}
+	if err != nil {
+		return err
+	}
+	if !sound {
 		size, err := n.fetchSegment(ctx, name, sources, staged)
 		if err != nil {
 			return err
 		}
+		n.staged.setSound(name)
 		r.fetched += size
 		r.fetches++
 		n.logger.Debug("fetched a segment", "first", s.First, "last", s.Last, "bytes", size)

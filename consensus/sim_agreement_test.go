@@ -3,6 +3,9 @@ package consensus_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -140,7 +143,8 @@ func TestANodeWhoseStateIsNotTheMajoritysStops(t *testing.T) {
 }
 
 // The others know of a node that differs although it has stopped before any of
-// them could ask it, and do not forget: the alarm is over when it was removed.
+// them could ask it, and do not forget, nor when they are started again: the alarm is
+// over when it was removed.
 func TestTheAlarmOutlivesTheNodeThatDiffers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -175,6 +179,12 @@ func TestTheAlarmOutlivesTheNodeThatDiffers(t *testing.T) {
 		if !alarmed() {
 			t.Error("the alarm was over with the node still a member")
 		}
+		for _, name := range []string{"n1", "n2"} {
+			c.end(name, true)
+			c.start(name)
+		}
+		c.eventually("the alarms of those that were started again", alarmed)
+		c.eventually("another leader", func() bool { return c.leader() != "" })
 		if _, err := c.node(c.leader()).RemoveMember(t.Context(), wrong.ServerID(), false); err != nil {
 			t.Fatal(err)
 		}
@@ -182,6 +192,17 @@ func TestTheAlarmOutlivesTheNodeThatDiffers(t *testing.T) {
 			status, err := c.node("n1").Status()
 			return err == nil && !status.Diverged && len(status.Alarms) == 0
 		})
+		kept := filepath.Join(c.dir, "n1", "differing.json")
+		isGone := func() bool { _, err := os.Stat(kept); return errors.Is(err, fs.ErrNotExist) }
+		if !isGone() {
+			t.Error("what was kept for the alarm is still there")
+		}
+		c.end("n1", true)
+		if err := os.WriteFile(kept, []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c.start("n1")
+		c.eventually("what cannot be understood is gone", isGone)
 	})
 }
 

@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +11,10 @@ import (
 	"time"
 
 	"github.com/edri-io/edri/consensus/transport"
+	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/internal/fault"
+	"github.com/edri-io/edri/log"
+	"github.com/edri-io/edri/store"
 )
 
 // stagedTTL is how long segments that were fetched wait for a transfer that needs
@@ -35,10 +39,11 @@ type staging struct {
 	users int                            // guarded by mu
 	used  time.Time                      // guarded by mu: when the last user left
 	good  map[transport.Segment]struct{} // guarded by mu: of the journal's own, those that were checked
+	sound map[transport.Segment]struct{} // guarded by mu: of what is staged, what was checked since the node runs
 }
 
 func newStaging(dir string, seam fault.Seam) *staging {
-	return &staging{dir: dir, seam: seam, used: time.Now(), good: map[transport.Segment]struct{}{}}
+	return &staging{dir: dir, seam: seam, used: time.Now(), good: map[transport.Segment]struct{}{}, sound: map[transport.Segment]struct{}{}}
 }
 
 // path is where a segment is staged.
@@ -46,10 +51,41 @@ func (s *staging) path(segment transport.Segment) string {
 	return filepath.Join(s.dir, fmt.Sprintf("%020d-%x.seg", segment.First, segment.Digest))
 }
 
-// has reports whether a segment is staged, which implies that it was checked.
+// has reports whether a segment is staged, which implies that it was checked once.
 func (s *staging) has(segment transport.Segment) bool {
 	_, err := os.Stat(s.path(segment))
 	return err == nil
+}
+
+// take reports whether a segment is staged and sound. One of an earlier life is
+// checked again, since it has lain on the disk for who knows how long; what is
+// damaged is removed, to be fetched again, and why says so.
+func (s *staging) take(ctx context.Context, segment transport.Segment) (sound bool, why, err error) {
+	if !s.has(segment) {
+		return false, nil, nil
+	}
+	s.mu.Lock()
+	_, known := s.sound[segment]
+	s.mu.Unlock()
+	if known {
+		return true, nil, nil
+	}
+	_, err = log.CheckSealed(ctx, s.path(segment), event.Position(segment.First), segment.Digest)
+	switch {
+	case err == nil:
+		s.setSound(segment)
+		return true, nil, nil
+	case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrFormat):
+		return false, err, store.Remove(s.seam, s.path(segment))
+	}
+	return false, nil, err
+}
+
+// setSound notes that what is staged was checked.
+func (s *staging) setSound(segment transport.Segment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sound[segment] = struct{}{}
 }
 
 // use keeps what is staged from expiring until leave is called.
@@ -86,6 +122,7 @@ func (s *staging) clear() error {
 }
 
 func (s *staging) clearLocked() error {
+	clear(s.sound)
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
 		return fmt.Errorf("list staged segments: %w", err)

@@ -2,6 +2,7 @@ package consensus_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/edri-io/edri/api/edriv1"
@@ -26,6 +27,19 @@ func TestWindowSettingIsChecked(t *testing.T) {
 	}
 	if got := brief(h.setWindow(7)); got != "0: ok" {
 		t.Errorf("7: got %q", got)
+	}
+}
+
+// A first setting that apply refuses would leave a cluster with the default, and
+// nobody told.
+func TestNodeWithAWindowThatApplyRefusesDoesNotOpen(t *testing.T) {
+	t.Parallel()
+	_, err := consensus.Open(consensus.Config{
+		Name: "n1", Dir: t.TempDir(), Peers: []consensus.Peer{{Name: "n1", Address: "127.0.0.1:1"}},
+		Window: consensus.MaxWindow + 1, Fatal: func(int, error) {},
+	})
+	if err == nil || !strings.Contains(err.Error(), "Window is 10000001") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -103,6 +103,10 @@ var genEvent = rapid.Custom(func(t *rapid.T) Event {
 	return e
 })
 
+// rapid names a generator when a collection first uses it, and reads the name
+// without a lock whenever it draws: tests that share one need it named before.
+func init() { _ = genEvent.String() }
+
 func (e *Event) extend(name string, v Value) {
 	if e.Extensions == nil {
 		e.Extensions = make(map[string]Value)

@@ -17,23 +17,28 @@ import (
 	"github.com/edri-io/edri/integration/workload"
 )
 
-// Backups are taken of a follower under load, the second one incremental; a cluster
-// that is restored from them has the history up to the backup's position, which is
-// at or behind all that was acknowledged before the backup began, and nothing else.
+// Backups are taken of a follower under load, each but the first incremental; a
+// cluster that is restored from the last has the history up to its position, which is
+// at or behind all that was acknowledged before it began, and nothing else.
 func TestBackupUnderLoadIsRestoredWhole(t *testing.T) {
 	t.Parallel()
 	c := start(t, 3, "--segment-bytes", "512KiB")
 	w, l := load(t, c, 8)
 	follower := notLeader(t, c)
 	dir := t.TempDir()
-	first, second := filepath.Join(dir, "sunday.edri"), filepath.Join(dir, "monday.edri")
+	first, second, third := filepath.Join(dir, "sunday.edri"), filepath.Join(dir, "monday.edri"), filepath.Join(dir, "tuesday.edri")
 
-	waitLast(t, c, 15_000)
+	waitLast(t, c, 8_000)
 	takeBackup(t, c, follower, first)
-	waitLast(t, c, lastPosition(t, c)+15_000)
+	waitLast(t, c, lastPosition(t, c)+8_000)
 	info := takeBackup(t, c, follower, second, "--since", first)
 	if info.Here >= info.Segments || !slices.Equal(info.Since, []string{"sunday.edri"}) {
 		t.Errorf("the second backup has %d of %d segments, since %v", info.Here, info.Segments, info.Since)
+	}
+	waitLast(t, c, lastPosition(t, c)+8_000)
+	info = takeBackup(t, c, leader(t, c), third, "--since", second) // all nodes have the same segments
+	if info.Here >= info.Segments || len(info.Since) != 2 {
+		t.Errorf("the third backup has %d of %d segments, since %v", info.Here, info.Segments, info.Since)
 	}
 	cursor := cursorOf(t, c)
 	stop(t, w)
@@ -43,11 +48,11 @@ func TestBackupUnderLoadIsRestoredWhole(t *testing.T) {
 	r := prepare(t, 1)
 	n := r.Nodes()[0]
 	target := []string{"--data-dir", n.DataDir, "--node-id", n.Name, "--raft-advertise", n.Raft, "--quiet"}
-	out := edri(t, "", nil, append([]string{"restore", second}, target...)...)
-	if out.code != 1 || !strings.Contains(out.stderr, "monday.edri is incremental and needs sunday.edri") {
+	out := edri(t, "", nil, append([]string{"restore", third, second}, target...)...)
+	if out.code != 1 || !strings.Contains(out.stderr, "tuesday.edri is incremental and needs sunday.edri") {
 		t.Fatalf("without the first backup: exit code %d, %s", out.code, out.stderr)
 	}
-	if out = edri(t, "", nil, append([]string{"restore", second, first}, target...)...); out.code != 0 {
+	if out = edri(t, "", nil, append([]string{"restore", third, second, first}, target...)...); out.code != 0 {
 		t.Fatalf("restore: exit code %d, %s", out.code, out.stderr)
 	}
 	ctx := within(t, time.Minute)

@@ -77,8 +77,8 @@ func TestBadInputIsRefusedWithATypedErrorAndStoresNothing(t *testing.T) {
 			event.CodeRevisionConflict, []string{"7", "1"}},
 		"fields that only the server sets": {"Events/Commit", `{"waiter":"9","ops":[]}`,
 			event.CodeInvalid, []string{"waiter"}},
-		"bad cursor": {"Events/Get", `{"position":"99"}`, event.CodeNotFound, []string{"99"}},
-		"not JSON":   {"Events/Commit", `{"ops":`, event.CodeInvalid, nil},
+		"no such position": {"Events/Get", `{"position":"99"}`, event.CodeNotFound, []string{"99"}},
+		"not JSON":         {"Events/Commit", `{"ops":`, event.CodeInvalid, nil},
 		"unknown member": {"Events/Commit", `{"opps":[]}`,
 			event.CodeInvalid, []string{"opps"}},
 	} {
@@ -97,15 +97,61 @@ func TestBadInputIsRefusedWithATypedErrorAndStoresNothing(t *testing.T) {
 	}
 	// Bytes that JSON cannot hold, over the binary form: an id that is not UTF-8,
 	// and what is no protobuf at all.
-	for name, body := range map[string][]byte{
-		"not UTF-8":    []byte("\x3a\x12\x0a\x10\x22\x0e\x0a\x01\xff\x12\x01s\x1a\x031.0\x22\x01t"),
-		"not protobuf": []byte("\xff\xff\xff\xff"),
+	for name, tc := range map[string]struct {
+		body []byte
+		says string
+	}{
+		"not UTF-8":    {commitOf(&event.Event{ID: "\xff", Source: "s", Type: "t"}), `id \"\\xff\": is not UTF-8`},
+		"not protobuf": {[]byte("\xff\xff\xff\xff"), ""},
 	} {
-		if status, answer := postAs(t, n, "Events/Commit", "application/proto", body); status == http.StatusOK || status >= 500 {
-			t.Errorf("%s: status %d %q", name, status, answer)
+		status, answer := postAs(t, n, "Events/Commit", "application/proto", tc.body)
+		if status != http.StatusBadRequest || !strings.Contains(answer, string(event.CodeInvalid)) || !strings.Contains(answer, tc.says) {
+			t.Errorf("%s: status %d, want %d and %q in: %s", name, status, http.StatusBadRequest, tc.says, answer)
 		}
 	}
+	badCursorsAreRefused(t, n)
 	unharmed(t, n, 1)
+}
+
+// commitOf is an edri.v1.Commit, as bytes, that appends a short event that the
+// client would not send: ops (7) of append (1) of event (4).
+func commitOf(e *event.Event) []byte {
+	b := event.AppendEvent(nil, e)
+	for _, field := range []byte{4, 1, 7} {
+		b = append([]byte{field<<3 | 2, byte(len(b))}, b...)
+	}
+	return b
+}
+
+// badCursorsAreRefused reads with what is no cursor, and with that of another filter.
+func badCursorsAreRefused(t *testing.T, n *cluster.Node) {
+	t.Helper()
+	c, err := client.New(client.Config{Servers: []string{n.URL()}})
+	must(t, err)
+	defer c.Close()
+	ctx := within(t, 20*time.Second)
+	read := func(q client.Query) (string, error) {
+		r := c.OpenRead(ctx, q)
+		defer r.Close()
+		for r.Next() {
+		}
+		return r.Cursor(), r.Err()
+	}
+	of, err := read(client.Query{Type: "t"})
+	must(t, err)
+	for _, tc := range []struct {
+		query client.Query
+		says  string
+	}{
+		{client.Query{Cursor: "AQE-none"}, "AQE-none"},
+		{client.Query{Type: "t", Cursor: of[:len(of)-1] + "!"}, of[:20]},
+		{client.Query{Type: "other", Cursor: of}, "another filter"},
+		{client.Query{Type: "t", Cursor: of, Reverse: true}, "direction"},
+	} {
+		if _, err := read(tc.query); event.CodeOf(err) != event.CodeInvalid || !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("cursor %q: got %v, want invalid and %q", tc.query.Cursor, err, tc.says)
+		}
+	}
 }
 
 // unharmed checks that a node is ready and holds exactly so many events.

@@ -48,8 +48,9 @@ func TestANodeWhoseStateDiffersStopsAndIsReplaced(t *testing.T) {
 	}
 	must(t, w.WaitFor(ctx, 200))
 
-	// So the alarm stays, however long ago it was: the others have no checkpoint of
-	// then any more.
+	// So the alarm stays, however long ago it was, and when the others are started
+	// again: they have no checkpoint of then any more.
+	restart(t, ctx, c.Nodes()[0])
 	for _, n := range c.Nodes()[:2] {
 		waitAlarm(t, ctx, n, "the states differ at entry")
 	}

@@ -21,6 +21,13 @@ var binaries string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if spec := os.Getenv(memberEnv); spec != "" {
+		if err := runMember(spec); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
+	}
 	dir, err := os.MkdirTemp("", "edri-integration-*")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -137,6 +144,21 @@ func check(t *testing.T, c *cluster.Cluster, l *ledger.Ledger) {
 		t.Errorf("the histories do not hold:\n%s", report)
 	} else {
 		t.Logf("%d sent, %d acknowledged, %d stored", report.Sent, report.Acknowledged, report.Nodes[0].Stored)
+	}
+}
+
+// atMost holds a time to the limit that the cluster promises on a machine of its
+// own, which is that of the long campaigns, run alone; beside other tests to twice
+// that.
+func atMost(t *testing.T, what string, got, promised time.Duration) {
+	t.Helper()
+	limit := promised
+	if !soak() {
+		limit *= 2
+	}
+	t.Logf("%s: %v, promised %v", what, got.Round(time.Millisecond), promised)
+	if got > limit {
+		t.Errorf("%s: %v, want %v at most", what, got.Round(time.Millisecond), limit)
 	}
 }
 

@@ -13,6 +13,10 @@ import (
 	"github.com/edri-io/edri/integration/workload"
 )
 
+// membershipPause is the longest that clients may wait for an acknowledgement while
+// members come and go.
+const membershipPause = 2 * time.Second
+
 // From one node to three, to five, and back to three, among them the first, while
 // clients write.
 func TestClusterGrowsAndShrinksUnderLoad(t *testing.T) {
@@ -35,7 +39,7 @@ func TestClusterGrowsAndShrinksUnderLoad(t *testing.T) {
 	waitVoters(t, ctx, c, 3)
 	stop(t, w)
 	check(t, c, l)
-	t.Logf("longest pause: %v", w.LongestPause().Round(time.Millisecond))
+	atMost(t, "longest pause of writes", w.LongestPause(), membershipPause)
 }
 
 // removeFirst takes the first node out, which must end by itself.
@@ -142,30 +146,6 @@ func TestWipedNodeIsRefusedThenReplacedUnderLoad(t *testing.T) {
 	waitVoters(t, ctx, c, 3)
 	must(t, w.WaitFor(ctx, 300))
 	stop(t, w)
-	check(t, c, l)
-}
-
-// A leader that dies while a node joins leaves the rest to the next one.
-func TestLeaderIsKilledWhileANodeJoins(t *testing.T) {
-	t.Parallel()
-	c := start(t, 3)
-	ctx := within(t, 2*time.Minute)
-	l := ledger.New()
-	appendLarge(t, c, l, "before", 100)
-	joining, err := c.Join("--replace", "n2") // n2 answers: it goes when the other votes
-	must(t, err)
-	waitUntil(t, ctx, func() bool { return strings.Contains(string(tail(joining.LogPath)), "node runs") })
-	killed := leader(t, c)
-	must(t, killed.Kill())
-	must(t, killed.Start())
-	n2 := c.Nodes()[1]
-	if code, err := n2.WaitExit(ctx); err == nil && code != 14 {
-		t.Errorf("the replaced n2: exit code %d, want 14", code)
-	} else {
-		must(t, err)
-	}
-	c.Forget(n2)
-	waitVoters(t, ctx, c, 3)
 	check(t, c, l)
 }
 

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,6 +24,12 @@ type shell struct {
 
 func newShell(t *testing.T) *shell {
 	t.Helper()
+	// The documents' commands use them; Go and make are all that make test needs.
+	for _, tool := range []string{"bash", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("the commands cannot be typed here: %v", err)
+		}
+	}
 	root, err := filepath.Abs("..")
 	must(t, err)
 	s := &shell{dir: t.TempDir()}
@@ -59,8 +66,16 @@ func (s *shell) run(t *testing.T, commands []string) {
 	}
 	if err != nil {
 		t.Errorf("%v; the commands and what they printed:\n%s", err, tail(log))
+		return
+	}
+	// A command that ends the shell, such as exit, would take the others with it.
+	if printed := tail(log); !bytes.HasSuffix(printed, []byte(allRan)) {
+		t.Errorf("not all of the commands ran:\n%s", printed)
 	}
 }
+
+// allRan is what the script prints at its end.
+const allRan = "all commands ran\n"
 
 // shellScript makes a script that prints each command before it runs, and ends at
 // the first that fails.
@@ -72,6 +87,7 @@ func shellScript(commands []string) string {
 		fmt.Fprintf(&b, "printf '$ %%s\\n' %s\n%s\n", quoted, command)
 		b.WriteString("status=$?; [ $status = 0 ] || { echo \"exit status $status\"; exit 1; }\n")
 	}
+	b.WriteString("printf %s '" + allRan + "'\n")
 	return b.String()
 }
 

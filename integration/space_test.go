@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -61,6 +62,22 @@ func fill(t *testing.T, n *cluster.Node, leave int64) (free func()) {
 	return func() { must(t, os.Remove(path)) }
 }
 
+// fillUp takes every block of a node's disk, though the node may write at the time.
+func fillUp(t *testing.T, n *cluster.Node) (free func()) {
+	t.Helper()
+	free = fill(t, n, 2)
+	file, err := os.OpenFile(filepath.Join(n.DataDir, "ballast"), os.O_APPEND|os.O_WRONLY, 0)
+	must(t, err)
+	defer file.Close()
+	for block := make([]byte, 4096); err == nil; {
+		_, err = file.Write(block)
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("fill the disk of %s: %v", n.Name, err)
+	}
+	return free
+}
+
 func TestFullDisksRefuseWritesUntilThereIsSpace(t *testing.T) {
 	t.Parallel()
 	c := prepare(t, 3, "--disk-reserve", "64MiB", "--segment-bytes", "1MiB")
@@ -117,6 +134,53 @@ func TestFullDisksRefuseWritesUntilThereIsSpace(t *testing.T) {
 	must(t, w.WaitFor(ctx, 100))
 	freeLeader()
 	stop(t, w)
+	check(t, c, l)
+}
+
+// Disks that are full to the last block, whoever filled them: of one node, which
+// stops, the others go on; of two, nothing is written until there is space. Nothing
+// that was acknowledged is lost, and who stopped starts again.
+func TestNodesWithoutAnySpaceStopAndComeBack(t *testing.T) {
+	t.Parallel()
+	c := prepare(t, 3, "--disk-reserve", "64MiB", "--segment-bytes", "1MiB", "--snapshot-log-bytes", "1MiB", "--trailing-log-bytes", "1MiB")
+	smallDisks(t, c.Nodes(), 512)
+	ctx := within(t, 90*time.Second)
+	must(t, c.StartAll(ctx))
+	must(t, c.WaitReady(ctx))
+	w, l := load(t, c, 4)
+	must(t, w.WaitFor(ctx, 100))
+	followers := c.Followers(leader(t, c))
+	freeFirst := fillUp(t, followers[0])
+	code, err := followers[0].WaitExit(ctx)
+	must(t, err)
+	if code != 10 || !strings.Contains(string(logOf(t, followers[0])), "no space left on device") {
+		t.Fatalf("without any space %s ended with exit code %d; want 10", followers[0].Name, code)
+	}
+	must(t, w.WaitFor(ctx, 200)) // the others are a majority
+	freeFirst()
+	must(t, followers[0].Start())
+	must(t, followers[0].WaitReady(ctx))
+	must(t, w.WaitFor(ctx, 100))
+	stop(t, w)
+
+	free := []func(){fillUp(t, followers[0]), fillUp(t, followers[1])}
+	writer, err := client.New(client.Config{Servers: c.URLs(), GiveUpAfter: 5 * time.Second})
+	must(t, err)
+	defer writer.Close()
+	probe := prober{writer, l}
+	n := 0
+	waitUntil(t, ctx, func() bool {
+		n++
+		return probe.append(ctx, fmt.Sprint("while two are full ", n)) != nil
+	})
+	for i, f := range followers {
+		free[i]()
+		if !f.Running() {
+			must(t, f.Start())
+		}
+	}
+	must(t, c.WaitReady(ctx))
+	probe.awaitAppend(t, ctx, "after the space came back")
 	check(t, c, l)
 }
 

@@ -21,6 +21,7 @@ func (s *Server) openHTTP() error {
 	streams, endStreams := context.WithCancel(context.Background()) // ended by stop
 	handler, err := api.Handler(api.Config{
 		Node:       s.node,
+		Router:     s.router,
 		Limits:     s.cfg.Limits,
 		Version:    ReadBuild().Version,
 		Registerer: registry,

@@ -144,6 +144,7 @@ func TestWrongConfigurationIsRefusedWithItsPlace(t *testing.T) {
 		"bad value in flag": {flags: map[string]string{"segment-bytes": "1TB"}, want: []string{"segment-bytes (flag --segment-bytes)", "1TB"}},
 		"size too small":    {flags: map[string]string{"segment-bytes": "1"}, want: []string{"1 is not from 64KiB to 4GiB"}},
 		"size overflows":    {flags: map[string]string{"segment-bytes": "9223372036854775807GiB"}, want: []string{"is not a size"}},
+		"window too large":  {flags: map[string]string{"dedup-window": "10000001"}, want: []string{"10000001 is not from 1 to 10000000"}},
 		"negative size":     {flags: map[string]string{"segment-bytes": "-1"}, want: []string{"is not a size"}},
 		"bad switch":        {env: map[string]string{"EDRI_INSECURE": "yes"}, want: []string{"env EDRI_INSECURE", "neither true nor false"}},
 		"bad level":         {flags: map[string]string{"log-level": "loud"}, want: []string{"debug, info, warn, error"}},

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/edri-io/edri/consensus"
+	"github.com/edri-io/edri/router"
+	"github.com/edri-io/edri/timers"
 )
 
 // How long the parts of a graceful stop may take: together less than stopWithin,
@@ -43,6 +45,7 @@ type Server struct {
 	logger *slog.Logger
 
 	node       *consensus.Node
+	router     *router.Router
 	port       net.Listener
 	http       *http.Server
 	serving    atomic.Pointer[http.Server] // http, once it serves
@@ -74,6 +77,9 @@ func New(cfg Config, opts Options) (*Server, error) {
 	s.port = port
 	s.cfg.Listen = port.Addr().String() // with the port that 0 stood for
 	nodeConfig := s.nodeConfig(opts)
+	if err := s.addMachines(&nodeConfig); err != nil {
+		return nil, errors.Join(err, port.Close())
+	}
 	if opts.Tune != nil {
 		opts.Tune(&nodeConfig)
 	}
@@ -86,6 +92,24 @@ func New(cfg Config, opts Options) (*Server, error) {
 		return nil, errors.Join(err, s.node.Close(ctx), port.Close())
 	}
 	return s, nil
+}
+
+// addMachines adds the state machines above the journal, and what runs of them where
+// the node leads.
+func (s *Server) addMachines(c *consensus.Config) error {
+	table := timers.New()
+	s.router = router.New(table, s.logger)
+	s.router.Limits = c.Limits
+	mux, err := consensus.NewMux(table, s.router)
+	if err != nil {
+		return fmt.Errorf("set up state machines: %w", err)
+	}
+	c.Machines = mux
+	c.Leading = []func(context.Context, *consensus.Node) error{
+		func(ctx context.Context, n *consensus.Node) error { return table.Run(ctx, n, s.logger) },
+		func(ctx context.Context, n *consensus.Node) error { return s.router.Lead(ctx, n) },
+	}
+	return nil
 }
 
 func (s *Server) nodeConfig(opts Options) consensus.Config {

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/edri-io/edri/consensus"
 )
 
 // Setting is the one definition of a setting: what flags, environment, YAML file,
@@ -75,7 +77,7 @@ var settings = []Setting{
 		func(c *Config) *int { return &c.Limits.Commit }),
 	count("max-commit-ops", "1000", 1, 1000, "most operations of one commit",
 		func(c *Config) *int { return &c.Limits.Ops }),
-	count("dedup-window", "1000000", 1, 100_000_000,
+	count("dedup-window", "1000000", 1, consensus.MaxWindow,
 		"number of last events in which a source and id are unique; fixed when the cluster is made",
 		func(c *Config) *uint64 { return &c.DedupWindow }),
 	size("segment-bytes", "256MiB", 64<<10, 4*gib, "size of a journal segment; fixed when the cluster is made",

@@ -43,7 +43,8 @@ for good, and of 100,000 names at most.
 After any interruption run the same command again: it goes on behind the last line,
 and nothing is stored twice. The name is by default made from the file's content; a
 file that was changed is another one. Under one name there must be one input, only
-growing at its end: lines that were executed are not looked at for changes.
+growing at its end: lines that were executed are not looked at for changes, but one
+that is shorter is refused.
 
 With --strict the first bad line ends the import, and nothing behind it is stored.
 Each line then waits for the one before, which is much slower. A line that the
@@ -113,6 +114,8 @@ func (a *app) importFile(ctx context.Context, path string, f importFlags) error 
 		err = errors.Join(err, a.writeSummary(name, im.total, show.elapsed()))
 	}
 	switch {
+	case errors.Is(err, errOtherInput):
+		return err // another run would end like this one
 	case err != nil && im.total.Last > 0:
 		return fmt.Errorf("%w; run the same command again to go on behind line %d", err, im.total.Last)
 	case err != nil:

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/edri-io/edri/client"
@@ -138,10 +139,23 @@ func (im *importer) take(ctx context.Context, f found) error {
 		return im.badLine(f.line, f.bad)
 	case errors.Is(f.err, io.EOF):
 		im.ended = true
+		return im.checkLength(f.lines)
 	case f.err != nil:
 		return f.err
 	case f.batch != nil:
 		im.waiting = append(im.waiting, f.batch)
+	}
+	return nil
+}
+
+// errOtherInput ends an import under a name that stands for another input.
+var errOtherInput = errors.New("it is another input, and nothing of it was stored")
+
+// checkLength refuses an input of fewer lines than were executed under its name:
+// its lines were taken for those of the other and passed over.
+func (im *importer) checkLength(lines uint64) error {
+	if executed := im.p.Last(); lines < executed {
+		return fmt.Errorf("the input has %d lines, and %d were executed under this producer's name: %w", lines, executed, errOtherInput)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -53,6 +54,9 @@ func (a *app) listStreams(ctx context.Context, prefix string, limit uint64) erro
 	out := newListWriter(a.stdout, a.output)
 	for s, err := range c.Streams(ctx, prefix) {
 		if err != nil {
+			if out.count > 0 {
+				err = errors.Join(err, out.close())
+			}
 			return err
 		}
 		if out.count == 0 && a.output == outputText {

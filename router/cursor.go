@@ -1,0 +1,127 @@
+package router
+
+import (
+	"slices"
+
+	"github.com/edri-io/edri/event"
+)
+
+// advance puts into the log which events up to where the queue has looked are
+// pending: what is enqueued after it may settle them.
+//
+// The rows are there once its note says so. It is a flight until then; if it does
+// not arrive, because it was refused, all that was to follow it is proposed anew.
+func (d *dispatcher) advance(q *queue) {
+	to := q.position(d.live)
+	if to <= q.proposed {
+		return
+	}
+	body := q.encodeFresh(to)
+	q.fresh = nil
+	q.proposed = to
+	q.flights = append(q.flights, to)
+	d.node.Enqueue(opAdvance, body, func(err *event.Error) {
+		d.settledAdvance(err, q, to)
+	})
+}
+
+// encodeFresh writes the advance of what is fresh.
+func (q *queue) encodeFresh(to event.Position) []byte {
+	list := make([]event.Position, len(q.fresh))
+	var keys []uint64
+	for i, it := range q.fresh {
+		list[i] = it.position
+		if q.Config.OrderingKey != "" {
+			keys = append(keys, it.key)
+		}
+	}
+	return encodeAdvance(q.Generation, q.proposed, to, list, keys)
+}
+
+// settledAdvance looks whether an advance had its effect, once its notes are there.
+func (d *dispatcher) settledAdvance(err *event.Error, q *queue, to event.Position) {
+	d.inbox.add(outcome{failed: err != nil, then: func() { d.rewind(q, to) }})
+}
+
+// advanced notes that the cursor has been moved.
+func (d *dispatcher) advanced(q *queue, to event.Position) {
+	if to <= q.committed {
+		return
+	}
+	q.committed = to
+	for len(q.flights) > 0 && q.flights[0] <= to {
+		q.flights = q.flights[1:]
+	}
+	if q.proposed < to {
+		d.rewind(q, to) // one that was given up has arrived after all
+	}
+	for len(q.uncovered) > 0 && q.uncovered[0].position <= to {
+		it := q.uncovered[0]
+		q.uncovered = q.uncovered[1:]
+		if q.open[it.position] == it && it.state == stateUncovered {
+			d.ready(q, it)
+		}
+	}
+}
+
+// rewind proposes anew what is beyond the committed cursor, unless the advance to
+// this position had its effect. Those that were to follow it had none either.
+func (d *dispatcher) rewind(q *queue, to event.Position) {
+	if to <= q.committed && q.proposed >= q.committed || d.byGeneration[q.Generation] != q {
+		return
+	}
+	q.proposed, q.flights = q.committed, nil
+	q.fresh = q.fresh[:0:0]
+	for p, it := range q.open {
+		if p > q.committed {
+			q.fresh = append(q.fresh, it)
+		}
+	}
+	slices.SortFunc(q.fresh, func(a, b *item) int {
+		if a.position < b.position {
+			return -1
+		}
+		return 1
+	})
+	if len(q.fresh) > 0 {
+		d.advance(q)
+	}
+}
+
+// checkpoint writes how far the queues have looked, where no advance did: so that a
+// new leader does not look again, and retention may go on.
+func (d *dispatcher) checkpoint() {
+	var moves []move
+	for _, q := range d.queues {
+		to := q.position(d.live)
+		switch {
+		case len(q.fresh) > 0:
+			d.advance(q)
+		case to > q.proposed, q.committed > q.pinned:
+			moves = append(moves, move{q.Generation, q.proposed, to})
+			q.proposed, q.pinned = max(q.proposed, to), to
+		}
+		if len(moves) == maxMoves {
+			d.moveCursors(moves)
+			moves = nil
+		}
+	}
+	if len(moves) > 0 {
+		d.moveCursors(moves)
+	}
+}
+
+// maxMoves is how many cursors one checkpoint moves.
+const maxMoves = 1000
+
+func (d *dispatcher) moveCursors(moves []move) {
+	d.node.Enqueue(opCheckpoint, encodeCheckpoint(moves), func(err *event.Error) {
+		d.inbox.add(outcome{failed: err != nil, then: func() {
+			for _, m := range moves {
+				if q := d.byGeneration[m.generation]; q != nil {
+					d.rewind(q, m.to)
+				}
+			}
+		}})
+	})
+}
