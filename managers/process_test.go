@@ -30,13 +30,16 @@ type office struct {
 	*testing.T
 	*managerstest.Cluster
 	log      lockedBuffer
-	consumed atomic.Int32
+	consumed atomic.Int32 // calls of Consume
+	members  atomic.Int32 // of them, those that go on
 	stop     func()
 }
 
 // Consume counts.
 func (o *office) Consume(ctx context.Context, name string, k managers.Consumer) error {
 	o.consumed.Add(1)
+	o.members.Add(1)
+	defer o.members.Add(-1)
 	return o.Cluster.Consume(ctx, name, k)
 }
 
@@ -233,6 +236,16 @@ func TestNoEventIsTriedWhileNoWorkerProcessIsReady(t *testing.T) {
 				t.Errorf("consumed %d times", n)
 			}
 		})
+	}
+}
+
+func TestTheMemberLeavesWhenItsLastProcessIsGone(t *testing.T) {
+	t.Parallel()
+	o := open(t, "dies for good", 2, managers.Config{}, managers.Process{Dir: t.TempDir()})
+	o.untilLogged("worker process ended with exit status 3")
+	o.until("the manager is no member", func() bool { return o.members.Load() == 0 })
+	if n := o.consumed.Load(); n != 1 {
+		t.Errorf("consumed %d times, want 1: the second process says no hello", n)
 	}
 }
 

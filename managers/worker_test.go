@@ -56,6 +56,11 @@ func say(format string, args ...any) { fmt.Printf(format+"\n", args...) }
 func (w *worker) run() {
 	fmt.Fprintf(os.Stderr, "pid %d\n", os.Getpid())
 	switch w.mode {
+	case "dies for good":
+		if os.Mkdir("been here", 0o700) != nil {
+			hang()
+		}
+		say(`{"hello":{"protocol":1}}`)
 	case "no hello":
 		hang()
 	case "old hello":
@@ -111,7 +116,7 @@ func (w *worker) fork() {
 func (w *worker) deliver(d *delivered) {
 	made := fmt.Sprintf(`"append":[{"stream":"out","event":{"type":"made","data":%s}}]`, d.Event.Data)
 	switch w.mode {
-	case "dies":
+	case "dies", "dies for good":
 		fmt.Fprintln(os.Stderr, "out of paper")
 		os.Exit(3)
 	case "prints":
