@@ -4,8 +4,10 @@ package managers_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -13,17 +15,35 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/edri-io/edri/managers"
+	"github.com/edri-io/edri/managers/managerstest"
 )
 
 // modeEnv makes this test's binary a worker, which behaves as its value says.
 const modeEnv = "EDRI_TEST_WORKER"
 
 func TestMain(m *testing.M) {
-	if mode := os.Getenv(modeEnv); mode != "" {
+	switch mode := os.Getenv(modeEnv); mode {
+	case "":
+	case "host":
+		host()
+	default:
 		(&worker{mode: mode}).run()
 		return
 	}
 	os.Exit(m.Run())
+}
+
+// host runs a worker that does not look at its input, until it is killed.
+func host() {
+	m, err := managers.NewProcessWorker("billing", managers.Config{
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	}, managers.Process{Command: []string{os.Args[0]}, Env: []string{modeEnv + "=no hello"}, HelloTimeout: time.Minute})
+	if err != nil {
+		panic(err)
+	}
+	panic(m.Run(context.Background(), managerstest.NewCluster()))
 }
 
 // worker is a worker process, good or bad.
