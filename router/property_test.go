@@ -277,6 +277,7 @@ func (p *play) finish() {
 	if got, want := p.h.rows(kindProgress), len(p.m.subs); got != want {
 		p.Fatalf("%d rows of progress, %d subscriptions", got, want)
 	}
+	p.checkTrimmed()
 	for _, s := range p.m.subs {
 		p.h.lead(opCheckpoint, encodeCheckpoint([]move{{s.generation, s.cursor, s.cursor}}))
 	}
@@ -286,6 +287,29 @@ func (p *play) finish() {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.m.subs)) {
 		p.finishSubscription(p.m.subs[name])
+	}
+}
+
+// checkTrimmed holds that rows below what is trimmed are of pending events.
+func (p *play) checkTrimmed() {
+	v := p.h.core.View()
+	defer v.Close()
+	for _, s := range p.m.subs {
+		row, err := v.Get(machineName, numberKey(kindProgress, s.generation))
+		if err != nil {
+			p.Fatalf("read: %v", err)
+		}
+		g, err := parseProgress(row)
+		if err != nil {
+			p.Fatalf("read: %v", err)
+		}
+		it := v.Scan(machineName, eventKey(kindPending, s.generation, 0), eventKey(kindPending, s.generation, g.trimmed), false)
+		for it.Next() {
+			if !isPending(it.Value()) {
+				p.Fatalf("%d of %s has row %x below %d", positionOf(it.Key()), s.name, it.Value(), g.trimmed)
+			}
+		}
+		it.Close()
 	}
 }
 
