@@ -40,7 +40,7 @@ func TestMachineDoesWhatTheModelSays(t *testing.T) {
 		defer func() { _ = h.core.Close() }()
 		p := &play{T: t, h: h, m: newModel(h.now)}
 		p.publish()
-		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+		for range rapid.IntRange(20, 120).Draw(t, "steps") {
 			p.step()
 			p.compare()
 		}
@@ -64,7 +64,7 @@ func (p *play) step() {
 		p.create(name)
 		return
 	}
-	switch rapid.IntRange(0, 19).Draw(p.T, "step") {
+	switch rapid.IntRange(0, 24).Draw(p.T, "step") {
 	case 0:
 		p.publish()
 	case 1:
@@ -90,7 +90,7 @@ func (p *play) step() {
 		p.h.reopen()
 	case 10, 11:
 		p.fail(s)
-	case 12, 13, 14:
+	case 12, 13, 14, 15:
 		p.advance(s)
 	default:
 		p.settle(s)
@@ -104,10 +104,10 @@ func (p *play) publish() {
 }
 
 func (p *play) start() (*edriv1.Start, event.Position) {
-	switch rapid.IntRange(0, 2).Draw(p.T, "start") {
+	switch rapid.IntRange(0, 3).Draw(p.T, "start") {
 	case 0:
 		return nil, p.m.last
-	case 1:
+	case 1, 2:
 		return atFirst(), 0
 	}
 	at := rapid.Uint64Range(1, uint64(p.m.last)+1).Draw(p.T, "position")
@@ -177,7 +177,7 @@ func (p *play) advance(s *modelSub) {
 		from += event.Position(rapid.IntRange(0, 3).Draw(p.T, "off"))
 	}
 	// Steps of thousands, so that rows are trimmed. Nothing reads the events.
-	step := rapid.SampledFrom([]int{1, 3, 3, 3, 4000}).Draw(p.T, "size")
+	step := rapid.SampledFrom([]int{1, 3, 3, 4000, 9000}).Draw(p.T, "size")
 	to, positions := from, []event.Position{}
 	for range rapid.IntRange(0, 5).Draw(p.T, "matches") {
 		to += event.Position(rapid.IntRange(1, step).Draw(p.T, "gap"))
