@@ -22,6 +22,8 @@ type witness struct {
 	notes []any
 }
 
+var _ consensus.Observer = (*witness)(nil)
+
 func (w *witness) Observe(notes []any) { w.notes = append(w.notes, notes...) }
 
 // hall is a core with the machine and its timers. Operations are built and results are
