@@ -58,7 +58,7 @@ type fakeRouter struct {
 	subscriptions map[string]*fakeSubscription
 	tokens        int
 	extends       int
-	givenBack     int // and not handed out again
+	givenBack     int      // and not handed out again
 	reasons       []string // of naks
 	streams       int      // how many Delivers began
 	peak          int      // most deliveries that were out and not settled
