@@ -141,7 +141,7 @@ func (m *member) left() bool {
 func (m *member) join(dst []byte) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	dst = wire.AppendMember(dst, m.subscription, m.consumer.Member)
+	dst = wire.AppendMember(dst, m.subscription, m.consumer.Member, m.consumer.Version)
 	m.credits, m.quiet = 0, false
 	dst = m.takeCreditsLocked(dst)
 	for _, d := range m.held {
