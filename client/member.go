@@ -51,6 +51,7 @@ type member struct {
 	extend     []*delivery
 	giveBack   []*delivery
 	ending     bool
+	late       bool // Grace is over: a handle that fails had not enough time
 	// quiet and patience are as a lane's.
 	quiet    bool
 	patience time.Duration
