@@ -174,10 +174,15 @@ func (i *instance) deliver(ctx context.Context, d *Delivery) (*workerAck, error)
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() {
-		i.end(fmt.Errorf("position %d was not answered: %w", d.Position, context.Cause(ctx)))
-	})
-	defer stop()
+	late := func() { i.end(fmt.Errorf("position %d was not answered: %w", d.Position, context.Cause(ctx))) }
+	// For as long as the process does not read what is written.
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { defer close(ended); late() })
+	defer func() {
+		if !stop() {
+			<-ended
+		}
+	}()
 	var left time.Duration
 	if deadline, ok := ctx.Deadline(); ok {
 		left = max(time.Until(deadline), time.Millisecond)
@@ -189,6 +194,7 @@ func (i *instance) deliver(ctx context.Context, d *Delivery) (*workerAck, error)
 	case a := <-answers:
 		return a.ack, a.err
 	case <-ctx.Done():
+		late() // stop may come before the function began
 		return nil, fmt.Errorf("worker process did not answer: %w", ctx.Err())
 	}
 }

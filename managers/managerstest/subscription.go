@@ -156,6 +156,7 @@ func (c *Cluster) nextLocked(s *subscription, now time.Time) (next *pending, aga
 	for _, p := range slices.Clone(s.pending) {
 		if p.lease != nil && !now.Before(p.lease.until) {
 			c.failLocked(s, p, "the lease ended", 0)
+			sooner(p.due) // if it was given up, in vain
 			continue
 		}
 		free := p.lease == nil && !blocked[p.key]

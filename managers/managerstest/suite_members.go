@@ -63,14 +63,14 @@ func competes(s *scene) {
 }
 
 func keepsLease(s *scene) {
-	const ackWait = 150 * time.Millisecond
+	const ackWait = time.Second // a busy machine must not lose it
 	typ, out := s.named("placed"), s.named("out")
 	seen := make(chan int, 100)
 	def := event.Subscription{AckWait: ackWait}
 	s.subscribe("m", typ, def)
 	m := s.manager("m", managers.Config{Subscription: def, Concurrency: 2})
 	managers.Handle(m, typ, attempts(seen, func(_ int, ctx ctx) (effects, error) {
-		over := time.NewTimer(5 * ackWait) // the lease alone would be over
+		over := time.NewTimer(5 * ackWait / 2) // the lease alone would be over
 		defer over.Stop()
 		select {
 		case <-over.C:
@@ -175,6 +175,7 @@ func supersedes(s *scene) {
 	if err := version(1).Run(s.ctx, s.Cluster); !errors.Is(err, managers.ErrSuperseded) {
 		s.Errorf("Run of version 1, begun after version 2, returned %v", err)
 	}
+	s.append(typ, len(s.stream("things")))
 	s.until("version 2 handles", func() bool { return receive(s, seen) == 2 })
 }
 

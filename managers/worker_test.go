@@ -1,0 +1,163 @@
+package managers_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// modeEnv makes this test's binary a worker, which behaves as its value says.
+const modeEnv = "EDRI_TEST_WORKER"
+
+func TestMain(m *testing.M) {
+	if mode := os.Getenv(modeEnv); mode != "" {
+		(&worker{mode: mode}).run()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// worker is a worker process, good or bad.
+type worker struct {
+	mode string
+	held []uint64
+	most int // deliveries at a time, as the host said
+}
+
+// hostLine is what a worker understands.
+type hostLine struct {
+	Hello *struct {
+		Concurrency int `json:"concurrency"`
+	} `json:"hello"`
+	Deliver *delivered `json:"deliver"`
+	Ping    *struct{}  `json:"ping"`
+	Stop    *struct{}  `json:"stop"`
+}
+
+type delivered struct {
+	ID       uint64 `json:"id"`
+	Attempt  int    `json:"attempt"`
+	EffectID string `json:"effectId"`
+	Event    struct {
+		ID   string          `json:"id"`
+		Data json.RawMessage `json:"data"`
+	} `json:"event"`
+}
+
+func say(format string, args ...any) { fmt.Printf(format+"\n", args...) }
+
+func (w *worker) run() {
+	fmt.Fprintf(os.Stderr, "pid %d\n", os.Getpid())
+	switch w.mode {
+	case "no hello":
+		hang()
+	case "old hello":
+		say(`{"hello":{"protocol":2}}`)
+	case "concurrent":
+		say(`{"hello":{"protocol":1,"concurrency":3}}`)
+	case "beats", "stops beating":
+		say(`{"hello":{"protocol":1,"heartbeatMs":300}}`)
+	case "stubborn":
+		signal.Ignore(syscall.SIGTERM)
+		w.fork()
+		say(`{"hello":{"protocol":1}}`)
+	default:
+		say(`{"hello":{"protocol":1,"name":"clerk"}}`)
+	}
+	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(nil, 8<<20)
+	for lines.Scan() {
+		var m hostLine
+		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
+			panic(err)
+		}
+		switch {
+		case m.Hello != nil:
+			w.most = m.Hello.Concurrency
+		case m.Deliver != nil:
+			w.deliver(m.Deliver)
+		case m.Ping != nil && w.mode == "beats":
+			say(`{"heartbeat":{}}`)
+		case m.Stop != nil && w.mode != "stubborn":
+			fmt.Fprintln(os.Stderr, "bye")
+			return
+		}
+	}
+	if w.mode == "stubborn" {
+		hang()
+	}
+}
+
+// hang does nothing until it is killed.
+func hang() { time.Sleep(time.Hour) }
+
+// fork starts a process that outlives this one unless it is killed, and has its pipes.
+func (w *worker) fork() {
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), modeEnv+"=no hello")
+	child.Stdout, child.Stderr = os.Stdout, os.Stderr
+	if err := child.Start(); err != nil {
+		panic(err)
+	}
+}
+
+func (w *worker) deliver(d *delivered) {
+	made := fmt.Sprintf(`"append":[{"stream":"out","event":{"type":"made","data":%s}}]`, d.Event.Data)
+	switch w.mode {
+	case "dies":
+		fmt.Fprintln(os.Stderr, "out of paper")
+		os.Exit(3)
+	case "prints":
+		say("handling %s", d.Event.ID)
+	case "floods":
+		for {
+			_, _ = os.Stdout.WriteString(strings.Repeat("x", 1<<16))
+		}
+	case "answers another":
+		say(`{"ack":{"id":%d}}`, d.ID+1)
+	case "answers twice":
+		say(`{"ack":{"id":%d,%s}}`, d.ID, made)
+		say(`{"ack":{"id":%d,%s}}`, d.ID, made)
+	case "closes":
+		_ = os.Stdout.Close()
+	case "silent", "stubborn", "stops beating":
+	case "answers and dies":
+		fmt.Printf(`{"ack":{"id":%d,%s}}`, d.ID, made) // without the end of the line
+		os.Exit(0)
+	case "beats":
+		time.AfterFunc(900*time.Millisecond, func() { say(`{"ack":{"id":%d,%s}}`, d.ID, made) })
+	case "concurrent":
+		if w.held = append(w.held, d.ID); len(w.held) == w.most {
+			for _, id := range w.held {
+				say(`{"ack":{"id":%d,"append":[{"stream":"out","event":{"type":"made","data":%d}}]}}`, id, w.most)
+			}
+			w.held = nil
+		}
+	case "ends otherwise":
+		switch {
+		case d.Event.ID == "o-1" && d.Attempt == 1:
+			say(`{"nak":{"id":%d,"reason":"busy","delayMs":1}}`, d.ID)
+		case d.Event.ID == "o-2":
+			say(`{"park":{"id":%d,"reason":"no such article"}}`, d.ID)
+		case d.Event.ID == "o-3":
+			say(`{"skip":{"id":%d}}`, d.ID)
+		default:
+			say(`{"ack":{"id":%d,%s,"respond":{"data":1}}}`, d.ID, made)
+		}
+	case "writes no event":
+		say(`{"ack":{"id":%d,"append":[{"event":{}}]}}`, d.ID)
+	case "talks":
+		fmt.Fprintln(os.Stderr, strings.Repeat("é", 10_000))
+		fmt.Fprintf(os.Stderr, "handling %s\n", d.EffectID)
+		fallthrough
+	default:
+		say(`{"ack":{"id":%d,%s}}`, d.ID, made)
+	}
+}
