@@ -24,7 +24,7 @@ type witness struct {
 
 var _ consensus.Observer = (*witness)(nil)
 
-func (w *witness) Observe(notes []any) { w.notes = append(w.notes, notes...) }
+func (w *witness) Observe(_ uint64, notes []any) { w.notes = append(w.notes, notes...) }
 
 // hall is a core with the machine and its timers. Operations are built and results are
 // read with the generated types: the hand-written codec is held to them by every test.
