@@ -392,6 +392,43 @@ func TestWhatComesAtTheEndIsGivenBack(t *testing.T) {
 	})
 }
 
+// A server that sends more than it has credits for makes no more handles run.
+func TestWhatIsTooMuchWaitsForItsTurn(t *testing.T) {
+	t.Parallel()
+	c, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	began, finish := make(chan event.Position, 8), make(chan struct{})
+	m := newMember(c, t.Context(), t.Context(), "sub", managers.Consumer{Concurrency: 1, Handle: func(_ context.Context, d managers.Delivery) managers.Settlement {
+		began <- d.Position
+		<-finish
+		return managers.Settlement{}
+	}})
+	m.mu.Lock()
+	for p := range event.Position(4) {
+		d := &delivery{token: []byte("t")}
+		d.Position = p + 1
+		m.beginLocked(d, time.Now())
+	}
+	m.mu.Unlock()
+	receive(t, "the first begins", began)
+	if m.busy != 1 || len(m.waiting) != 3 {
+		t.Errorf("%d run and %d wait, want 1 and 3", m.busy, len(m.waiting))
+	}
+	finish <- struct{}{}
+	if got := receive(t, "the next begins", began); got != 2 {
+		t.Errorf("position %d is next, want 2", got)
+	}
+	m.end() // what waits goes back
+	close(finish)
+	m.handles.Wait()
+	if len(began) != 0 || len(m.giveBack) != 2 || len(m.unanswered) != 2 || m.busy != 0 {
+		t.Errorf("%d more begun, %d given back, %d settled, %d run", len(began), len(m.giveBack), len(m.unanswered), m.busy)
+	}
+}
+
 func TestAnOverdueHandleKeepsItsLeaseNoLonger(t *testing.T) {
 	t.Parallel()
 	c, err := New(Config{})

@@ -30,13 +30,16 @@ type office struct {
 	*testing.T
 	*managerstest.Cluster
 	log      lockedBuffer
-	consumed atomic.Int32
+	consumed atomic.Int32 // calls of Consume
+	members  atomic.Int32 // of them, those that go on
 	stop     func()
 }
 
 // Consume counts.
 func (o *office) Consume(ctx context.Context, name string, k managers.Consumer) error {
 	o.consumed.Add(1)
+	o.members.Add(1)
+	defer o.members.Add(-1)
 	return o.Cluster.Consume(ctx, name, k)
 }
 
@@ -161,6 +164,8 @@ func TestAWorkerProcessThatMisbehavesIsEnded(t *testing.T) {
 	t.Parallel()
 	for mode, want := range map[string]string{
 		"dies":            "ended with exit status 3; its last words: out of paper",
+		"leaves a fork":   "ended with exit status 3",
+		"greets twice":    "a second hello",
 		"prints":          `not in the protocol: invalid character 'h' looking for beginning of value: "handling o-1"`,
 		"floods":          "a line of more than 8388608 bytes",
 		"answers another": "it has no delivery 2",
@@ -204,7 +209,7 @@ func TestAWorkerProcessThatDoesNotAnswerIsKilledWithItsGroup(t *testing.T) {
 func (o *office) noProcessIsLeftOf(count int, mode string) {
 	o.Helper()
 	if mode == "stubborn" {
-		count = 2 // with the one that it forked
+		count++ // the one that it forked
 	}
 	o.until("the processes are known", func() bool { return len(pidLine.FindAllString(o.log.String(), -1)) >= count })
 	for _, match := range pidLine.FindAllStringSubmatch(o.log.String(), count) {
@@ -213,14 +218,45 @@ func (o *office) noProcessIsLeftOf(count int, mode string) {
 	}
 }
 
+var daemonLine = regexp.MustCompile(`line="daemon (\d+)"`)
+
+// What has left the group of a process cannot be ended with it, but must not keep the
+// events of the process either.
+func TestAProcessThatLeftTheGroupHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	o := open(t, "leaves a daemon", 1, managers.Config{Subscription: event.Subscription{MaxDeliver: 1}}, managers.Process{})
+	t.Cleanup(func() {
+		for _, match := range daemonLine.FindAllStringSubmatch(o.log.String(), -1) {
+			pid, _ := strconv.Atoi(match[1]) // digits
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
+	if got := o.reasons()[0]; !strings.Contains(got, "ended with exit status 3") {
+		t.Errorf("reason %q", got)
+	}
+	o.stop()
+}
+
+func TestAProcessIsStartedAgainSoonerIfItWasOfUse(t *testing.T) {
+	t.Parallel()
+	useful := open(t, "answers and dies", 4, managers.Config{}, managers.Process{})
+	useful.until("all effects are there", func() bool { return len(useful.out()) == 4 })
+	if strings.Contains(useful.log.String(), "restart_in=200ms") {
+		t.Error("the wait grew although each process answered")
+	}
+	useless := open(t, "dies", 1, managers.Config{}, managers.Process{})
+	useless.untilLogged("restart_in=400ms")
+}
+
 func TestNoEventIsTriedWhileNoWorkerProcessIsReady(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		mode, command, want string
 	}{
-		"no hello":   {"no hello", os.Args[0], "it said no hello within 200ms"},
-		"old hello":  {"old hello", os.Args[0], "protocol 2 is not supported, want 1"},
-		"no command": {"", "edri-no-such-command", "executable file not found"},
+		"no hello":       {"no hello", os.Args[0], "it said no hello within 200ms"},
+		"old hello":      {"old hello", os.Args[0], "protocol 2 is not supported, want 1"},
+		"no hello first": {"heartbeat first", os.Args[0], "hello must come first"},
+		"no command":     {"", "edri-no-such-command", "executable file not found"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -233,6 +269,16 @@ func TestNoEventIsTriedWhileNoWorkerProcessIsReady(t *testing.T) {
 				t.Errorf("consumed %d times", n)
 			}
 		})
+	}
+}
+
+func TestTheMemberLeavesWhenItsLastProcessIsGone(t *testing.T) {
+	t.Parallel()
+	o := open(t, "dies for good", 2, managers.Config{}, managers.Process{Dir: t.TempDir()})
+	o.untilLogged("worker process ended with exit status 3")
+	o.until("the manager is no member", func() bool { return o.members.Load() == 0 })
+	if n := o.consumed.Load(); n != 1 {
+		t.Errorf("consumed %d times, want 1: the second process says no hello", n)
 	}
 }
 
@@ -297,6 +343,18 @@ func TestStandardErrorOfAWorkerProcessIsLogged(t *testing.T) {
 	o.stop()
 	if !strings.Contains(o.log.String(), `line=bye`) {
 		t.Error("the worker was not asked to stop")
+	}
+}
+
+func TestAWorkerProcessCannotFloodTheLog(t *testing.T) {
+	t.Parallel()
+	o := open(t, "chatters", 1, managers.Config{}, managers.Process{})
+	o.until("the effect is there", func() bool { return len(o.out()) == 1 })
+	o.stop()
+	// All of it within two seconds, or the machine is very slow.
+	if lines := strings.Count(o.log.String(), "line=la"); lines == 0 || lines > 4000 ||
+		!strings.Contains(o.log.String(), "worker says more than is logged") {
+		t.Errorf("%d of 5000 lines are logged", lines)
 	}
 }
 

@@ -1,3 +1,5 @@
+//go:build unix
+
 package managers_test
 
 import (
@@ -54,10 +56,20 @@ type delivered struct {
 func say(format string, args ...any) { fmt.Printf(format+"\n", args...) }
 
 func (w *worker) run() {
+	if w.mode == "hang" {
+		hang()
+	}
 	fmt.Fprintf(os.Stderr, "pid %d\n", os.Getpid())
 	switch w.mode {
+	case "dies for good":
+		if os.Mkdir("been here", 0o700) != nil {
+			hang()
+		}
+		say(`{"hello":{"protocol":1}}`)
 	case "no hello":
 		hang()
+	case "heartbeat first":
+		say(`{"heartbeat":{}}`)
 	case "old hello":
 		say(`{"hello":{"protocol":2}}`)
 	case "concurrent":
@@ -66,7 +78,7 @@ func (w *worker) run() {
 		say(`{"hello":{"protocol":1,"heartbeatMs":300}}`)
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
-		w.fork()
+		fork("pid", nil)
 		say(`{"hello":{"protocol":1}}`)
 	default:
 		say(`{"hello":{"protocol":1,"name":"clerk"}}`)
@@ -98,22 +110,32 @@ func (w *worker) run() {
 // hang does nothing until it is killed.
 func hang() { time.Sleep(time.Hour) }
 
-// fork starts a process that outlives this one unless it is killed, and has its pipes.
-func (w *worker) fork() {
+// fork starts a process that outlives this one unless it is killed, and has its pipes. It
+// says the process's id.
+func fork(what string, attributes *syscall.SysProcAttr) {
 	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), modeEnv+"=no hello")
-	child.Stdout, child.Stderr = os.Stdout, os.Stderr
+	child.Env = append(os.Environ(), modeEnv+"=hang")
+	child.Stdout, child.Stderr, child.SysProcAttr = os.Stdout, os.Stderr, attributes
 	if err := child.Start(); err != nil {
 		panic(err)
 	}
+	fmt.Fprintf(os.Stderr, "%s %d\n", what, child.Process.Pid)
 }
 
 func (w *worker) deliver(d *delivered) {
 	made := fmt.Sprintf(`"append":[{"stream":"out","event":{"type":"made","data":%s}}]`, d.Event.Data)
 	switch w.mode {
-	case "dies":
+	case "dies", "dies for good":
 		fmt.Fprintln(os.Stderr, "out of paper")
 		os.Exit(3)
+	case "leaves a fork":
+		fork("pid", nil)
+		os.Exit(3)
+	case "leaves a daemon":
+		fork("daemon", &syscall.SysProcAttr{Setsid: true})
+		os.Exit(3)
+	case "greets twice":
+		say(`{"hello":{"protocol":1}}`)
 	case "prints":
 		say("handling %s", d.Event.ID)
 	case "floods":
@@ -153,6 +175,9 @@ func (w *worker) deliver(d *delivered) {
 		}
 	case "writes no event":
 		say(`{"ack":{"id":%d,"append":[{"event":{}}]}}`, d.ID)
+	case "chatters":
+		_, _ = os.Stderr.WriteString(strings.Repeat("la\n", 5000))
+		say(`{"ack":{"id":%d,%s}}`, d.ID, made)
 	case "talks":
 		fmt.Fprintln(os.Stderr, strings.Repeat("é", 10_000))
 		fmt.Fprintf(os.Stderr, "handling %s\n", d.EffectID)
