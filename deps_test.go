@@ -40,7 +40,7 @@ var layers = map[string][]string{
 	"api/edriv1/...":        {"api/edriv1/..."},
 	"api":                   {"event", "internal/...", "store", "log", "consensus", "consensus/backup", "timers", "router", "api/edriv1/..."},
 	"client":                {"event", "managers", "api/edriv1/..."},
-	"bench":                 {"event", "client"},
+	"bench":                 {"event", "managers", "client"},
 	"server": {"event", "internal/...", "store", "log", "consensus", "consensus/raftlog",
 		"consensus/transport", "consensus/backup", "timers", "router", "managers", "api", "api/edriv1/...", "client", "bench"},
 	"cmd/...":         {"event", "managers", "server", "client", "bench"},

@@ -79,7 +79,7 @@ func (s *service) deliver(ctx context.Context, stream *connect.BidiStream[delive
 
 func joinOf(r *wire.DeliverRequest) router.Join {
 	return router.Join{
-		Subscription: r.Subscription, Name: r.Member, Held: heldOf(r.Held),
+		Subscription: r.Subscription, Name: r.Member, Version: r.Version, Held: heldOf(r.Held),
 		Encode: func(dst []byte, d *router.Delivery) []byte {
 			says := wire.Delivery{Attempt: uint32(d.Attempt), Token: d.Token, Lease: d.Lease,
 				Generation: d.Generation, Deadline: d.RequestDeadline}

@@ -141,6 +141,9 @@ func (m *member) leaveWith(stop context.CancelCauseFunc) {
 	defer grace.Stop()
 	select {
 	case <-grace.C:
+		m.mu.Lock()
+		m.late = true
+		m.mu.Unlock()
 		m.stopHandles(withCause(event.Errorf(event.CodeUnavailable, "%v", errEnding), context.Cause(m.asked)))
 	case <-m.life.Done():
 	case <-handled:

@@ -143,7 +143,8 @@ func TestFaultsNeitherLoseNorDoubleEffects(t *testing.T) {
 					}
 				}
 			}
-			r := consume(t, cluster.client(t, Config{}), managers.Consumer{Concurrency: 20, Handle: func(_ context.Context, d managers.Delivery) managers.Settlement {
+			told := func(d managers.Delivery, err error) { t.Errorf("position %d: told of %v", d.Position, err) }
+			r := consume(t, cluster.client(t, Config{}), managers.Consumer{Concurrency: 20, Refused: told, Handle: func(_ context.Context, d managers.Delivery) managers.Settlement {
 				return managers.Settlement{Effects: managers.Effects{Appends: []managers.Append{{
 					Stream: "effects", Expected: event.ExpectAny, Event: testEvent("effect-" + d.Position.String()),
 				}}}}
@@ -350,8 +351,8 @@ func TestTheEndSettlesWhatIsHandled(t *testing.T) {
 		t.Errorf("Consume returned %v", err)
 	}
 	cluster.with(func() {
-		if len(sub.done) != 2 || len(began) != 0 {
-			t.Errorf("%d done, %d begun after the end, want 2 and 0", len(sub.done), len(began))
+		if len(sub.done) != 2 || len(began) != 0 || cluster.router.tokens != 2 {
+			t.Errorf("%d done, %d begun after the end, %d delivered, want 2, 0 and 2", len(sub.done), len(began), cluster.router.tokens)
 		}
 		for position, p := range sub.pending {
 			if p.attempt != 1 || p.token != "" {
@@ -359,6 +360,98 @@ func TestTheEndSettlesWhatIsHandled(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A credit is out when the end comes, and is used.
+func TestWhatComesAtTheEndIsGivenBack(t *testing.T) {
+	t.Parallel()
+	cluster := newFakeCluster(t, 1)
+	sub := cluster.subscribe("sub", 2)
+	sub.pending[2].held = true
+	began, finish := make(chan struct{}, 8), make(chan struct{})
+	r := consume(t, cluster.client(t, Config{}), managers.Consumer{Concurrency: 2, Handle: func(context.Context, managers.Delivery) managers.Settlement {
+		began <- struct{}{}
+		<-finish
+		return managers.Settlement{}
+	}})
+	receive(t, "a handle begins", began)
+	r.stop()
+	cluster.with(func() {
+		sub.pending[2].held = false
+		sub.signalAll()
+	})
+	cluster.eventually(t, "the other comes and goes back", func() bool { return cluster.router.givenBack == 1 })
+	close(finish)
+	if err := r.wait(t); err != nil {
+		t.Errorf("Consume returned %v", err)
+	}
+	cluster.with(func() {
+		if p := sub.pending[2]; p == nil || p.attempt != 1 || len(began) != 0 || sub.done[1] != 1 {
+			t.Errorf("got %+v, %d begun after the end", p, len(began))
+		}
+	})
+}
+
+// A server that sends more than it has credits for makes no more handles run.
+func TestWhatIsTooMuchWaitsForItsTurn(t *testing.T) {
+	t.Parallel()
+	c, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	began, finish := make(chan event.Position, 8), make(chan struct{})
+	m := newMember(c, t.Context(), t.Context(), "sub", managers.Consumer{Concurrency: 1, Handle: func(_ context.Context, d managers.Delivery) managers.Settlement {
+		began <- d.Position
+		<-finish
+		return managers.Settlement{}
+	}})
+	m.mu.Lock()
+	for p := range event.Position(4) {
+		d := &delivery{token: []byte("t")}
+		d.Position = p + 1
+		m.beginLocked(d, time.Now())
+	}
+	m.mu.Unlock()
+	receive(t, "the first begins", began)
+	if m.busy != 1 || len(m.waiting) != 3 {
+		t.Errorf("%d run and %d wait, want 1 and 3", m.busy, len(m.waiting))
+	}
+	finish <- struct{}{}
+	if got := receive(t, "the next begins", began); got != 2 {
+		t.Errorf("position %d is next, want 2", got)
+	}
+	m.end() // what waits goes back
+	close(finish)
+	m.handles.Wait()
+	if len(began) != 0 || len(m.giveBack) != 2 || len(m.unanswered) != 2 || m.busy != 0 {
+		t.Errorf("%d more begun, %d given back, %d settled, %d run", len(began), len(m.giveBack), len(m.unanswered), m.busy)
+	}
+}
+
+func TestAnOverdueHandleKeepsItsLeaseNoLonger(t *testing.T) {
+	t.Parallel()
+	c, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	m := newMember(c, t.Context(), t.Context(), "sub", managers.Consumer{Concurrency: 1})
+	now := time.Now()
+	d := &delivery{lease: time.Second, renewed: now, overdue: now.Add(10 * time.Second)}
+	m.held[1] = d
+	for _, look := range []struct {
+		after time.Duration
+		want  int
+	}{{400 * time.Millisecond, 0}, {600 * time.Millisecond, 1}, {9 * time.Second, 2}, {11 * time.Second, 2}} {
+		if again := m.renew(now.Add(look.after)); again != 250*time.Millisecond || len(m.extend) != look.want {
+			t.Errorf("after %v: %d extensions, want %d; looks again after %v", look.after, len(m.extend), look.want, again)
+		}
+	}
+	d.id = 1 // settled, and waits for its result
+	if m.renew(now.Add(12 * time.Second)); len(m.extend) != 3 {
+		t.Error("a settlement without a result keeps no lease")
+	}
 }
 
 func TestGraceEndsHandles(t *testing.T) {
@@ -376,8 +469,8 @@ func TestGraceEndsHandles(t *testing.T) {
 		t.Errorf("Consume returned %v", err)
 	}
 	cluster.with(func() {
-		if sub.pending[1].attempt != 2 || sub.pending[1].reasons[0] != "no time left" {
-			t.Errorf("got %+v", sub.pending[1])
+		if sub.pending[1].attempt != 1 || cluster.router.givenBack != 1 {
+			t.Errorf("got %+v, want it given back uncounted", sub.pending[1])
 		}
 	})
 }

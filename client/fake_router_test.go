@@ -58,6 +58,7 @@ type fakeRouter struct {
 	subscriptions map[string]*fakeSubscription
 	tokens        int
 	extends       int
+	givenBack     int      // and not handed out again
 	reasons       []string // of naks
 	streams       int      // how many Delivers began
 	peak          int      // most deliveries that were out and not settled
@@ -271,7 +272,8 @@ func (s *fakeSubscription) take(c *fakeCluster, m *fakeMember, request *edriv1.D
 	}
 	for _, h := range request.GiveBack {
 		if p := s.pending[h.Position]; p != nil && p.token == string(h.Token) {
-			p.token, p.member = "", nil
+			p.token, p.member, p.held = "", nil, true
+			c.router.givenBack++
 		}
 	}
 	s.signalAll()

@@ -51,6 +51,7 @@ type member struct {
 	extend     []*delivery
 	giveBack   []*delivery
 	ending     bool
+	late       bool // Grace is over: a handle that fails had not enough time
 	// quiet and patience are as a lane's.
 	quiet    bool
 	patience time.Duration
@@ -141,7 +142,7 @@ func (m *member) left() bool {
 func (m *member) join(dst []byte) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	dst = wire.AppendMember(dst, m.subscription, m.consumer.Member)
+	dst = wire.AppendMember(dst, m.subscription, m.consumer.Member, m.consumer.Version)
 	m.credits, m.quiet = 0, false
 	dst = m.takeCreditsLocked(dst)
 	for _, d := range m.held {

@@ -20,6 +20,8 @@ func (m *member) settle(d *delivery, s managers.Settlement, effects []byte, err 
 	switch {
 	case d.gone:
 		err = event.Errorf(event.CodeStaleToken, "position %d: the lease was lost while it was handled", d.Position)
+	case m.late && s.Verb == managers.Nak:
+		m.giveBackLocked(d) // it was cut short, which is no failure
 	case err != nil:
 		m.queueLocked(d, managers.Settlement{Verb: managers.Nak, Reason: err.Error()}, nil)
 		d.refused = true

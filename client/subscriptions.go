@@ -59,7 +59,8 @@ func (c *Client) CreateSubscription(ctx context.Context, s event.Subscription, s
 }
 
 // EnsureSubscription makes a subscription that begins at start, or gives the one that
-// is there this config, and leaves it where it stands.
+// is there this config, and leaves it where it stands. exists: that one has a newer
+// Version.
 func (c *Client) EnsureSubscription(ctx context.Context, s event.Subscription, start managers.Start) (SubscriptionInfo, error) {
 	if _, err := s.Normalised(); err != nil {
 		return SubscriptionInfo{}, err

@@ -21,6 +21,7 @@ func configMessage(s event.Subscription) *edriv1.SubscriptionConfig {
 		Priority:         int32(s.Priority),
 		DeadLetterStream: s.DeadLetterStream,
 		Description:      s.Description,
+		Version:          s.Version,
 	}
 	if filter, err := json.Marshal(s.Filter); err == nil && string(filter) != "{}" { // a Filter is always JSON
 		m.Filter = string(filter)
@@ -65,7 +66,7 @@ func newSubscriptionInfo(m *edriv1.Subscription) (SubscriptionInfo, error) {
 	s.OrderingKey, s.DeadLetterStream, s.Description = m.Config.OrderingKey, m.Config.DeadLetterStream, m.Config.Description
 	s.AckWait, s.MaxDeliver = time.Duration(m.Config.AckWait), int(m.Config.MaxDeliver)
 	s.MaxInFlight, s.MaxPending = int(m.Config.MaxInFlight), int(m.Config.MaxPending)
-	s.Priority = int(m.Config.Priority)
+	s.Priority, s.Version = int(m.Config.Priority), m.Config.Version
 	for _, wait := range m.Config.Backoff {
 		s.Backoff = append(s.Backoff, time.Duration(wait))
 	}

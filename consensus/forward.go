@@ -95,7 +95,7 @@ func (n *Node) serveCommits(payload []byte, reply func([]byte)) {
 			reply(errorReply(event.Errorf(event.CodeInvalid, "forwarded commit %d: %v", i, err)))
 			return
 		}
-		items[i] = queued{commit: c, from: frame, index: i, held: n.cfg.Machines.holds(m.ops)}
+		items[i] = queued{commit: c, from: frame, index: i, held: n.cfg.Machines.holds(m.ops), repeatable: m.session != 0}
 	}
 	if len(items) == 0 {
 		reply([]byte{replyOK})

@@ -29,7 +29,8 @@ type origin interface {
 	// settled says that the commit's entry was handed to Raft; the outcome
 	// comes from apply.
 	settled(i int)
-	// refused says that the commit will never take effect through this call.
+	// refused says that the commit will never take effect through this call, or
+	// that the outcome is unknown.
 	refused(i int, err *event.Error)
 }
 
@@ -203,9 +204,14 @@ func (p *proposer) finish(items []queued, err error) {
 	p.mu.Unlock()
 	refusal := refusalOf(err)
 	for _, q := range items {
-		if refusal != nil {
+		switch {
+		case refusal != nil:
 			q.from.refused(q.index, refusal)
-		} else {
+		case err != nil && q.repeatable:
+			// The next leader may have the entry or not. Who can ask again finds out
+			// sooner than by waiting for what may never be applied.
+			q.from.refused(q.index, errOutcomeUnknown())
+		default:
 			q.from.settled(q.index)
 		}
 	}

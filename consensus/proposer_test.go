@@ -140,6 +140,32 @@ func TestProposerCoalescesWhatWaitsWhileTwoEntriesFly(t *testing.T) {
 	}
 }
 
+// An entry that is lost with the leadership may be applied or not. Who has a session
+// is told at once and asks again; who has none can only wait for apply.
+func TestProposerTellsAtOnceOfUnknownOutcomesWhereTheyCanBeAskedForAgain(t *testing.T) {
+	t.Parallel()
+	fake := &fakeRaft{entries: make(chan fakeFuture, 1)}
+	p := newProposer(fake, make(chan struct{}), func() EntryHeader { return EntryHeader{Feature: FeatureLevel} })
+	defer p.close()
+	p.setOpen(true)
+	r := newRecorder()
+	list := items(r, 3, 10)
+	list[1].repeatable = true
+	if err := p.enqueue(list); err != nil {
+		t.Fatal(err)
+	}
+	entry := <-fake.entries
+	entry.err <- raft.ErrLeadershipLost
+	for range list {
+		<-r.changed
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.settledN != 2 || len(r.refusals) != 1 || r.refusals[0] != event.CodeOutcomeUnknown {
+		t.Errorf("%d settled, refused %v; want 2 settled and one outcome_unknown", r.settledN, r.refusals)
+	}
+}
+
 func TestProposerRefusesWhatItsQueueCannotHold(t *testing.T) {
 	t.Parallel()
 	fake := &fakeRaft{entries: make(chan fakeFuture, 8)}

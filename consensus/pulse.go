@@ -14,6 +14,7 @@ import (
 //	1 version, 1   2 server id   3 clock, nanoseconds since 1970   4 stalled
 //	5 free, 6 total, 7 reserved bytes of the data directory's disk
 //	8 feature level of the binary   9 index, 10 hash of the newest checkpoint
+//	11 the disk's reserve was gone and is not well back
 type pulse struct {
 	serverID string
 	clock    int64 // its own clock when it answered, nanoseconds since 1970
@@ -39,7 +40,8 @@ func (p *pulse) append(dst []byte) []byte {
 	dst = appendVarintField(dst, 7, p.disk.reserve)
 	dst = appendVarintField(dst, 8, uint64(p.feature))
 	dst = appendVarintField(dst, 9, p.checkpoint.Index)
-	return appendVarintField(dst, 10, p.checkpoint.Hash)
+	dst = appendVarintField(dst, 10, p.checkpoint.Hash)
+	return appendVarintField(dst, 11, protowire.EncodeBool(p.disk.tight))
 }
 
 func decodePulse(b []byte) (pulse, error) {
@@ -68,6 +70,8 @@ func decodePulse(b []byte) (pulse, error) {
 			p.checkpoint.Index = f.value
 		case f.number == 10 && f.varint:
 			p.checkpoint.Hash = f.value
+		case f.number == 11 && f.varint:
+			p.disk.tight = f.value != 0
 		}
 	}
 	if f.err != nil {

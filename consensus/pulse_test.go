@@ -9,7 +9,7 @@ import (
 
 func TestPulseSurvivesTheWire(t *testing.T) {
 	t.Parallel()
-	want := pulse{serverID: "n1.00ff", clock: 1 << 60, stalled: true, disk: diskSpace{7, 8, 9}}
+	want := pulse{serverID: "n1.00ff", clock: 1 << 60, stalled: true, disk: diskSpace{7, 8, 9, true}}
 	got, err := decodePulse(want.append(nil))
 	if err != nil || got != want {
 		t.Errorf("decoded %+v, %v; want %+v", got, err, want)
@@ -32,7 +32,7 @@ func TestPulseSurvivesTheWire(t *testing.T) {
 }
 
 func FuzzPulse(f *testing.F) {
-	p := pulse{serverID: "n1.00ff", clock: 1 << 60, stalled: true, disk: diskSpace{7, 8, 9}}
+	p := pulse{serverID: "n1.00ff", clock: 1 << 60, stalled: true, disk: diskSpace{7, 8, 9, true}}
 	f.Add(p.append([]byte{replyOK}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := parsePulseReply(b)

@@ -16,6 +16,7 @@ const (
 	// The default reserve is this, or a twentieth of the disk where that is less.
 	maxDiskReserve      = 512 << 20
 	diskReserveFraction = 20
+	diskMarginFraction  = 8
 	// How often a leader without space tries to hand leadership over before it
 	// refuses writes for good.
 	handOverTries = 3
@@ -25,10 +26,24 @@ const (
 type diskSpace struct {
 	free, total uint64 // total 0: unknown
 	reserve     uint64
+	tight       bool // the reserve was gone, and is not back with the margin
 }
 
-// low reports whether the reserve is gone.
-func (d diskSpace) low() bool { return d.total > 0 && d.free < d.reserve }
+// low reports whether the reserve is gone, or has hardly come back.
+func (d diskSpace) low() bool { return d.total > 0 && (d.free < d.reserve || d.tight) }
+
+// shortage says what a low disk lacks.
+func (d diskSpace) shortage() string {
+	if d.free < d.reserve {
+		return fmt.Sprintf("below its reserve of %d MiB", d.reserve>>20)
+	}
+	return fmt.Sprintf("its reserve of %d MiB was gone and counts again from %d MiB on", d.reserve>>20, d.enoughAgain()>>20)
+}
+
+// enoughAgain is how much must be free for a reserve that was gone to count again.
+// Without a margin a few truncated files would let writes in for a second, over
+// and over, and the leadership move between nodes that are all about full.
+func (d diskSpace) enoughAgain() uint64 { return d.reserve + d.reserve/diskMarginFraction }
 
 // measureDisk looks how much room there is.
 func (n *Node) measureDisk() {
@@ -42,7 +57,9 @@ func (n *Node) measureDisk() {
 	if reserve == 0 {
 		reserve = min(maxDiskReserve, total/diskReserveFraction)
 	}
-	n.disk.Store(&diskSpace{free: free, total: total, reserve: reserve})
+	d := diskSpace{free: free, total: total, reserve: reserve}
+	d.tight = n.disk.Load().low() && free < d.enoughAgain()
+	n.disk.Store(&d)
 }
 
 const (
@@ -113,7 +130,7 @@ func (n *Node) space(servers []raft.Server, reports map[raft.ServerID]report) *s
 			disk, fresh = *n.disk.Load(), true
 		}
 		if disk.low() {
-			what := fmt.Sprintf("%s has %d MiB free, below its reserve of %d MiB", server.ID, disk.free>>20, disk.reserve>>20)
+			what := fmt.Sprintf("%s has %d MiB free, %s", server.ID, disk.free>>20, disk.shortage())
 			subject := spaceAlarm + string(server.ID)
 			subjects = append(subjects, subject)
 			n.alarms.raise(subject, what)

@@ -148,7 +148,8 @@ func awaitCounted(ctx context.Context, t *testing.T, c *client.Client, total int
 	last := map[string]int{}
 	for e, err := range c.Tail(ctx, client.Query{Type: effectType}) {
 		if err != nil {
-			t.Fatalf("%d of %d effects: %v", len(seen), total, err)
+			info, failed := c.Subscription(context.WithoutCancel(ctx), subscription, client.Stale)
+			t.Fatalf("%d of %d effects: %v; the subscription is %+v (%v)", len(seen), total, err, info, failed)
 		}
 		var in counted
 		must(t, json.Unmarshal(e.Data, &in))
@@ -187,7 +188,7 @@ func TestEachEventHasOneEffectWhoeverIsKilled(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	c := start(t, 3)
-	ctx := within(t, time.Duration(rounds)*40*time.Second)
+	ctx := within(t, time.Duration(rounds)*15*time.Second)
 	api, err := client.New(client.Config{Servers: c.URLs()})
 	must(t, err)
 	defer api.Close()

@@ -35,16 +35,13 @@ func (r *Router) Admit(op uint32, body []byte) *event.Error {
 // admitSettle refuses a settlement by a lease that is not the event's any more. What
 // it lets pass it has put the advance before that covers it.
 func (d *dispatcher) admitSettle(s *settleOp) *event.Error {
-	q := d.queues[string(s.name)]
-	if q == nil {
-		return noSubscription(string(s.name))
-	}
 	t, err := parseToken(s.token)
 	if err != nil {
 		return err
 	}
-	if t.generation != q.Generation {
-		return staleToken("subscription %q is in generation %d, the token is of %d", q.Config.Name, q.Generation, t.generation)
+	q := d.byGeneration[t.generation]
+	if q == nil || q.Config.Name != string(s.name) {
+		return nil // apply refuses it, unless it repeats what was executed before
 	}
 	it := q.open[s.position]
 	switch {

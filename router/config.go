@@ -39,6 +39,8 @@ func decodeConfig(b []byte) (s event.Subscription, filter []byte, err error) {
 			f.setBytes(&stream)
 		case 10:
 			f.setBytes(&description)
+		case 11:
+			f.setUint32(&s.Version)
 		default:
 			f.unknown()
 		}

@@ -13,6 +13,10 @@ import (
 // not arrive, because it was refused, all that was to follow it is proposed anew.
 func (d *dispatcher) advance(q *queue) {
 	to := q.position(d.live)
+	if n := len(q.fresh); n > 0 {
+		// While an event is looked at, as when it is skipped, it is not yet passed.
+		to = max(to, q.fresh[n-1].position)
+	}
 	if to <= q.proposed {
 		return
 	}

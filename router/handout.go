@@ -24,6 +24,7 @@ func (d *dispatcher) take(v *consensus.View, q *queue, rec *log.Record, h *event
 		// The leader before may have handed it out and gone down by it: that it is
 		// pending is committed first, so that the next one counts this attempt.
 		it.state = stateUncovered
+		q.place(it) // those of its key behind it wait from now on
 		q.uncovered = append(q.uncovered, it)
 	case q.room() > 0 && q.takeKey(it):
 		return d.handOut(v, q, it, rec, h)

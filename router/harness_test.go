@@ -22,7 +22,9 @@ type witness struct {
 	notes []any
 }
 
-func (w *witness) Observe(notes []any) { w.notes = append(w.notes, notes...) }
+var _ consensus.Observer = (*witness)(nil)
+
+func (w *witness) Observe(_ uint64, notes []any) { w.notes = append(w.notes, notes...) }
 
 // hall is a core with the machine and its timers. Operations are built and results are
 // read with the generated types: the hand-written codec is held to them by every test.

@@ -92,6 +92,12 @@ func (d *dispatcher) reload(v *consensus.View, name string) error {
 		slices.SortFunc(old.leased, sooner) // those to come may be shorter
 		d.refilter(old)
 		d.matcher.add(old)
+		for _, m := range slices.Clone(old.members) {
+			if err := m.superseded(old); err != nil {
+				m.leave(true)
+				m.end(err)
+			}
+		}
 		d.enqueue(old)
 		return nil
 	}

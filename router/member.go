@@ -31,6 +31,9 @@ type Held struct {
 type Join struct {
 	Subscription string
 	Name         string
+	// Version of the definition that it runs; 0: of none. It is a member only while the
+	// subscription's is not newer.
+	Version uint32
 	// Held is what it has from an earlier connection and goes on with.
 	Held []Held
 	// Encode appends a delivery to the frame that Take returns. It must not block.
@@ -42,6 +45,7 @@ type Join struct {
 type Member struct {
 	dispatcher *dispatcher
 	name       string
+	version    uint32
 	encode     func(dst []byte, d *Delivery) []byte
 	ready      chan struct{}
 
@@ -62,7 +66,7 @@ func (r *Router) Join(j Join) (*Member, error) {
 	if d == nil {
 		return nil, event.Errorf(event.CodeNotLeader, "this node does not lead")
 	}
-	m := &Member{dispatcher: d, name: j.Name, encode: j.Encode, ready: make(chan struct{}, 1)}
+	m := &Member{dispatcher: d, name: j.Name, version: j.Version, encode: j.Encode, ready: make(chan struct{}, 1)}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
@@ -75,6 +79,9 @@ func (r *Router) Join(j Join) (*Member, error) {
 	if q == nil {
 		return nil, noSubscription(j.Subscription)
 	}
+	if err := m.superseded(q); err != nil {
+		return nil, err
+	}
 	m.queue = q
 	q.members = append(q.members, m)
 	for _, h := range j.Held {
@@ -84,6 +91,15 @@ func (r *Router) Join(j Join) (*Member, error) {
 	}
 	d.enqueue(q)
 	return m, nil
+}
+
+// superseded returns why the member may not be one of this queue any more.
+func (m *Member) superseded(q *queue) error {
+	if m.version != 0 && m.version < q.Config.Version {
+		return event.Errorf(event.CodeExists, "subscription %q has version %d of its definition, which is newer than the member's, %d",
+			q.Config.Name, q.Config.Version, m.version)
+	}
+	return nil
 }
 
 func noSubscription(name string) *event.Error {
@@ -146,10 +162,13 @@ func (m *Member) GiveBack(held []Held) {
 // Leave ends the membership. Gracefully, what the member has goes to others,
 // uncounted; else it may come back for it, for a while.
 func (m *Member) Leave(graceful bool) {
-	d := m.dispatcher
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	q := m.queue
+	m.dispatcher.mu.Lock()
+	defer m.dispatcher.mu.Unlock()
+	m.leave(graceful)
+}
+
+func (m *Member) leave(graceful bool) {
+	d, q := m.dispatcher, m.queue
 	if !m.here() {
 		return
 	}

@@ -224,7 +224,11 @@ func (d *dispatcher) read(v *consensus.View, q *queue) error {
 		rec.Stream, rec.Event = strings.Clone(rec.Stream), bytes.Clone(rec.Event)
 		q.ahead = append(q.ahead, rec)
 	}
-	return passing(r.Err())
+	if err := r.Err(); err != nil {
+		q.aheadTo = max(q.matched, r.Position())
+		return passing(err)
+	}
+	return nil
 }
 
 // passing hides that retention ended what was read: it is looked at again, from

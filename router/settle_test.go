@@ -222,3 +222,34 @@ func TestRowsOfWhatIsDoneAreTrimmed(t *testing.T) {
 		t.Errorf("again: %q", got)
 	}
 }
+
+// More than one operation trims: what is left, those after it trim.
+func TestTrimmingIsSpreadOverOperations(t *testing.T) {
+	t.Parallel()
+	h := newHall(t)
+	h.publish(1)
+	g := h.subscribe("s", nil)
+	const many = 5 * trimStep
+	h.advance(g, 0, many, positionsUpTo(0, many)...)
+	for p := range uint64(many) {
+		if p+1 != 10 {
+			h.must(ack("s", g, p+1))
+		}
+	}
+	cursor, rows := event.Position(many), many
+	for step := 0; rows > 1; step++ {
+		if step > 6 {
+			t.Fatalf("%d rows are left", rows)
+		}
+		h.lead(opCheckpoint, encodeCheckpoint([]move{{g, cursor, cursor + 2*keptDone}}))
+		cursor += 2 * keptDone
+		left := h.rows(kindPending)
+		if rows-left > trimStep {
+			t.Errorf("one checkpoint trimmed %d rows", rows-left)
+		}
+		rows = left
+	}
+	if got := h.state("s"); !strings.HasSuffix(got, "; 10;") {
+		t.Errorf("left is %q", got)
+	}
+}

@@ -3,6 +3,7 @@ package router
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
@@ -20,6 +21,9 @@ func (m *Machine) create(tx *consensus.Tx, o createOp) ([]byte, error) {
 	case ok && !o.ensure:
 		return nil, event.Errorf(event.CodeExists, "subscription %q exists", o.name)
 	case ok:
+		if err := notOlder(o.name, s.config, o.config); err != nil {
+			return nil, err
+		}
 		return m.configure(tx, o.name, s, o.config)
 	}
 	if err := count(tx, +1); err != nil {
@@ -35,6 +39,23 @@ func (m *Machine) create(tx *consensus.Tx, o createOp) ([]byte, error) {
 		return nil, err
 	}
 	return changed(id, true), nil
+}
+
+// notOlder refuses a definition that is older than the one that is there: of those
+// that run beside each other the newest wins, in whichever order they come.
+func notOlder(name, was, is []byte) error {
+	old, _, err := decodeConfig(was)
+	if err != nil {
+		return fmt.Errorf("%w: config of %q: %w", errRow, name, err)
+	}
+	s, _, err := decodeConfig(is)
+	if err != nil {
+		return fmt.Errorf("%w: config: %v", consensus.ErrUndecodable, err)
+	}
+	if s.Version < old.Version {
+		return event.Errorf(event.CodeExists, "subscription %q has version %d of its definition, which is newer than %d", name, old.Version, s.Version)
+	}
+	return nil
 }
 
 // update executes update_subscription.

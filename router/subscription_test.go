@@ -225,6 +225,26 @@ func TestDeadLetterBehindASeekIsRedrivenOncePassed(t *testing.T) {
 	}
 }
 
+// Of the dead letters that a seek leaves beyond the cursor, each goes when its event
+// matches again, however many advances that takes.
+func TestDeadLettersBehindASeekGoWhenTheyMatchAgain(t *testing.T) {
+	t.Parallel()
+	h := newHall(t)
+	h.publish(5)
+	g := h.subscribe("s", nil)
+	h.advance(g, 0, 5, 1, 3, 4)
+	h.must(park("s", g, 1, ""))
+	h.must(park("s", g, 3, ""))
+	h.must(park("s", g, 4, ""))
+	n := h.must(seekTo("s", atFirst())).GetSubscriptionChanged().GetGeneration()
+	h.advance(n, 0, 2, 1)
+	h.expectState("s", "cursor 2; 1; 3(1) 4(1)")
+	h.advance(n, 2, 3)
+	h.reopen()
+	h.advance(n, 3, 5, 4)
+	h.expectState("s", "cursor 5; 1 4; 3(1)")
+}
+
 func TestDeletedSubscriptionIsSweptAndHoldsNothing(t *testing.T) {
 	t.Parallel()
 	h := newHall(t)

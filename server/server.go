@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/edri-io/edri/consensus"
+	"github.com/edri-io/edri/managers"
 	"github.com/edri-io/edri/router"
 	"github.com/edri-io/edri/timers"
 )
@@ -21,8 +22,9 @@ import (
 // log is for.)
 const (
 	stopWithin     = 4800 * time.Millisecond
+	finishManagers = 800 * time.Millisecond  // what handlers are at, and its settlement
 	finishRequests = 1200 * time.Millisecond // what is under way, and streams that were told to end
-	handOver       = 2500 * time.Millisecond // leadership
+	handOver       = 2000 * time.Millisecond // leadership
 )
 
 // Options are what a Server needs besides its configuration.
@@ -34,6 +36,9 @@ type Options struct {
 	Exit func(code int)
 	// Tune changes what the node is opened with, for tests; default: nothing.
 	Tune func(*consensus.Config)
+	// Managers run with the node, in its process, beside the workers of the
+	// configuration.
+	Managers []*managers.Manager
 	// Restart starts the process anew, in its place, after damage that the next
 	// start repairs. It returns only if it cannot. Default: Exit.
 	Restart func() error
@@ -46,6 +51,7 @@ type Server struct {
 
 	node       *consensus.Node
 	router     *router.Router
+	managers   []*managers.Manager
 	port       net.Listener
 	http       *http.Server
 	serving    atomic.Pointer[http.Server] // http, once it serves
@@ -67,7 +73,7 @@ func New(cfg Config, opts Options) (*Server, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, logger: opts.Logger}
+	s := &Server{cfg: cfg, logger: opts.Logger, managers: opts.Managers}
 	// The port first: a second start of the same node fails here, with the data
 	// directory untouched.
 	port, err := net.Listen("tcp", cfg.Listen)
@@ -161,9 +167,12 @@ func (s *Server) Run(ctx context.Context) error {
 			failed <- fmt.Errorf("serve the API: %w", err)
 		}
 	})
+	running, err := s.startManagers()
+	if err != nil {
+		return errors.Join(err, s.stop(&runningManagers{stop: func() {}}))
+	}
 	watched, stopWatching := context.WithCancel(ctx)
 	s.tasks.Go(func() { s.watchReady(watched) })
-	var err error
 	select {
 	case <-ctx.Done():
 		s.logger.Info("node stops", "reason", context.Cause(ctx))
@@ -171,7 +180,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.logger.Error("API failed", "error", err)
 	}
 	stopWatching()
-	return errors.Join(err, s.stop())
+	return errors.Join(err, s.stop(running))
 }
 
 // Close releases what New opened. It is for a server that is not run.
@@ -179,15 +188,15 @@ func (s *Server) Close() error {
 	if s.started.Swap(true) {
 		return nil
 	}
-	return errors.Join(s.stop(), ignoreClosed(s.port.Close()))
+	return errors.Join(s.stop(&runningManagers{stop: func() {}}), ignoreClosed(s.port.Close()))
 }
 
 // ErrStopTooSlow says that the graceful stop took too long and was left.
 var ErrStopTooSlow = errors.New("graceful stop took too long")
 
-func (s *Server) stop() error {
+func (s *Server) stop(running *runningManagers) error {
 	done := make(chan error, 1)
-	go func() { done <- s.stopParts() }()
+	go func() { done <- s.stopParts(running) }()
 	timer := time.NewTimer(stopWithin)
 	defer timer.Stop()
 	select {
@@ -204,7 +213,10 @@ func (s *Server) stop() error {
 // stopParts ends one part after the other: the node hands leadership over, nobody
 // is sent here any more, nobody is served, what is in memory is written.
 // Leadership goes first, so that the cluster accepts writes while the rest ends.
-func (s *Server) stopParts() error {
+func (s *Server) stopParts(running *runningManagers) error {
+	if err := running.end(finishManagers); err != nil {
+		s.logger.Warn("managers are cut off", "error", err)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), handOver)
 	s.node.HandOver(ctx)
 	cancel()

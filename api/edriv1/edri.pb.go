@@ -2461,7 +2461,8 @@ type Error struct {
 	// revision_conflict: what was asked for (-1 any, -2 exists) and what is.
 	Expected int64  `protobuf:"zigzag64,4,opt,name=expected,proto3" json:"expected,omitempty"`
 	Actual   uint64 `protobuf:"varint,5,opt,name=actual,proto3" json:"actual,omitempty"`
-	// id_conflict: where the first event with this id stands.
+	// id_conflict: where the first event with this id stands. already_acked: where the
+	// commit stands that settled the event; 0: not known any more.
 	Position uint64 `protobuf:"varint,6,opt,name=position,proto3" json:"position,omitempty"`
 	// too_large.
 	Size uint64 `protobuf:"varint,7,opt,name=size,proto3" json:"size,omitempty"`

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/managers"
@@ -34,6 +35,7 @@ func (f *subscriptionFlags) register(cmd *cobra.Command) {
 	flags.IntVar(&s.Priority, "priority", 0, "the higher are served first; -100 to 100")
 	flags.StringVar(&s.DeadLetterStream, "dead-letter-stream", "", "stream of what is given up; default dead/ and the name")
 	flags.StringVar(&s.Description, "description", "", "what it is for")
+	flags.Uint32Var(&s.Version, "version", 0, "version of this definition; of several the newest wins")
 	for _, other := range []string{"type", "type-prefix", "source", "subject"} {
 		cmd.MarkFlagsMutuallyExclusive("filter", other)
 	}
@@ -91,13 +93,14 @@ func (f *subscriptionFlags) parseFilter() (event.Filter, error) {
 	return event.Filter{All: all}, nil
 }
 
-// merge returns s with what was given by flags; any flag of the filter replaces all
-// of it.
-func (f *subscriptionFlags) merge(cmd *cobra.Command, s event.Subscription) (event.Subscription, error) {
+// merge changes s as the flags say that were given; any flag of the filter replaces
+// all of it.
+func (f *subscriptionFlags) merge(flags *pflag.FlagSet, s *event.Subscription) error {
 	given, err := f.parse(s.Name)
 	if err != nil {
-		return s, err
+		return err
 	}
+	changed := false
 	for flag, take := range map[string]func(){
 		"filter": func() { s.Filter = given.Filter }, "type": func() { s.Filter = given.Filter },
 		"type-prefix": func() { s.Filter = given.Filter }, "source": func() { s.Filter = given.Filter },
@@ -111,12 +114,17 @@ func (f *subscriptionFlags) merge(cmd *cobra.Command, s event.Subscription) (eve
 		"priority":           func() { s.Priority = given.Priority },
 		"dead-letter-stream": func() { s.DeadLetterStream = given.DeadLetterStream },
 		"description":        func() { s.Description = given.Description },
+		"version":            func() { s.Version = given.Version },
 	} {
-		if cmd.Flags().Changed(flag) {
+		if flags.Changed(flag) {
 			take()
+			changed = true
 		}
 	}
-	return s, nil
+	if !changed {
+		return usagef("nothing to change")
+	}
+	return nil
 }
 
 // registerStart registers the flag that says where to begin.

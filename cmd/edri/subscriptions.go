@@ -95,6 +95,7 @@ type subscriptionJSON struct {
 	Priority         int            `json:"priority"`
 	DeadLetterStream string         `json:"dead_letter_stream"`
 	Description      string         `json:"description,omitempty"`
+	Version          uint32         `json:"version,omitempty"`
 	Generation       uint64         `json:"generation,string"`
 	Paused           bool           `json:"paused"`
 	Note             string         `json:"note,omitempty"`
@@ -115,7 +116,7 @@ func newSubscriptionJSON(s client.SubscriptionInfo) subscriptionJSON {
 	j := subscriptionJSON{
 		Name: s.Name, Filter: s.Filter, OrderingKey: s.OrderingKey, AckWait: s.AckWait.String(), MaxDeliver: s.MaxDeliver,
 		Backoff: formatDurations(s.Backoff), MaxInFlight: s.MaxInFlight, MaxPending: s.MaxPending, Priority: s.Priority,
-		DeadLetterStream: s.DeadLetterStream, Description: s.Description,
+		DeadLetterStream: s.DeadLetterStream, Description: s.Description, Version: s.Version,
 		Generation: s.Generation, Paused: s.Paused, Note: s.Note, Cursor: s.Cursor, Behind: s.Behind,
 		Pending: s.Pending, Dead: s.Dead, OldestPosition: s.OldestPosition,
 		Members: s.Members, InFlight: s.InFlight, Matched: s.Matched, Blocked: s.Blocked, BlockingKey: s.BlockingKey,

@@ -52,6 +52,9 @@ func (a *app) writeSubscription(s client.SubscriptionInfo) error {
 	row("max pending", s.MaxPending)
 	row("priority", s.Priority)
 	row("dead letters", s.DeadLetterStream)
+	if s.Version > 0 {
+		row("version", s.Version)
+	}
 	row("generation", s.Generation)
 	row("cursor", s.Cursor)
 	row("behind", s.Behind)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/edri-io/edri/client"
+	"github.com/edri-io/edri/event"
 )
 
 func (a *app) subscriptionsUpdateCommand() *cobra.Command {
@@ -22,19 +23,18 @@ while nothing is pending.`,
 	}
 	f.register(cmd)
 	cmd.RunE = a.does(func(ctx context.Context, args []string) error {
-		if cmd.LocalNonPersistentFlags().NFlag() == 0 {
-			return usagef("nothing to change")
+		if err := f.merge(cmd.Flags(), &event.Subscription{}); err != nil {
+			return err // before anyone is asked
 		}
 		return a.withClient(ctx, func(ctx context.Context, c *client.Client) error {
 			there, err := c.Subscription(ctx, args[0], client.Linearizable)
 			if err != nil {
 				return err
 			}
-			changed, err := f.merge(cmd, there.Subscription)
-			if err != nil {
+			if err := f.merge(cmd.Flags(), &there.Subscription); err != nil {
 				return err
 			}
-			s, err := c.UpdateSubscription(ctx, changed)
+			s, err := c.UpdateSubscription(ctx, there.Subscription)
 			if err != nil {
 				return err
 			}

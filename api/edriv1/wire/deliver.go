@@ -6,6 +6,7 @@ import "google.golang.org/protobuf/encoding/protowire"
 type DeliverRequest struct {
 	Subscription, Member   string
 	Credits                uint64
+	Version                uint32
 	Held, Extend, GiveBack []Held
 	Settlements            []Settling
 }
@@ -29,6 +30,8 @@ func (r *DeliverRequest) Decode(b []byte) error {
 			r.Member = string(m)
 		} else if v, ok := f.Varint(memberCredits); ok {
 			r.Credits = v
+		} else if v, ok := f.Varint(memberVersion); ok {
+			r.Version = uint32(v)
 		} else if m, ok := f.Bytes(memberHeld); ok {
 			r.Held, err = decodeHeld(r.Held, m)
 		} else if m, ok := f.Bytes(memberSettlements); ok {

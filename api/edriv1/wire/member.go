@@ -11,6 +11,7 @@ const (
 	memberSettlements  protowire.Number = 5
 	memberExtend       protowire.Number = 6
 	memberGiveBack     protowire.Number = 7
+	memberVersion      protowire.Number = 8
 
 	heldPosition protowire.Number = 1 // Held
 	heldToken    protowire.Number = 2
@@ -30,16 +31,16 @@ const (
 	respondEvent   protowire.Number = 3
 )
 
-// AppendMember appends to a DeliverRequest which subscription the member joins, and
-// its name.
-func AppendMember(dst []byte, subscription, name string) []byte {
+// AppendMember appends to a DeliverRequest which subscription the member joins, its
+// name, and the version of the definition that it runs.
+func AppendMember(dst []byte, subscription, name string, version uint32) []byte {
 	dst = protowire.AppendTag(dst, memberSubscription, protowire.BytesType)
 	dst = protowire.AppendString(dst, subscription)
-	if name == "" {
-		return dst
+	if name != "" {
+		dst = protowire.AppendTag(dst, memberName, protowire.BytesType)
+		dst = protowire.AppendString(dst, name)
 	}
-	dst = protowire.AppendTag(dst, memberName, protowire.BytesType)
-	return protowire.AppendString(dst, name)
+	return appendVarint(dst, memberVersion, uint64(version))
 }
 
 // AppendMemberCredits appends credits to a DeliverRequest.

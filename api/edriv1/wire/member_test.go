@@ -16,7 +16,7 @@ func TestFramesOfAMemberAreThoseOfTheSchema(t *testing.T) {
 	var ops []byte
 	ops = AppendAppendOp(ops, "s", -1, marshal(t, e))
 	ops = AppendRespondOp(ops, 7, marshal(t, e))
-	b := AppendMember(nil, "sub", "m")
+	b := AppendMember(nil, "sub", "m", 9)
 	b = AppendMemberCredits(b, 300)
 	b = AppendMemberHeld(b, 1, []byte("a"))
 	b = AppendMemberExtend(b, 1<<40, []byte("b"))
@@ -26,7 +26,7 @@ func TestFramesOfAMemberAreThoseOfTheSchema(t *testing.T) {
 	b = AppendMemberSettlement(b, &Settlement{ID: 6, Position: 7, Verb: 2, Reason: "r", Delay: 1 << 40})
 	zero, delay := int64(0), int64(1<<40)
 	same(t, b, &edriv1.DeliverRequest{}, &edriv1.DeliverRequest{
-		Subscription: "sub", Member: "m", Credits: 300,
+		Subscription: "sub", Member: "m", Credits: 300, Version: 9,
 		Held:     []*edriv1.Held{{Position: 1, Token: []byte("a")}},
 		Extend:   []*edriv1.Held{{Position: 1 << 40, Token: []byte("b")}},
 		GiveBack: []*edriv1.Held{{Position: 3}},
@@ -39,7 +39,7 @@ func TestFramesOfAMemberAreThoseOfTheSchema(t *testing.T) {
 			{Id: 6, Settle: &edriv1.Settle{Position: 7, Verb: edriv1.Settle_PARK, Reason: "r", Delay: &delay}},
 		},
 	})
-	same(t, AppendMember(nil, "sub", ""), &edriv1.DeliverRequest{}, &edriv1.DeliverRequest{Subscription: "sub"})
+	same(t, AppendMember(nil, "sub", "", 0), &edriv1.DeliverRequest{}, &edriv1.DeliverRequest{Subscription: "sub"})
 }
 
 func TestDeliveriesAreThoseOfTheSchema(t *testing.T) {
