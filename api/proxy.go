@@ -1,6 +1,7 @@
 package api
 
 import (
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
@@ -54,6 +55,12 @@ func (s *service) atLeader(here http.Handler) http.Handler {
 				p.SetURL(target)
 				p.Out.Header.Set(proxiedHeader, s.cfg.Node.ServerID())
 			},
+			// The leader may end a stream that the member does not: net/http then waits, to
+			// close the response, for the rest of the request, which does not come.
+			ModifyResponse: func(response *http.Response) error {
+				response.Body = endingBody{response.Body, func() { stopReading(r.Context()) }}
+				return nil
+			},
 			Transport:     transport,
 			FlushInterval: -1, // each frame is on its way at once
 			ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) {
@@ -66,4 +73,15 @@ func (s *service) atLeader(here http.Handler) http.Handler {
 		defer cancel()
 		proxy.ServeHTTP(w, r.WithContext(ctx))
 	})
+}
+
+// endingBody is the body of a response whose end is the end of its request too.
+type endingBody struct {
+	io.ReadCloser
+	endRequest func()
+}
+
+func (b endingBody) Close() error {
+	b.endRequest()
+	return b.ReadCloser.Close()
 }

@@ -45,7 +45,7 @@ func (s *service) call(ctx context.Context, f *sendFrame) (*edriv1.RequestOutcom
 }
 
 // callField is SendRequest.call = true.
-var callField = []byte{4<<3 | 0, 1}
+var callField = []byte{4 << 3, 1}
 
 func (s *service) attach(ctx context.Context, f *attachFrame) (*edriv1.RequestOutcome, error) {
 	request, err := f.Message()

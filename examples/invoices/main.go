@@ -1,4 +1,3 @@
-// Invoices makes an invoice for each order, once, whatever crashes.
 package main
 
 import (
