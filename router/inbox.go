@@ -1,6 +1,9 @@
 package router
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // inbox takes in what the goroutine that applies tells, and what became of
 // operations, without making anybody wait. It is as long as what was applied since
@@ -10,7 +13,16 @@ type inbox struct {
 
 	mu    sync.Mutex
 	notes []any
+	// early are the batches that came before begin.
+	early []batch
+	begun bool
 	after uint64 // what was applied up to this index is known already
+}
+
+// batch is what was noted of a batch of entries, the last of them at index.
+type batch struct {
+	index uint64
+	notes []any
 }
 
 // outcome is what follows from an operation's end, run by the dispatcher's
@@ -24,7 +36,10 @@ type outcome struct {
 // put takes the notes of what was applied, the last of it at index.
 func (b *inbox) put(index uint64, notes []any) {
 	b.mu.Lock()
-	if index > b.after {
+	switch {
+	case !b.begun:
+		b.early = append(b.early, batch{index, slices.Clone(notes)})
+	case index > b.after:
 		b.notes = append(b.notes, notes...)
 	}
 	b.mu.Unlock()
@@ -38,11 +53,17 @@ func (b *inbox) add(o outcome) {
 	signal(b.wake)
 }
 
-// begin drops what a view as of this index shows.
+// begin drops what a view as of this index shows, and that alone: what was applied
+// since the view was taken may be here already.
 func (b *inbox) begin(index uint64) {
 	b.mu.Lock()
-	b.notes, b.after = nil, index
-	b.mu.Unlock()
+	defer b.mu.Unlock()
+	for _, e := range b.early {
+		if e.index > index {
+			b.notes = append(b.notes, e.notes...)
+		}
+	}
+	b.early, b.begun, b.after = nil, true, index
 }
 
 func (b *inbox) take() []any {
