@@ -48,7 +48,7 @@ var layers = map[string][]string{
 	"examples/...":    {"event", "managers", "client", "server"},
 	"integration/...": {"event", "managers", "client", "server", "bench", "integration/..."},
 	// A node as edri-server is one, with something about it that tests need.
-	"integration/trial": {"event", "server", "consensus"},
+	"integration/trial": {"event", "managers", "server", "consensus"},
 }
 
 // testLayers is what the tests of a folder may import beyond its own layer and
