@@ -37,6 +37,7 @@ var layers = map[string][]string{
 	"managers": {"event", "internal/..."},
 	// For tests of what implements or uses the cluster of managers.
 	"managers/managerstest": {"event", "managers"},
+	"client/clienttest":     {"event", "managers/managerstest", "client"},
 	"api/edriv1/...":        {"api/edriv1/..."},
 	"api":                   {"event", "internal/...", "store", "log", "consensus", "consensus/backup", "timers", "router", "api/edriv1/..."},
 	"client":                {"event", "managers", "api/edriv1/..."},
@@ -47,7 +48,7 @@ var layers = map[string][]string{
 	"examples/...":    {"event", "managers", "client", "server"},
 	"integration/...": {"event", "managers", "client", "server", "bench", "integration/..."},
 	// A node as edri-server is one, with something about it that tests need.
-	"integration/trial": {"event", "server", "consensus"},
+	"integration/trial": {"event", "managers", "server", "consensus"},
 }
 
 // testLayers is what the tests of a folder may import beyond its own layer and
@@ -60,14 +61,14 @@ var testLayers = map[string][]string{
 	"consensus/transport": {"api/edriv1/..."},
 	"api":                 {"client"},
 	"managers":            {"managers/managerstest"},
-	"client":              {"api", "consensus", "server", "managers/managerstest"},
-	"server":              {"managers/managerstest"},
+	"client":              {"api", "consensus", "server", "managers/managerstest", "client/clienttest"},
+	"server":              {"managers/managerstest", "client/clienttest"},
 	"integration/...":     {"managers", "managers/managerstest"},
 	"cmd/...":             {"api/edriv1/..."},
 }
 
 // testSupport are the folders that only tests may import: their code is a test's.
-var testSupport = []string{"managers/managerstest"}
+var testSupport = []string{"managers/managerstest", "client/clienttest"}
 
 // external says which folders may import a third-party module, the standard
 // library aside. What is not listed here is open to every folder.
@@ -116,6 +117,7 @@ func TestForbiddenImportsAreFound(t *testing.T) {
 		{dir: "newfolder"},
 		{dir: "managers", imports: []string{"testing"}},
 		{dir: "server", imports: []string{module + "/managers/managerstest"}},
+		{dir: "server", imports: []string{module + "/client/clienttest"}},
 	} {
 		if len(violations(f)) == 0 {
 			t.Errorf("folder %s (test %v) importing %q passed", f.dir, f.test, f.imports)
@@ -181,13 +183,14 @@ func TestEveryPackageHasADocFile(t *testing.T) {
 		if f.test {
 			continue
 		}
-		p := packages[f.dir]
+		dir := f.dir // an example is one file, which is read alone
+		p := packages[dir]
 		if p == nil {
 			p = &state{}
-			packages[f.dir] = p
+			packages[dir] = p
 		}
 		p.handwritten = p.handwritten || !f.generated
-		p.doc = p.doc || (path.Base(f.path) == "doc.go" && f.hasDoc)
+		p.doc = p.doc || (f.hasDoc && (path.Base(f.path) == "doc.go" || matches("examples/...", dir)))
 	}
 	for dir, p := range packages {
 		if p.handwritten && !p.doc {

@@ -218,6 +218,16 @@ func tablesOf(db *store.DB, mux *Mux) tables {
 	return t
 }
 
+// of returns the table of a machine, which there must be: what stands in another's is
+// no damage, and would be taken for it.
+func (t *tables) of(machine string) store.Table {
+	table, ok := t.machines[machine]
+	if !ok {
+		panic("consensus: there is no state machine " + machine)
+	}
+	return table
+}
+
 // Publish makes all that was applied since the last Publish visible to views, at
 // once. It is called after each batch of the Raft log.
 func (c *Core) Publish() {

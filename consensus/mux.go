@@ -63,6 +63,11 @@ func NewMux(machines ...StateMachine) (*Mux, error) {
 	return m, nil
 }
 
+// With returns a mux of the machines of m and more.
+func (m *Mux) With(more ...StateMachine) (*Mux, error) {
+	return NewMux(slices.Concat(m.machines, more)...)
+}
+
 // find returns the machine that executes an operation, nil if there is none.
 func (m *Mux) find(number uint32) StateMachine {
 	if m == nil {

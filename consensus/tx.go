@@ -55,11 +55,7 @@ func (t *Tx) Scan(lo, hi []byte, reverse bool) *store.Iterator {
 // In returns the same transaction with the table of another machine, whose
 // methods know what to do with it. It panics where there is no such machine.
 func (t *Tx) In(machine string) *Tx {
-	table, ok := t.core.tables.machines[machine]
-	if !ok {
-		panic(fmt.Sprintf("consensus: no state machine %q", machine))
-	}
-	return &Tx{core: t.core, tx: t.tx, machine: machine, table: table}
+	return &Tx{core: t.core, tx: t.tx, machine: machine, table: t.core.tables.of(machine)}
 }
 
 // Append appends an event, encoded by event.AppendEvent, to a stream (empty: the
