@@ -1,8 +1,6 @@
 package consensus
 
 import (
-	"fmt"
-
 	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/store"
 )
