@@ -177,7 +177,7 @@ func TestEnqueueKeepsTheOrderAndIsForTheLeader(t *testing.T) {
 // noisy is an observer that panics.
 type noisy struct{ *doorkeeper }
 
-func (noisy) Observe([]any) { panic("too loud") }
+func (noisy) Observe(uint64, []any) { panic("too loud") }
 
 // Raft would tell the callers of a goroutine that panics that all is well.
 func TestObserverThatPanicsEndsTheNode(t *testing.T) {
