@@ -51,6 +51,7 @@ func (d *dispatcher) handOut(v *consensus.View, q *queue, it *item, rec *log.Rec
 	}
 	m := q.nextMember()
 	d.leases++
+	d.counts.delivered(it.attempts)
 	wait := int64(q.Config.AckWait)
 	d.hold(q, it, lease{member: m, term: d.term, number: d.leases, until: d.node.Now() + wait})
 	m.credits--

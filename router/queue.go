@@ -35,6 +35,7 @@ type queue struct {
 	aheadTo event.Position
 
 	open    map[event.Position]*item
+	oldest  event.Position   // of open, if it is there still; else unknown, see oldestOpen
 	fresh   []*item          // beyond proposed, ascending
 	flights []event.Position // ends of advances that are not applied yet, ascending
 
