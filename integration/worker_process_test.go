@@ -3,6 +3,7 @@ package integration
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/edri-io/edri/client"
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/managers"
 )
 
 // workerEnv makes the test binary a process worker (docs/worker-protocol.md) that does
@@ -22,6 +28,7 @@ import (
 const (
 	workerEnv  = "EDRI_TEST_WORKER"
 	sleeperEnv = "EDRI_TEST_SLEEPER"
+	mortalEnv  = "EDRI_TEST_MORTAL" // a member, of the servers that are its value
 )
 
 // task is the data of the worker's events. Do is done at the first Times attempts; else,
@@ -103,6 +110,32 @@ func misbehave(what string) bool {
 		return child.Start() == nil
 	}
 	return false
+}
+
+// runMortal is a member whose process ends soon where an event says so, and which takes
+// longer for the others, so that they are with it then.
+func runMortal(servers string) error {
+	c, err := client.New(client.Config{Servers: strings.Split(servers, ",")})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.Consume(context.Background(), "mortal", managers.Consumer{Concurrency: 8,
+		Handle: func(_ context.Context, d managers.Delivery) managers.Settlement {
+			var t task
+			if err := json.Unmarshal(d.Data, &t); err != nil {
+				return managers.Settlement{Verb: managers.Park, Reason: err.Error()}
+			}
+			if t.Do == doExit {
+				time.Sleep(50 * time.Millisecond)
+				os.Exit(3)
+			}
+			time.Sleep(200 * time.Millisecond)
+			return managers.Settlement{Effects: managers.Effects{Appends: []managers.Append{{
+				Stream: "tasks", Expected: event.ExpectAny,
+				Event: event.Event{ID: d.EffectID(), Source: "/mortal", Type: "task.done", Data: d.Data},
+			}}}}
+		}})
 }
 
 // runSleeper holds on to what it inherited until it is killed.

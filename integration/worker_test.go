@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -246,4 +247,33 @@ func nurse(t *testing.T, ctx context.Context, c *cluster.Cluster) (deaths int) {
 			}
 		}
 	}
+}
+
+// An event that kills the process of its member, again and again, is given up; those that
+// were with the same member each time are not.
+func TestAnEventThatKillsItsMemberSparesThoseBesideIt(t *testing.T) {
+	t.Parallel()
+	c := start(t, 1)
+	ctx := within(t, time.Minute)
+	api := connect(t, c.URLs()...)
+	subscribeType(t, ctx, api, event.Subscription{Name: "mortal", MaxDeliver: 4})
+	poison := appendTask(t, ctx, api, "mortal", "p", task{N: 0, Do: doExit})
+	for n := 1; n <= 7; n++ {
+		appendTask(t, ctx, api, "mortal", strconv.Itoa(n), task{N: n})
+	}
+	living, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for living.Err() == nil {
+			cmd := exec.CommandContext(living, os.Args[0])
+			cmd.Env = append(os.Environ(), mortalEnv+"="+c.Nodes()[0].URL())
+			_ = cmd.Run() // it is to die
+		}
+	}()
+	expectDead(t, ctx, api, "mortal", poison, 4, "its member's connection broke")
+	awaitOnce(t, ctx, api, "tasks", sequence(1, 7)...)
+	stop()
+	<-ended
+	expectDead(t, ctx, api, "mortal", poison, 4, "")
 }
