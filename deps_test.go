@@ -4,6 +4,7 @@
 package edri_test
 
 import (
+	"bytes"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -173,6 +175,72 @@ func forbidden(f goFile, own []string, imported string) string {
 		return f.dir + " may import only the standard library, not " + imported
 	}
 	return ""
+}
+
+// The table of packages in ARCHITECTURE.md has each folder of the rules, below all that
+// it may import.
+func TestTheTableOfPackagesIsInTheOrderOfImports(t *testing.T) {
+	t.Parallel()
+	row := map[string]int{} // by folder
+	for i, line := range strings.Split(section(t, "## Packages"), "\n") {
+		if cell, _, ok := strings.Cut(strings.TrimPrefix(line, "| `"), "` |"); ok {
+			for folder := range strings.SplitSeq(cell, "`, `") {
+				row[folder] = i
+			}
+		}
+	}
+	// rowsOf returns the first and the last row of what a pattern stands for.
+	rowsOf := func(pattern string) (first, last int) {
+		for folder, i := range row {
+			base := strings.TrimSuffix(pattern, "/...")
+			if matches(pattern, folder) || strings.HasPrefix(base, folder+"/") && row[base] == 0 {
+				if first == 0 || i < first {
+					first = i
+				}
+				last = max(last, i)
+			}
+		}
+		return first, last
+	}
+	for importer, imports := range layers {
+		first, last := rowsOf(importer)
+		if first == 0 {
+			t.Errorf("%s is not in the table", importer)
+		}
+		for _, imported := range imports {
+			if _, lowest := rowsOf(imported); lowest > last {
+				t.Errorf("%s, which may be imported by %s, stands below it", imported, importer)
+			}
+		}
+	}
+}
+
+func TestFilesThatTheArchitectureNamesAreThere(t *testing.T) {
+	t.Parallel()
+	names := regexp.MustCompile("`([a-z]+/[a-z_/]+\\.go)`").FindAllStringSubmatch(section(t, ""), -1)
+	if len(names) < 20 {
+		t.Fatalf("found %d names of files", len(names))
+	}
+	for _, name := range names {
+		if _, err := os.Stat(name[1]); err != nil {
+			t.Errorf("%s is named, and not there", name[1])
+		}
+	}
+}
+
+// section returns what stands in ARCHITECTURE.md under a heading, "" for all.
+func section(t *testing.T, heading string) string {
+	t.Helper()
+	text, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if heading == "" {
+		return string(text)
+	}
+	_, text, _ = bytes.Cut(text, []byte("\n"+heading+"\n"))
+	text, _, _ = bytes.Cut(text, []byte("\n## "))
+	return string(text)
 }
 
 func TestEveryPackageHasADocFile(t *testing.T) {

@@ -21,8 +21,8 @@ var binaries string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	if spec := os.Getenv(memberEnv); spec != "" {
-		if err := runMember(spec); err != nil {
+	if run := otherRole(); run != nil {
+		if err := run(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
@@ -42,6 +42,19 @@ func run(m *testing.M) int {
 	}
 	binaries = dir
 	return m.Run()
+}
+
+// otherRole returns what this process is to do if it is not to test.
+func otherRole() func() error {
+	for _, role := range []struct {
+		env string
+		run func(string) error
+	}{{sleeperEnv, runSleeper}, {workerEnv, runWorker}, {mortalEnv, runMortal}, {memberEnv, runMember}} {
+		if value := os.Getenv(role.env); value != "" {
+			return func() error { return role.run(value) }
+		}
+	}
+	return nil
 }
 
 // soak says whether to run the long campaigns.

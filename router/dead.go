@@ -43,7 +43,7 @@ func (c *claim) giveUp(config *event.Subscription, id uint64) error {
 		return fmt.Errorf("keep a dead letter: %w", unforeseen{err})
 	}
 	c.tx.Delete(eventKey(kindPending, c.generation, c.position))
-	c.tx.Note(noteDone{c.generation, c.position})
+	c.tx.Note(noteDone{c.generation, c.position, c.verb, true})
 	return nil
 }
 

@@ -44,6 +44,7 @@ type Router struct {
 	logger  *slog.Logger
 	leading atomic.Pointer[dispatcher] // nil while this node does not lead
 	waiting waiting
+	counts  counts
 }
 
 var (
@@ -59,7 +60,7 @@ func New(t *timers.Table, logger *slog.Logger) *Router {
 
 // Lead hands out events until ctx ends. The leader runs it.
 func (r *Router) Lead(ctx context.Context, node Node) error {
-	d := newDispatcher(node, r.logger)
+	d := newDispatcher(node, r.logger, &r.counts)
 	r.leading.Store(d)
 	defer func() {
 		r.leading.Store(nil)
@@ -88,6 +89,7 @@ func (r *Router) Observe(index uint64, notes []any) {
 type dispatcher struct {
 	node   Node
 	logger *slog.Logger
+	counts *counts
 	inbox  inbox
 
 	// Set once, before the first member.
@@ -118,9 +120,9 @@ type dispatcher struct {
 	nextLease, nextCheckpoint int64
 }
 
-func newDispatcher(node Node, logger *slog.Logger) *dispatcher {
+func newDispatcher(node Node, logger *slog.Logger, counts *counts) *dispatcher {
 	return &dispatcher{
-		node: node, logger: logger, inbox: inbox{wake: make(chan struct{}, 1)},
+		node: node, logger: logger, counts: counts, inbox: inbox{wake: make(chan struct{}, 1)},
 		queues: map[string]*queue{}, byGeneration: map[uint64]*queue{},
 	}
 }

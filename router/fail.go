@@ -30,7 +30,7 @@ func (m *Machine) fail(tx *consensus.Tx, o failOp) ([]byte, error) {
 		if !ok || err != nil || p.done || p.due != 0 {
 			return err
 		}
-		c := &claim{Machine: m, tx: tx, generation: o.generation, position: position, pending: p}
+		c := &claim{Machine: m, tx: tx, generation: o.generation, position: position, pending: p, verb: verbLost}
 		c.addFailure(o.reason)
 		switch attempts := c.pending.failures.count; {
 		case attempts >= config.MaxDeliver:

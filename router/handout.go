@@ -1,7 +1,6 @@
 package router
 
 import (
-	"container/heap"
 	"slices"
 
 	"github.com/edri-io/edri/consensus"
@@ -49,8 +48,10 @@ func (d *dispatcher) handOut(v *consensus.View, q *queue, it *item, rec *log.Rec
 			return nil
 		}
 	}
+	it.crashed = false
 	m := q.nextMember()
 	d.leases++
+	d.counts.delivered(it.attempts)
 	wait := int64(q.Config.AckWait)
 	d.hold(q, it, lease{member: m, term: d.term, number: d.leases, until: d.node.Now() + wait})
 	m.credits--
@@ -145,7 +146,8 @@ func (d *dispatcher) countSuspects(q *queue) {
 	}
 }
 
-// loneAttempts is after how many failures a suspect is handed out alone.
+// loneAttempts is after how many failures a suspect is handed out alone, and an event
+// whose member is gone.
 const loneAttempts = 2
 
 // fail commits a failed attempt of events whose leases are over.
@@ -187,6 +189,6 @@ func (d *dispatcher) ready(q *queue, it *item) {
 		q.place(it)
 		return
 	}
-	heap.Push(&q.again, it.position)
+	q.pushReady(it)
 	d.enqueue(q)
 }

@@ -23,6 +23,9 @@ func (d *dispatcher) tickQueue(q *queue, now int64) {
 	q.orphans, over = q.expired(q.orphans, now, over)
 	if len(over) > 0 {
 		slices.Sort(over)
+		for _, p := range over {
+			q.open[p].crashed = true
+		}
 		d.fail(q, over, failLost, "its member's connection broke")
 	}
 }

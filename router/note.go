@@ -18,6 +18,8 @@ type noteAdvanced struct {
 type noteDone struct {
 	generation uint64
 	position   event.Position
+	verb       int // of the settlement; verbLost: of none
+	dead       bool
 }
 
 // noteWaiting says that an attempt failed, and when the next may be made; due 0: now.
@@ -26,6 +28,7 @@ type noteWaiting struct {
 	position   event.Position
 	attempts   int // that have failed
 	due        int64
+	verb       int // verbNak, or verbLost
 }
 
 // noteReady says that the wait of an event is over, or that it was redriven.

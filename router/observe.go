@@ -12,11 +12,13 @@ func (d *dispatcher) note(notes []any) error {
 	for _, n := range notes {
 		switch n := n.(type) {
 		case noteDone:
+			d.counts.settled(n.verb, n.dead)
 			if q := d.byGeneration[n.generation]; q != nil {
 				q.done(n.position)
 				d.enqueue(q)
 			}
 		case noteWaiting:
+			d.counts.settled(n.verb, false)
 			if q := d.byGeneration[n.generation]; q != nil {
 				d.failed(q, n)
 			}
@@ -78,6 +80,7 @@ func (d *dispatcher) waited(q *queue, n noteReady) {
 	case it == nil:
 		it = &item{position: n.position}
 		q.open[n.position] = it
+		q.oldest = min(q.oldest, n.position)
 	case it.state != stateWaiting:
 		return
 	}

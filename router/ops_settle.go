@@ -15,6 +15,9 @@ const (
 	verbSkip = 3
 )
 
+// verbLost stands beside the verbs for attempts that ended without a settlement.
+const verbLost = 4
+
 const (
 	maxDelay = 7 * 24 * time.Hour
 

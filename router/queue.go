@@ -35,13 +35,16 @@ type queue struct {
 	aheadTo event.Position
 
 	open    map[event.Position]*item
+	oldest  event.Position   // of open, if it is there still; else unknown, see oldestOpen
 	fresh   []*item          // beyond proposed, ascending
 	flights []event.Position // ends of advances that are not applied yet, ascending
 
 	again     positions // to be handed out, those whose state is ready
+	loners    positions // as again, each when lone is free
 	suspects  positions
 	uncovered []*item // ascending; handed out when an advance covers them
-	// lone: a suspect that failed repeatedly is out, and no other until it is settled.
+	// lone: a suspect or a loner that failed repeatedly is out, and no other until it is
+	// settled: the others are not to be counted for the one that kills its member.
 	lone event.Position
 	keys map[uint64]*line
 
@@ -79,6 +82,7 @@ type item struct {
 	state    state
 	blocked  bool // another event of its key comes first
 	settling bool // a settlement of its lease was let pass
+	crashed  bool // its last attempt ended with its member's connection
 	lease    lease
 }
 
@@ -155,9 +159,40 @@ func (q *queue) place(it *item) {
 	}
 	switch it.state {
 	case stateReady:
-		heap.Push(&q.again, it.position)
+		q.pushReady(it)
 	case stateSuspect:
 		heap.Push(&q.suspects, it.position)
+	}
+}
+
+// pushReady puts an item that is ready where serveAgain finds it.
+func (q *queue) pushReady(it *item) {
+	if it.crashed && it.attempts >= loneAttempts && q.lone != it.position {
+		heap.Push(&q.loners, it.position)
+	} else {
+		heap.Push(&q.again, it.position)
+	}
+}
+
+// popReady returns the next item that is ready, nil if there is none.
+func (q *queue) popReady() *item {
+	for {
+		from := &q.again
+		alone := q.lone == 0 && len(q.loners) > 0
+		if alone {
+			from = &q.loners
+		}
+		if len(*from) == 0 {
+			return nil
+		}
+		it := q.open[pop(from)]
+		if it == nil || it.state != stateReady || it.blocked {
+			continue
+		}
+		if alone {
+			q.lone = it.position
+		}
+		return it
 	}
 }
 
@@ -214,7 +249,7 @@ func (q *queue) hasWork() bool {
 	case q.room() == 0:
 		return false
 	}
-	return fresh || len(q.again) > 0 || len(q.suspects) > 0 && q.lone == 0
+	return fresh || len(q.again) > 0 || (len(q.suspects) > 0 || len(q.loners) > 0) && q.lone == 0
 }
 
 // positions is a heap, the lowest first.

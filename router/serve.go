@@ -118,10 +118,10 @@ func (d *dispatcher) serve(v *consensus.View, q *queue) error {
 
 // serveAgain hands out again what came back.
 func (d *dispatcher) serveAgain(v *consensus.View, q *queue) error {
-	for n := 0; n < batchEvents && q.room() > 0 && len(q.again) > 0; n++ {
-		it := q.open[pop(&q.again)]
-		if it == nil || it.state != stateReady || it.blocked {
-			continue
+	for n := 0; n < batchEvents && q.room() > 0; n++ {
+		it := q.popReady()
+		if it == nil {
+			return nil
 		}
 		rec, err := v.Journal().Get(it.position)
 		switch event.CodeOf(err) {

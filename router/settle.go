@@ -35,7 +35,7 @@ func (m *Machine) settle(tx *consensus.Tx, o settleOp) ([]byte, error) {
 	case p.done:
 		return nil, alreadyAcked(o.position, p.settled)
 	}
-	c := &claim{Machine: m, tx: tx, generation: t.generation, position: o.position, pending: p}
+	c := &claim{Machine: m, tx: tx, generation: t.generation, position: o.position, pending: p, verb: o.verb}
 	gone := false
 	switch o.verb {
 	case verbAck, verbSkip:
@@ -66,6 +66,7 @@ type claim struct {
 	generation uint64
 	position   event.Position
 	pending    pending
+	verb       int // of the settlement; verbLost: no member told of the attempt
 }
 
 // done ends an event. Below what is trimmed no row stays behind.
@@ -76,7 +77,7 @@ func (c *claim) done(trimmed event.Position) {
 	} else {
 		putPending(c.tx, c.generation, c.position, &pending{done: true, settled: c.tx.Position()})
 	}
-	c.tx.Note(noteDone{c.generation, c.position})
+	c.tx.Note(noteDone{c.generation, c.position, c.verb, false})
 }
 
 // nak counts an attempt and lets the event wait, or gives it up, of which it returns
@@ -124,7 +125,7 @@ func (c *claim) wait(delay time.Duration) {
 		c.pending.due, c.pending.timer = t.Due, t.Number
 	}
 	putPending(c.tx, c.generation, c.position, &c.pending)
-	c.tx.Note(noteWaiting{c.generation, c.position, c.pending.failures.count, c.pending.due})
+	c.tx.Note(noteWaiting{c.generation, c.position, c.pending.failures.count, c.pending.due, c.verb})
 }
 
 // cancel takes back the timer of an event that waits.

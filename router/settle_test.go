@@ -23,7 +23,7 @@ func TestEventIsSettledOnce(t *testing.T) {
 	if s := r.Results[1].GetSettled(); s.GetPosition() != 5 || s.GetDead() {
 		t.Errorf("settled: %v", s)
 	}
-	if got := h.told(); got != "Advanced{1 3} Done{1 3}" {
+	if got := h.told(); got != "Advanced{1 3} Done{1 3 0 false}" {
 		t.Errorf("told %q", got)
 	}
 	for what, c := range map[string]struct {
@@ -71,7 +71,7 @@ func TestNakWaits(t *testing.T) {
 	h.expectState("s", "cursor 3; 1(1 until 1) 2 3;")
 	h.pass(1)
 	h.expectState("s", "cursor 3; 1(1) 2 3;")
-	if got := h.told(); got != "Waiting{1 1 1 1010} Ready{1 1}" {
+	if got := h.told(); got != "Waiting{1 1 1 1010 1} Ready{1 1}" {
 		t.Errorf("told %q", got)
 	}
 	h.must(nak("s", g, 1, "the second wait is none"))
@@ -110,7 +110,7 @@ func TestFailedAttemptsCount(t *testing.T) {
 	h.told()
 	h.fails(g, failSuspect, "the leader changed again", 1, 2, 3)
 	h.expectState("s", "cursor 4; 3(1); 1(3) 2(3)")
-	if got := h.told(); got != "Done{1 1} Done{1 2} Waiting{1 3 1 0}" {
+	if got := h.told(); got != "Done{1 1 4 true} Done{1 2 4 true} Waiting{1 3 1 0 4}" {
 		t.Errorf("told %q", got)
 	}
 	h.fails(g+9, failLost, "of no generation", 3)
