@@ -115,7 +115,7 @@ func TestUnreadableOperationOfTheLeaderEndsTheNode(t *testing.T) {
 		op   uint32
 		body string
 	}{
-		"an unknown operation":   {30, ""},
+		"an unknown operation":   {31, ""},
 		"an unknown field":       {opAdvance, "\x38\x01"},
 		"a position beyond to":   {opAdvance, advance("\x06", "")},
 		"a position twice":       {opAdvance, advance("\x01\x00", "")},
@@ -128,6 +128,8 @@ func TestUnreadableOperationOfTheLeaderEndsTheNode(t *testing.T) {
 		"a move that is cut off": {opCheckpoint, "\x0a\x02\x01\x01"},
 		"a move backwards":       {opCheckpoint, "\x0a\x03\x01\x02\x01"},
 		"a sweep of text":        {opSweep, "\x0a\x01x"},
+		"a release of text":      {opRelease, "\x0a\x01x"},
+		"an id alone":            {opRelease, "\x22\x01\x01"},
 	} {
 		h := newHall(t)
 		h.publish(5)
@@ -225,8 +227,10 @@ func FuzzLeaderOperations(f *testing.F) {
 	f.Add(uint32(opFail), encodeFail(1, []event.Position{1}, "r", failLost))
 	f.Add(uint32(opCheckpoint), encodeCheckpoint([]move{{1, 0, 2}}))
 	f.Add(uint32(opSweep), encodeSweep(1, 5))
+	f.Add(uint32(opRelease), encodeRelease(1, 2, 5))
+	f.Add(uint32(opRelease), encodeUnpin([]pinned{{1, 2}, {0, 1}}))
 	f.Fuzz(func(t *testing.T, number uint32, body []byte) {
-		if number < opAdvance || number > opSweep {
+		if number < opAdvance || number > opRelease {
 			return
 		}
 		h := newHall(t)
