@@ -178,7 +178,7 @@ func FuzzToken(f *testing.F) {
 // one, and apply does not stumble over it.
 func FuzzCheck(f *testing.F) {
 	for _, op := range []*edriv1.Op{
-		create("s", &edriv1.SubscriptionConfig{Filter: `{"exact":{"type":"a"}}`, OrderingKey: "/a", AckWait: 1e9, MaxDeliver: 3, Backoff: []int64{1, 2}, MaxInFlight: 4, MaxPending: 5, Priority: -6, DeadLetterStream: "d", Description: "e"}, atPosition(3)),
+		create("s", &edriv1.SubscriptionConfig{Filter: `{"exact":{"type":"a"}}`, OrderingKey: "/a", AckWait: 1e9, MaxDeliver: 3, Backoff: []int64{1, 2}, MaxInFlight: 4, MaxPending: 5, Priority: -6, DeadLetterStream: "d", Description: "e", MaxHoldAge: 2e9, MaxHoldBytes: 2 << 20}, atPosition(3)),
 		update("s", nil), remove("s"), pauseOf("s", true, "n"), seekTo("s", atFirst()), redriveOf("s", 1, 2), nakFor("s", 1, 1, 5),
 		park("s", 1, 1, "r"), request1("q", time.Second, 2), response(1, "r"),
 	} {
@@ -211,7 +211,7 @@ func FuzzCheck(f *testing.F) {
 			if err != nil || string(o.name) != c.Name || o.ensure != c.Ensure || string(filter) != want.GetFilter() || s.OrderingKey != want.GetOrderingKey() ||
 				int64(s.AckWait) != want.GetAckWait() || s.MaxDeliver != int(want.GetMaxDeliver()) || len(s.Backoff) != len(want.GetBackoff()) ||
 				s.MaxInFlight != int(want.GetMaxInFlight()) || s.MaxPending != int(want.GetMaxPending()) || s.Priority != int(want.GetPriority()) ||
-				s.DeadLetterStream != want.GetDeadLetterStream() || s.Description != want.GetDescription() || uint64(o.start.position) != c.GetStart().GetPosition() {
+				s.DeadLetterStream != want.GetDeadLetterStream() || s.Description != want.GetDescription() || int64(s.MaxHoldAge) != want.GetMaxHoldAge() || s.MaxHoldBytes != want.GetMaxHoldBytes() || uint64(o.start.position) != c.GetStart().GetPosition() {
 				t.Fatalf("%v became %+v with %+v, %v", c, o, s, err)
 			}
 		}
