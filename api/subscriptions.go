@@ -296,6 +296,7 @@ func configMessage(c *event.Subscription) (*edriv1.SubscriptionConfig, error) {
 		OrderingKey: c.OrderingKey, AckWait: int64(c.AckWait), MaxDeliver: uint32(c.MaxDeliver), Backoff: nanoseconds(c.Backoff),
 		MaxInFlight: uint32(c.MaxInFlight), MaxPending: uint32(c.MaxPending), Priority: int32(c.Priority),
 		DeadLetterStream: c.DeadLetterStream, Description: c.Description, Version: c.Version,
+		MaxHoldAge: int64(c.MaxHoldAge), MaxHoldBytes: c.MaxHoldBytes,
 	}
 	filter, err := json.Marshal(&c.Filter)
 	if err != nil {

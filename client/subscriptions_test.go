@@ -32,6 +32,7 @@ func fullSubscription() event.Subscription {
 		Filter:      event.Filter{All: []event.Filter{{Exact: map[string]string{"type": "order.placed"}}, {Not: &event.Filter{Prefix: map[string]string{"source": "/test"}}}}},
 		OrderingKey: "/order/id", AckWait: time.Second, MaxDeliver: 3, Backoff: []time.Duration{time.Second, 0},
 		MaxInFlight: 4, MaxPending: 5, Priority: -6, DeadLetterStream: "dead", Description: "what it is for", Version: 7,
+		MaxHoldAge: time.Hour, MaxHoldBytes: 8 << 20,
 	}
 }
 

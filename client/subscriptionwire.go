@@ -22,6 +22,8 @@ func configMessage(s event.Subscription) *edriv1.SubscriptionConfig {
 		DeadLetterStream: s.DeadLetterStream,
 		Description:      s.Description,
 		Version:          s.Version,
+		MaxHoldAge:       int64(s.MaxHoldAge),
+		MaxHoldBytes:     s.MaxHoldBytes,
 	}
 	if filter, err := json.Marshal(s.Filter); err == nil && string(filter) != "{}" { // a Filter is always JSON
 		m.Filter = string(filter)
@@ -67,6 +69,7 @@ func newSubscriptionInfo(m *edriv1.Subscription) (SubscriptionInfo, error) {
 	s.AckWait, s.MaxDeliver = time.Duration(m.Config.AckWait), int(m.Config.MaxDeliver)
 	s.MaxInFlight, s.MaxPending = int(m.Config.MaxInFlight), int(m.Config.MaxPending)
 	s.Priority, s.Version = int(m.Config.Priority), m.Config.Version
+	s.MaxHoldAge, s.MaxHoldBytes = time.Duration(m.Config.MaxHoldAge), m.Config.MaxHoldBytes
 	for _, wait := range m.Config.Backoff {
 		s.Backoff = append(s.Backoff, time.Duration(wait))
 	}

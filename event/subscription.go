@@ -12,6 +12,9 @@ const (
 	DefaultMaxDeliver  = 10
 	DefaultMaxInFlight = 1000
 	DefaultMaxPending  = 100_000
+	// How long, and how far from the end of the journal, retention is held back.
+	DefaultMaxHoldAge   = 7 * 24 * time.Hour
+	DefaultMaxHoldBytes = 10 << 30
 
 	minAckWait     = 100 * time.Millisecond
 	maxAckWait     = 24 * time.Hour
@@ -22,6 +25,10 @@ const (
 	maxPending     = 1_000_000
 	maxPriority    = 100
 	maxDescription = 8 << 10
+	minHoldAge     = time.Second
+	maxHoldAge     = 10 * 365 * 24 * time.Hour
+	minHoldBytes   = 1 << 20
+	maxHoldBytes   = 1 << 50
 )
 
 // DefaultBackoff returns the waits before the second, third, … attempt.
@@ -53,7 +60,14 @@ type Subscription struct {
 	Priority int
 	// DeadLetterStream gets what was given up; default "dead/" and the name.
 	DeadLetterStream string
-	Description      string
+	// MaxHoldAge is up to which age an event that the subscription has not done, or
+	// keeps as a dead letter, is kept from retention; 1 s to 10 years. What it loses
+	// then an event says.
+	MaxHoldAge time.Duration
+	// MaxHoldBytes is the same in bytes of the journal after the event, in whole
+	// segments; 1 MiB to 1 PiB. Whichever is reached first holds.
+	MaxHoldBytes int64
+	Description  string
 	// Version of this definition, to be raised when it changes: of several the newest
 	// wins, and who subscribes with an older one is refused with exists.
 	Version uint32
@@ -84,6 +98,12 @@ func (s Subscription) Normalised() (Subscription, error) {
 	if s.MaxPending == 0 {
 		s.MaxPending = DefaultMaxPending
 	}
+	if s.MaxHoldAge == 0 {
+		s.MaxHoldAge = DefaultMaxHoldAge
+	}
+	if s.MaxHoldBytes == 0 {
+		s.MaxHoldBytes = DefaultMaxHoldBytes
+	}
 	if s.DeadLetterStream == "" {
 		s.DeadLetterStream = "dead/" + s.Name
 	}
@@ -107,6 +127,12 @@ func (s *Subscription) check() error {
 		return err
 	}
 	if err := checkRange("ack_wait", s.AckWait, minAckWait, maxAckWait); err != nil {
+		return err
+	}
+	if err := checkRange("max_hold_age", s.MaxHoldAge, minHoldAge, maxHoldAge); err != nil {
+		return err
+	}
+	if err := checkRange("max_hold_bytes", s.MaxHoldBytes, minHoldBytes, maxHoldBytes); err != nil {
 		return err
 	}
 	if len(s.Backoff) > maxBackoffs {

@@ -15,7 +15,7 @@ func TestSubscriptionHasDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.AckWait != 30*time.Second || got.MaxDeliver != 10 || got.MaxInFlight != 1000 || got.MaxPending != 100_000 ||
-		got.DeadLetterStream != "dead/billing" || len(got.Backoff) == 0 {
+		got.MaxHoldAge != 168*time.Hour || got.MaxHoldBytes != 10<<30 || got.DeadLetterStream != "dead/billing" || len(got.Backoff) == 0 {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -33,6 +33,8 @@ func TestSubscriptionNamesTheFieldThatIsWrong(t *testing.T) {
 		"max_deliver":        {Name: "a", MaxDeliver: 101},
 		"max_in_flight":      {Name: "a", MaxInFlight: -1},
 		"max_pending":        {Name: "a", MaxPending: 2_000_000},
+		"max_hold_age":       {Name: "a", MaxHoldAge: time.Millisecond},
+		"max_hold_bytes":     {Name: "a", MaxHoldBytes: 1},
 		"priority":           {Name: "a", Priority: 101},
 		"description":        {Name: "a", Description: strings.Repeat("x", 8<<10+1)},
 	} {

@@ -115,7 +115,7 @@ func TestUnreadableOperationOfTheLeaderEndsTheNode(t *testing.T) {
 		op   uint32
 		body string
 	}{
-		"an unknown operation":   {30, ""},
+		"an unknown operation":   {31, ""},
 		"an unknown field":       {opAdvance, "\x38\x01"},
 		"a position beyond to":   {opAdvance, advance("\x06", "")},
 		"a position twice":       {opAdvance, advance("\x01\x00", "")},
@@ -128,6 +128,8 @@ func TestUnreadableOperationOfTheLeaderEndsTheNode(t *testing.T) {
 		"a move that is cut off": {opCheckpoint, "\x0a\x02\x01\x01"},
 		"a move backwards":       {opCheckpoint, "\x0a\x03\x01\x02\x01"},
 		"a sweep of text":        {opSweep, "\x0a\x01x"},
+		"a release of text":      {opRelease, "\x0a\x01x"},
+		"an id alone":            {opRelease, "\x22\x01\x01"},
 	} {
 		h := newHall(t)
 		h.publish(5)
@@ -176,7 +178,7 @@ func FuzzToken(f *testing.F) {
 // one, and apply does not stumble over it.
 func FuzzCheck(f *testing.F) {
 	for _, op := range []*edriv1.Op{
-		create("s", &edriv1.SubscriptionConfig{Filter: `{"exact":{"type":"a"}}`, OrderingKey: "/a", AckWait: 1e9, MaxDeliver: 3, Backoff: []int64{1, 2}, MaxInFlight: 4, MaxPending: 5, Priority: -6, DeadLetterStream: "d", Description: "e"}, atPosition(3)),
+		create("s", &edriv1.SubscriptionConfig{Filter: `{"exact":{"type":"a"}}`, OrderingKey: "/a", AckWait: 1e9, MaxDeliver: 3, Backoff: []int64{1, 2}, MaxInFlight: 4, MaxPending: 5, Priority: -6, DeadLetterStream: "d", Description: "e", MaxHoldAge: 2e9, MaxHoldBytes: 2 << 20}, atPosition(3)),
 		update("s", nil), remove("s"), pauseOf("s", true, "n"), seekTo("s", atFirst()), redriveOf("s", 1, 2), nakFor("s", 1, 1, 5),
 		park("s", 1, 1, "r"), request1("q", time.Second, 2), response(1, "r"),
 	} {
@@ -209,7 +211,7 @@ func FuzzCheck(f *testing.F) {
 			if err != nil || string(o.name) != c.Name || o.ensure != c.Ensure || string(filter) != want.GetFilter() || s.OrderingKey != want.GetOrderingKey() ||
 				int64(s.AckWait) != want.GetAckWait() || s.MaxDeliver != int(want.GetMaxDeliver()) || len(s.Backoff) != len(want.GetBackoff()) ||
 				s.MaxInFlight != int(want.GetMaxInFlight()) || s.MaxPending != int(want.GetMaxPending()) || s.Priority != int(want.GetPriority()) ||
-				s.DeadLetterStream != want.GetDeadLetterStream() || s.Description != want.GetDescription() || uint64(o.start.position) != c.GetStart().GetPosition() {
+				s.DeadLetterStream != want.GetDeadLetterStream() || s.Description != want.GetDescription() || int64(s.MaxHoldAge) != want.GetMaxHoldAge() || s.MaxHoldBytes != want.GetMaxHoldBytes() || uint64(o.start.position) != c.GetStart().GetPosition() {
 				t.Fatalf("%v became %+v with %+v, %v", c, o, s, err)
 			}
 		}
@@ -225,8 +227,10 @@ func FuzzLeaderOperations(f *testing.F) {
 	f.Add(uint32(opFail), encodeFail(1, []event.Position{1}, "r", failLost))
 	f.Add(uint32(opCheckpoint), encodeCheckpoint([]move{{1, 0, 2}}))
 	f.Add(uint32(opSweep), encodeSweep(1, 5))
+	f.Add(uint32(opRelease), encodeRelease(1, 2, 5))
+	f.Add(uint32(opRelease), encodeUnpin([]pinned{{1, 2}, {0, 1}}))
 	f.Fuzz(func(t *testing.T, number uint32, body []byte) {
-		if number < opAdvance || number > opSweep {
+		if number < opAdvance || number > opRelease {
 			return
 		}
 		h := newHall(t)

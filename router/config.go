@@ -41,6 +41,10 @@ func decodeConfig(b []byte) (s event.Subscription, filter []byte, err error) {
 			f.setBytes(&description)
 		case 11:
 			f.setUint32(&s.Version)
+		case 12:
+			f.setInt64((*int64)(&s.MaxHoldAge))
+		case 13:
+			f.setInt64(&s.MaxHoldBytes)
 		default:
 			f.unknown()
 		}

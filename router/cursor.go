@@ -97,7 +97,7 @@ func (d *dispatcher) rewind(q *queue, to event.Position) {
 func (d *dispatcher) checkpoint() {
 	var moves []move
 	for _, q := range d.queues {
-		to := q.position(d.live)
+		to := max(q.position(d.live), q.proposed)
 		switch {
 		case len(q.fresh) > 0:
 			d.advance(q)

@@ -13,9 +13,10 @@ import (
 // maxRedrive is how many dead letters one operation redrives.
 const maxRedrive = 1000
 
-// Attributes of the event that says that an event was given up.
+// Attributes of the events that say that an event was given up, or that some were lost.
 const (
 	deadType   = "edri.deadletter"
+	lostType   = "edri.subscription.lost"
 	deadSource = "/edri/router"
 )
 
@@ -47,20 +48,25 @@ func (c *claim) giveUp(config *event.Subscription, id uint64) error {
 	return nil
 }
 
-// announceTries bounds how many ids are tried for a dead letter's event. A client may
-// have taken some: that must stop neither the node nor, for long, this.
+// announce appends the event that says that an event was given up.
+func (c *claim) announce(config *event.Subscription) error {
+	return announce(c.tx, config, deadType, c.deadData(config.Name))
+}
+
+// announceTries bounds how many ids are tried for an event that the machine appends. A
+// client may have taken some: that must stop neither the node nor, for long, this.
 const announceTries = 3
 
-// announce appends the event that says so to the dead-letter stream. No two of them are
-// ever the same event, whatever is given up again.
-func (c *claim) announce(config *event.Subscription) error {
+// announce appends an event to the dead-letter stream. No two of them are ever the same
+// event, whatever is said again.
+func announce(tx *consensus.Tx, config *event.Subscription, typ string, data []byte) error {
 	e := event.Event{
-		Source: deadSource, Type: deadType, Subject: config.Name,
-		DataContentType: "application/json", Data: c.deadData(config.Name),
+		Source: deadSource, Type: typ, Subject: config.Name,
+		DataContentType: "application/json", Data: data,
 	}
 	for range announceTries {
-		e.ID = strconv.FormatUint(c.tx.Incarnation(), 10)
-		_, revision, err := c.tx.Append(config.DeadLetterStream, event.ExpectAny, event.AppendEvent(nil, &e))
+		e.ID = strconv.FormatUint(tx.Incarnation(), 10)
+		_, revision, err := tx.Append(config.DeadLetterStream, event.ExpectAny, event.AppendEvent(nil, &e))
 		if event.CodeOf(err) != event.CodeIDConflict && (err != nil || revision != 0) {
 			return err
 		}

@@ -70,9 +70,13 @@ func (r *Router) Lead(ctx context.Context, node Node) error {
 }
 
 // Spares implements consensus.Sparing: what ends deliveries goes on while disks are
-// full. The effects with them do not.
+// full, and what lets retention end something. The effects with them do not.
 func (r *Router) Spares(op uint32) bool {
-	return op == opSettle || op == opDelete || op == opPause
+	switch op {
+	case opSettle, opDelete, opPause, opCheckpoint, opSweep, opRelease:
+		return true
+	}
+	return false
 }
 
 // Observe implements consensus.Observer.
@@ -116,6 +120,10 @@ type dispatcher struct {
 	retries []func()
 	// garbage: there may be rows to sweep; sweeping: one of its operations is on its way.
 	garbage, sweeping bool
+	// looked is the pin up to which was seen what holds retention back; releasing: so
+	// many operations that end it are on their way.
+	looked    consensus.Pin
+	releasing int
 	// In cluster time.
 	nextLease, nextCheckpoint int64
 }
@@ -202,7 +210,8 @@ func (d *dispatcher) tick() error {
 	}
 	if now >= d.nextCheckpoint {
 		d.nextCheckpoint = now + int64(checkpointTick)
-		d.checkpoint()
+		d.checkpoint() // first, so that nobody lets go of what it does not need
+		return d.releaseHeld(now)
 	}
 	return nil
 }

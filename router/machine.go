@@ -48,6 +48,8 @@ func (m *Machine) Apply(tx *consensus.Tx, op uint32, body []byte) ([]byte, error
 		return apply(tx, body, decodeCheckpoint, m.checkpoint)
 	case opSweep:
 		return apply(tx, body, decodeSweep, m.sweep)
+	case opRelease:
+		return apply(tx, body, decodeRelease, m.release)
 	case opSendRequest:
 		return apply(tx, body, decodeSend, m.send)
 	case opRespond:

@@ -24,7 +24,8 @@ type modelSub struct {
 	backoff        []int64
 	matched        []event.Position // of this generation
 	events         map[event.Position]*modelEvent
-	dead           map[event.Position]int // attempts
+	dead           map[event.Position]int  // attempts
+	released       map[event.Position]bool // dead letters that pin nothing
 }
 
 // modelEvent is a pending event or one that is done.
@@ -112,6 +113,7 @@ func (m *model) wait(e *modelEvent, delay int64) {
 func (m *model) bury(s *modelSub, p event.Position) {
 	m.last++
 	s.dead[p] = s.events[p].attempts
+	delete(s.released, p)
 	delete(s.events, p)
 }
 
@@ -147,6 +149,29 @@ func (m *model) redrive(s *modelSub, positions []uint64) int {
 		n++
 	}
 	return n
+}
+
+// release lets a generation lose what it needs before a position.
+func (m *model) release(generation uint64, before event.Position) {
+	s := m.of(generation)
+	if s == nil {
+		return
+	}
+	before = min(before, m.last+1)
+	needs := s.cursor+1 < before
+	for p, e := range s.events {
+		needs = needs || !e.done && p < before
+	}
+	if !needs {
+		return
+	}
+	m.last++ // the event that says so
+	for p, e := range s.events {
+		if !e.done && p < before {
+			*e = modelEvent{done: true, by: m.last}
+		}
+	}
+	s.cursor = max(s.cursor, before-1)
 }
 
 func (m *model) pass(d int64) {
@@ -210,7 +235,9 @@ func (m *model) oldest() event.Position {
 			}
 		}
 		for p := range s.dead {
-			oldest = min(oldest, p)
+			if !s.released[p] {
+				oldest = min(oldest, p)
+			}
 		}
 	}
 	return oldest

@@ -14,6 +14,13 @@ type noteAdvanced struct {
 	to         event.Position
 }
 
+// noteLost says that a generation lets go of what it had not done between two positions,
+// both included, and that its cursor is not before the second any more.
+type noteLost struct {
+	generation uint64
+	from, to   event.Position
+}
+
 // noteDone says that an event is acknowledged, skipped, or in the dead letters.
 type noteDone struct {
 	generation uint64

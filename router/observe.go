@@ -30,6 +30,10 @@ func (d *dispatcher) note(notes []any) error {
 			if q := d.byGeneration[n.generation]; q != nil {
 				d.advanced(q, n.to)
 			}
+		case noteLost:
+			if q := d.byGeneration[n.generation]; q != nil {
+				d.lost(q, n.from, n.to)
+			}
 		case noteSubscription:
 			if err := d.changed(n.name); err != nil {
 				return err

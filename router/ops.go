@@ -25,6 +25,7 @@ const (
 	opFail        = 27
 	opCheckpoint  = 28
 	opSweep       = 29
+	opRelease     = 30
 )
 
 // startKind says how a start is given.

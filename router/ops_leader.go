@@ -21,6 +21,9 @@ import (
 //	               4 how: failLost or failSuspect
 //	28 checkpoint  1 packed: generation, from, to, generation, …
 //	29 sweep       1 generation or id, 2 at most how many rows
+//	30 release     1 generation, 2 the position before which it lets go, 3 at most how many rows,
+//	               4 packed: id, position, id, position, …: dead letters that let go of
+//	                 their events; id 0: requests
 
 // How an attempt failed of which no member told.
 const (
@@ -49,6 +52,20 @@ type failOp struct {
 type sweepOp struct {
 	number uint64
 	limit  int
+}
+
+type releaseOp struct {
+	generation uint64 // 0: none
+	before     event.Position
+	limit      int
+	pinned     []pinned
+}
+
+// pinned is an event that a dead letter, by the id of its subscription, or a request,
+// id 0, pins.
+type pinned struct {
+	id       uint64
+	position event.Position
 }
 
 // move is one cursor of a checkpoint.
@@ -96,6 +113,21 @@ func encodeCheckpoint(moves []move) []byte {
 
 func encodeSweep(number uint64, limit int) []byte {
 	return appendUint(appendUint(nil, 1, number), 2, uint64(limit))
+}
+
+// encodeRelease writes that a generation lets go of what it needs before a position.
+func encodeRelease(generation uint64, before event.Position, limit int) []byte {
+	return appendUint(appendUint(appendUint(nil, 1, generation), 2, uint64(before)), 3, uint64(limit))
+}
+
+// encodeUnpin writes that dead letters and requests let go of their events.
+func encodeUnpin(list []pinned) []byte {
+	var packed []byte
+	for _, p := range list {
+		packed = protowire.AppendVarint(packed, p.id)
+		packed = protowire.AppendVarint(packed, uint64(p.position))
+	}
+	return appendBytes(nil, 4, packed)
 }
 
 func packPositions(from event.Position, positions []event.Position) []byte {
@@ -178,6 +210,36 @@ func decodeSweep(b []byte) (sweepOp, error) {
 		default:
 			f.unknown()
 		}
+	}
+	return o, f.err
+}
+
+func decodeRelease(b []byte) (releaseOp, error) {
+	var o releaseOp
+	var numbers []uint64
+	f := fields{rest: b}
+	for f.next() {
+		switch f.number {
+		case 1:
+			f.setUint64(&o.generation)
+		case 2:
+			f.setUint64((*uint64)(&o.before))
+		case 3:
+			f.setInt(&o.limit)
+		case 4:
+			var packed []byte
+			if f.setBytes(&packed); f.err == nil {
+				f.err = varints(packed, func(v uint64) error { numbers = append(numbers, v); return nil })
+			}
+		default:
+			f.unknown()
+		}
+	}
+	if f.err == nil && len(numbers)%2 != 0 {
+		f.err = fmt.Errorf("%w: an id without a position", errWire)
+	}
+	for ; f.err == nil && len(numbers) > 0; numbers = numbers[2:] {
+		o.pinned = append(o.pinned, pinned{numbers[0], event.Position(numbers[1])})
 	}
 	return o, f.err
 }

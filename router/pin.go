@@ -17,6 +17,7 @@ func generationPin(generation uint64) []byte {
 
 func deadPin(id uint64) []byte { return binary.BigEndian.AppendUint64([]byte{kindDead}, id) }
 
+// requestPin lasts as long as the row, for the responses too: they come after it.
 func requestPin() []byte { return []byte{kindRequest} }
 
 // pin pins a position, unless retention has passed it: then nothing can bring the event

@@ -64,7 +64,7 @@ func (p *play) step() {
 		p.create(name)
 		return
 	}
-	switch rapid.IntRange(0, 24).Draw(p.T, "step") {
+	switch rapid.IntRange(0, 26).Draw(p.T, "step") {
 	case 0:
 		p.publish()
 	case 1:
@@ -88,6 +88,10 @@ func (p *play) step() {
 		p.m.pass(d)
 	case 9:
 		p.h.reopen()
+	case 25:
+		p.release(s)
+	case 26:
+		p.unpin(s)
 	case 10, 11:
 		p.fail(s)
 	case 12, 13, 14, 15:
@@ -139,6 +143,7 @@ func (p *play) create(name string) {
 	default:
 		g := r.Results[0].GetSubscriptionChanged().GetGeneration()
 		s.name, s.id, s.dead = name, g, map[event.Position]int{}
+		s.released = map[event.Position]bool{}
 		p.began(s, g, cursor)
 		p.m.subs[name] = s
 	}
@@ -257,6 +262,21 @@ func (p *play) checkpoint(s *modelSub) {
 	o.to = o.from + event.Position(rapid.IntRange(0, 3).Draw(p.T, "gap"))
 	p.h.lead(opCheckpoint, encodeCheckpoint([]move{o}))
 	p.m.advance(o.generation, o.from, o.to, nil)
+}
+
+func (p *play) release(s *modelSub) {
+	generation := p.generation(s)
+	before := p.position(s) + event.Position(rapid.IntRange(0, 5).Draw(p.T, "beyond"))
+	p.h.lead(opRelease, encodeRelease(generation, before, maxRelease))
+	p.m.release(generation, before)
+}
+
+func (p *play) unpin(s *modelSub) {
+	at := p.position(s)
+	p.h.lead(opRelease, encodeUnpin([]pinned{{s.id, at}}))
+	if _, dead := s.dead[at]; dead {
+		s.released[at] = true
+	}
 }
 
 func (p *play) sweep() {

@@ -61,6 +61,10 @@ type queue struct {
 	adoptUntil int64
 	queued     bool // stands in the dispatcher's work
 	pinned     event.Position
+	// letGo is the position before which it was last told to let go of what it needs,
+	// and nextLetGo, in cluster time, when it may be told of another.
+	letGo     event.Position
+	nextLetGo int64
 }
 
 type state uint8
@@ -219,6 +223,9 @@ func (q *queue) unlease(it *item) {
 
 // room is how many more events may be out.
 func (q *queue) room() int {
+	if q.Paused {
+		return 0
+	}
 	return max(min(q.credits, q.Config.MaxInFlight-q.inFlight), 0)
 }
 
@@ -242,7 +249,7 @@ func (q *queue) hasWork() bool {
 	switch {
 	case fresh && q.claimsTo > q.matched:
 		return true // members wait for their events to be known
-	case q.Paused || q.adopting():
+	case q.adopting():
 		return false
 	case fresh && !q.more && len(q.ahead) == 0:
 		return true // to look for the next match costs no credits
@@ -250,6 +257,11 @@ func (q *queue) hasWork() bool {
 		return false
 	}
 	return fresh || len(q.again) > 0 || (len(q.suspects) > 0 || len(q.loners) > 0) && q.lone == 0
+}
+
+// looking reports that it is not known yet what the queue's next event is.
+func (q *queue) looking() bool {
+	return q.adopting() || !q.live && !q.full() && (q.claimsTo > q.matched || !q.more && len(q.ahead) == 0)
 }
 
 // positions is a heap, the lowest first.

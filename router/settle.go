@@ -69,15 +69,20 @@ type claim struct {
 	verb       int // of the settlement; verbLost: no member told of the attempt
 }
 
-// done ends an event. Below what is trimmed no row stays behind.
+// done ends an event and says so.
 func (c *claim) done(trimmed event.Position) {
+	c.end(trimmed)
+	c.tx.Note(noteDone{c.generation, c.position, c.verb, false})
+}
+
+// end ends an event. Below what is trimmed no row stays behind.
+func (c *claim) end(trimmed event.Position) {
 	c.cancel()
 	if c.position < trimmed {
 		c.tx.Delete(eventKey(kindPending, c.generation, c.position))
 	} else {
 		putPending(c.tx, c.generation, c.position, &pending{done: true, settled: c.tx.Position()})
 	}
-	c.tx.Note(noteDone{c.generation, c.position, c.verb, false})
 }
 
 // nak counts an attempt and lets the event wait, or gives it up, of which it returns

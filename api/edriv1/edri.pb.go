@@ -817,7 +817,12 @@ type SubscriptionConfig struct {
 	Description      string `protobuf:"bytes,10,opt,name=description,proto3" json:"description,omitempty"`
 	// Of the definition: raised by whoever changes it. The newest one wins: a create
 	// with ensure and an older version is refused with exists.
-	Version       uint32 `protobuf:"varint,11,opt,name=version,proto3" json:"version,omitempty"`
+	Version uint32 `protobuf:"varint,11,opt,name=version,proto3" json:"version,omitempty"`
+	// Up to which age, in nanoseconds, an event that is not done or a dead letter is
+	// kept from retention; default 7 days. An event says what is lost then.
+	MaxHoldAge int64 `protobuf:"varint,12,opt,name=max_hold_age,json=maxHoldAge,proto3" json:"max_hold_age,omitempty"`
+	// The same in bytes of the journal after it, in whole segments; default 10 GiB.
+	MaxHoldBytes  int64 `protobuf:"varint,13,opt,name=max_hold_bytes,json=maxHoldBytes,proto3" json:"max_hold_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -925,6 +930,20 @@ func (x *SubscriptionConfig) GetDescription() string {
 func (x *SubscriptionConfig) GetVersion() uint32 {
 	if x != nil {
 		return x.Version
+	}
+	return 0
+}
+
+func (x *SubscriptionConfig) GetMaxHoldAge() int64 {
+	if x != nil {
+		return x.MaxHoldAge
+	}
+	return 0
+}
+
+func (x *SubscriptionConfig) GetMaxHoldBytes() int64 {
+	if x != nil {
+		return x.MaxHoldBytes
 	}
 	return 0
 }
@@ -5619,7 +5638,7 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\vOpenSession\"\"\n" +
 	"\fOpenProducer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\x0e\n" +
-	"\fCloseSession\"\xf0\x02\n" +
+	"\fCloseSession\"\xb8\x03\n" +
 	"\x12SubscriptionConfig\x12\x16\n" +
 	"\x06filter\x18\x01 \x01(\tR\x06filter\x12!\n" +
 	"\fordering_key\x18\x02 \x01(\tR\vorderingKey\x12\x19\n" +
@@ -5634,7 +5653,10 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\x12dead_letter_stream\x18\t \x01(\tR\x10deadLetterStream\x12 \n" +
 	"\vdescription\x18\n" +
 	" \x01(\tR\vdescription\x12\x18\n" +
-	"\aversion\x18\v \x01(\rR\aversion\"\x9b\x01\n" +
+	"\aversion\x18\v \x01(\rR\aversion\x12 \n" +
+	"\fmax_hold_age\x18\f \x01(\x03R\n" +
+	"maxHoldAge\x12$\n" +
+	"\x0emax_hold_bytes\x18\r \x01(\x03R\fmaxHoldBytes\"\x9b\x01\n" +
 	"\x12CreateSubscription\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
 	"\x06config\x18\x02 \x01(\v2\x1b.edri.v1.SubscriptionConfigR\x06config\x12$\n" +

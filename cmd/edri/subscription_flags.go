@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +33,9 @@ func (f *subscriptionFlags) register(cmd *cobra.Command) {
 	flags.DurationSliceVar(&s.Backoff, "backoff", event.DefaultBackoff(), "waits before the second, third, … attempt; the last repeats")
 	flags.IntVar(&s.MaxInFlight, "max-in-flight", event.DefaultMaxInFlight, "deliveries that are out at a time")
 	flags.IntVar(&s.MaxPending, "max-pending", event.DefaultMaxPending, "events that may wait to be done, before nothing new is handed out")
+	flags.DurationVar(&s.MaxHoldAge, "max-hold-age", event.DefaultMaxHoldAge, "up to which age what is not done, and dead letters, are kept from retention")
+	s.MaxHoldBytes = event.DefaultMaxHoldBytes
+	flags.Var((*sizeFlag)(&s.MaxHoldBytes), "max-hold-bytes", "the same in bytes of the journal after it")
 	flags.IntVar(&s.Priority, "priority", 0, "the higher are served first; -100 to 100")
 	flags.StringVar(&s.DeadLetterStream, "dead-letter-stream", "", "stream of what is given up; default dead/ and the name")
 	flags.StringVar(&s.Description, "description", "", "what it is for")
@@ -111,6 +115,8 @@ func (f *subscriptionFlags) merge(flags *pflag.FlagSet, s *event.Subscription) e
 		"backoff":            func() { s.Backoff = given.Backoff },
 		"max-in-flight":      func() { s.MaxInFlight = given.MaxInFlight },
 		"max-pending":        func() { s.MaxPending = given.MaxPending },
+		"max-hold-age":       func() { s.MaxHoldAge = given.MaxHoldAge },
+		"max-hold-bytes":     func() { s.MaxHoldBytes = given.MaxHoldBytes },
 		"priority":           func() { s.Priority = given.Priority },
 		"dead-letter-stream": func() { s.DeadLetterStream = given.DeadLetterStream },
 		"description":        func() { s.Description = given.Description },
@@ -126,6 +132,27 @@ func (f *subscriptionFlags) merge(flags *pflag.FlagSet, s *event.Subscription) e
 	}
 	return nil
 }
+
+// sizeFlag is a number of bytes, with a unit or without.
+type sizeFlag int64
+
+var _ pflag.Value = (*sizeFlag)(nil)
+
+// String implements pflag.Value.
+func (f *sizeFlag) String() string { return formatSize(uint64(*f)) }
+
+// Set implements pflag.Value.
+func (f *sizeFlag) Set(s string) error {
+	n, err := parseSize(s)
+	if err != nil || n == 0 {
+		return errors.New("is not a size such as 500MiB or 10GiB")
+	}
+	*f = sizeFlag(n)
+	return nil
+}
+
+// Type implements pflag.Value.
+func (*sizeFlag) Type() string { return "size" }
 
 // registerStart registers the flag that says where to begin.
 func registerStart(cmd *cobra.Command, start *string, flag, standard, usage string) {

@@ -92,6 +92,8 @@ type subscriptionJSON struct {
 	Backoff          []string       `json:"backoff"`
 	MaxInFlight      int            `json:"max_in_flight"`
 	MaxPending       int            `json:"max_pending"`
+	MaxHoldAge       string         `json:"max_hold_age"`
+	MaxHoldBytes     int64          `json:"max_hold_bytes,string"`
 	Priority         int            `json:"priority"`
 	DeadLetterStream string         `json:"dead_letter_stream"`
 	Description      string         `json:"description,omitempty"`
@@ -116,6 +118,7 @@ func newSubscriptionJSON(s client.SubscriptionInfo) subscriptionJSON {
 	j := subscriptionJSON{
 		Name: s.Name, Filter: s.Filter, OrderingKey: s.OrderingKey, AckWait: s.AckWait.String(), MaxDeliver: s.MaxDeliver,
 		Backoff: formatDurations(s.Backoff), MaxInFlight: s.MaxInFlight, MaxPending: s.MaxPending, Priority: s.Priority,
+		MaxHoldAge: s.MaxHoldAge.String(), MaxHoldBytes: s.MaxHoldBytes,
 		DeadLetterStream: s.DeadLetterStream, Description: s.Description, Version: s.Version,
 		Generation: s.Generation, Paused: s.Paused, Note: s.Note, Cursor: s.Cursor, Behind: s.Behind,
 		Pending: s.Pending, Dead: s.Dead, OldestPosition: s.OldestPosition,

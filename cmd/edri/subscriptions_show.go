@@ -50,6 +50,7 @@ func (a *app) writeSubscription(s client.SubscriptionInfo) error {
 	row("backoff", strings.Join(formatDurations(s.Backoff), ", "))
 	row("max in flight", s.MaxInFlight)
 	row("max pending", s.MaxPending)
+	row("max hold", formatAge(s.MaxHoldAge)+", "+formatSize(uint64(s.MaxHoldBytes)))
 	row("priority", s.Priority)
 	row("dead letters", s.DeadLetterStream)
 	if s.Version > 0 {
