@@ -41,7 +41,7 @@ func lead(h *hall) *desk {
 	h.Helper()
 	h.raw(consensus.SettingCommit(consensus.SettingRetentionAge, uint64(time.Second), 0))
 	k := &desk{hall: h}
-	k.d = newDispatcher(k, slog.New(slog.DiscardHandler, &counts{}))
+	k.d = newDispatcher(k, slog.New(slog.DiscardHandler), &counts{})
 	h.witness.notes = nil
 	if err := k.d.load(); err != nil {
 		h.Fatalf("load: %v", err)
