@@ -46,7 +46,9 @@ func (d *dispatcher) admitSettle(s *settleOp) *event.Error {
 	it := q.open[s.position]
 	switch {
 	case it == nil && s.position > q.position(d.live):
-		if _, ok := q.claims[s.position]; ok {
+		if t.term < d.term && s.position <= q.start {
+			q.claim(s.position, lease{})
+			d.enqueue(q)
 			return event.Errorf(event.CodeUnavailable, "the leader has not come to position %d yet; ask it again", s.position)
 		}
 		return event.Errorf(event.CodeInvalid, "position %d was never delivered to subscription %q", s.position, q.Config.Name)

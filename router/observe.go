@@ -58,10 +58,9 @@ func (d *dispatcher) failed(q *queue, n noteWaiting) {
 	if it == nil {
 		return
 	}
-	q.unlease(it)
 	it.attempts = n.attempts
 	if n.due != 0 {
-		it.state = stateWaiting
+		q.put(it, stateWaiting)
 		if q.lone == n.position {
 			q.lone = 0 // its member lives, and said no
 		}
@@ -77,7 +76,7 @@ func (d *dispatcher) waited(q *queue, n noteReady) {
 	switch {
 	case it == nil:
 		it = &item{position: n.position}
-		q.open[n.position] = it
+		q.add(it)
 	case it.state != stateWaiting:
 		return
 	}
