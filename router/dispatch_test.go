@@ -217,3 +217,35 @@ func TestFailureWithoutARowIsRepeated(t *testing.T) {
 	m.gets("1#2")
 	m.acks(1)
 }
+
+// Who has just created a subscription may use it: until the leader has heard of it
+// nothing is said to be missing.
+func TestNothingIsMissingBeforeTheLeaderHasHeardOfIt(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	call := request1("q", time.Minute, 0)
+	call.GetSendRequest().Call = true
+	_, body := bodyOf(t, call)
+	ask := func() (string, string) {
+		_, err := s.router.Join(Join{Subscription: "s"})
+		return string(event.CodeOf(err)), string(event.CodeOf(asError(s.router.Admit(opSendRequest, body))))
+	}
+	if join, request := ask(); join != "not_found" || request != "no_responder" {
+		t.Errorf("without a subscription: %s, %s", join, request)
+	}
+	s.must(create("s", of("test"), atFirst()))
+	if join, request := ask(); join != "unavailable" || request != "unavailable" {
+		t.Errorf("before it is heard of: %s, %s", join, request)
+	}
+	s.run()
+	if join, request := ask(); join != "" || request != "" {
+		t.Errorf("after that: %s, %s", join, request)
+	}
+}
+
+func asError(err *event.Error) error {
+	if err == nil {
+		return nil
+	}
+	return err
+}

@@ -77,7 +77,7 @@ func (r *Router) Join(j Join) (*Member, error) {
 	}
 	q := d.queues[j.Subscription]
 	if q == nil {
-		return nil, noSubscription(j.Subscription)
+		return nil, d.notFound(j.Subscription)
 	}
 	if err := m.superseded(q); err != nil {
 		return nil, err

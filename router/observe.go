@@ -32,6 +32,7 @@ func (d *dispatcher) note(notes []any) error {
 			if err := d.changed(n.name); err != nil {
 				return err
 			}
+			d.inbox.changed()
 		case outcome:
 			if n.failed {
 				d.retries = append(d.retries, n.then)

@@ -111,10 +111,13 @@ func (s *stage) elect() {
 }
 
 // commit executes what is in the log, as one entry.
-func (s *stage) commit() {
+func (s *stage) commit() { s.Helper(); s.commitFirst(len(s.log)) }
+
+// commitFirst executes the first so many operations in the log, as one entry.
+func (s *stage) commitFirst(n int) {
 	s.Helper()
-	list := s.log
-	s.log = nil
+	list := s.log[:n:n]
+	s.log = s.log[n:]
 	if len(list) == 0 {
 		return
 	}
@@ -305,9 +308,12 @@ func (s *stage) settle(settle *edriv1.Settle, done func(string), effects ...*edr
 	s.log = append(s.log, entry{opSettle, s.seal(append([]*edriv1.Op{opOf(settle)}, effects...)...), func(r *edriv1.CommitResult, err *event.Error) {
 		if err != nil {
 			done(string(err.Code))
-		} else {
-			done(code(r))
+			return
 		}
+		if v := r.Error.GetViolations(); len(v) > 0 && v[0].Op == 0 {
+			r.Error = v[0].Error // of the settlement itself
+		}
+		done(code(r))
 	}})
 }
 
