@@ -246,6 +246,9 @@ func (n *fakeNode) settleAll(ctx context.Context, sub *fakeSubscription, m *fake
 		case sayInvalid:
 			result.Error = &edriv1.Error{Code: string(event.CodeInvalid)}
 		}
+		if result.Error != nil && v != sayNotLeader && v != sayOverloaded && len(s.Effects.GetOps()) > 0 {
+			result.Error = &edriv1.Error{Code: string(event.CodeCheckFailed), Violations: []*edriv1.Violation{{Error: result.Error}}}
+		}
 		switch v {
 		case dropBefore, dropAfter:
 			return cut(ctx)

@@ -156,7 +156,7 @@ func (m *member) resolveLocked(results [][]byte) (refused []refusal, progress bo
 			progress = true
 			continue
 		}
-		e := decodeError(s.Error)
+		e := ofSettle(decodeError(s.Error))
 		switch {
 		case retryable(e.Code) || e.Code == event.CodeOutcomeUnknown:
 			m.again = append(m.again, d)
@@ -177,6 +177,16 @@ func (m *member) resolveLocked(results [][]byte) (refused []refusal, progress bo
 		}
 	}
 	return refused, progress, bad
+}
+
+// ofSettle returns what is wrong with the settlement itself, which stands first in its
+// commit: with effects the commit's error is check_failed, whatever it is. Where the
+// settlement holds it returns the error of the commit, for its effects.
+func ofSettle(e *event.Error) *event.Error {
+	if len(e.Violations) > 0 && e.Violations[0].Op == 0 {
+		return e.Violations[0].Err
+	}
+	return e
 }
 
 // doneLocked forgets a delivery that has its result.

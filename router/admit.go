@@ -46,7 +46,9 @@ func (d *dispatcher) admitSettle(s *settleOp) *event.Error {
 	it := q.open[s.position]
 	switch {
 	case it == nil && s.position > q.position(d.live):
-		if _, ok := q.claims[s.position]; ok {
+		if t.term < d.term && s.position <= q.start {
+			q.claim(s.position, lease{})
+			d.enqueue(q)
 			return event.Errorf(event.CodeUnavailable, "the leader has not come to position %d yet; ask it again", s.position)
 		}
 		return event.Errorf(event.CodeInvalid, "position %d was never delivered to subscription %q", s.position, q.Config.Name)
@@ -88,5 +90,20 @@ func (d *dispatcher) admitRequest(body []byte) *event.Error {
 	for range d.matcher.matching(&h) {
 		return nil
 	}
+	if d.inbox.behind() {
+		return errBehind()
+	}
 	return event.Errorf(event.CodeNoResponder, "no subscription receives a request of type %s", h.Type)
+}
+
+// notFound returns that there is no such subscription, or that this is not known yet.
+func (d *dispatcher) notFound(name string) *event.Error {
+	if d.inbox.behind() {
+		return errBehind()
+	}
+	return noSubscription(name)
+}
+
+func errBehind() *event.Error {
+	return event.Errorf(event.CodeUnavailable, "the leader has not come to the last change of a subscription yet; ask it again")
 }

@@ -9,8 +9,8 @@ import (
 // advance puts into the log which events up to where the queue has looked are
 // pending: what is enqueued after it may settle them.
 //
-// The rows are there once its note says so. It is a flight until then; if it does
-// not arrive, because it was refused, all that was to follow it is proposed anew.
+// The rows are there once its note says so. If it has no effect, because it was
+// refused, all that follows it has none either, and is proposed anew.
 func (d *dispatcher) advance(q *queue) {
 	to := q.position(d.live)
 	if n := len(q.fresh); n > 0 {
@@ -23,9 +23,9 @@ func (d *dispatcher) advance(q *queue) {
 	body := q.encodeFresh(to)
 	q.fresh = nil
 	q.proposed = to
-	q.flights = append(q.flights, to)
+	chain := q.chain
 	d.node.Enqueue(opAdvance, body, func(err *event.Error) {
-		d.settledAdvance(err, q, to)
+		d.inbox.add(outcome{failed: err != nil, then: func() { d.advanceEnded(q, chain, to) }})
 	})
 }
 
@@ -42,9 +42,16 @@ func (q *queue) encodeFresh(to event.Position) []byte {
 	return encodeAdvance(q.Generation, q.proposed, to, list, keys)
 }
 
-// settledAdvance looks whether an advance had its effect, once its notes are there.
-func (d *dispatcher) settledAdvance(err *event.Error, q *queue, to event.Position) {
-	d.inbox.add(outcome{failed: err != nil, then: func() { d.rewind(q, to) }})
+// advanceEnded looks whether an advance had its effect, once its notes are there.
+//
+// Many advances may follow one that was refused. The first of them that comes here has
+// all of them proposed anew; for the others that is the chain before. If each of them
+// had it done, each would break the chain that the one before it had begun, and a
+// leader under load would never come on.
+func (d *dispatcher) advanceEnded(q *queue, chain uint64, to event.Position) {
+	if chain == q.chain && to > q.committed {
+		d.rewind(q)
+	}
 }
 
 // advanced notes that the cursor has been moved.
@@ -53,11 +60,8 @@ func (d *dispatcher) advanced(q *queue, to event.Position) {
 		return
 	}
 	q.committed = to
-	for len(q.flights) > 0 && q.flights[0] <= to {
-		q.flights = q.flights[1:]
-	}
 	if q.proposed < to {
-		d.rewind(q, to) // one that was given up has arrived after all
+		d.rewind(q) // one that was given up has arrived after all
 	}
 	for len(q.uncovered) > 0 && q.uncovered[0].position <= to {
 		it := q.uncovered[0]
@@ -68,13 +72,13 @@ func (d *dispatcher) advanced(q *queue, to event.Position) {
 	}
 }
 
-// rewind proposes anew what is beyond the committed cursor, unless the advance to
-// this position had its effect. Those that were to follow it had none either.
-func (d *dispatcher) rewind(q *queue, to event.Position) {
-	if to <= q.committed && q.proposed >= q.committed || d.byGeneration[q.Generation] != q {
+// rewind proposes anew what is beyond the committed cursor.
+func (d *dispatcher) rewind(q *queue) {
+	if d.byGeneration[q.Generation] != q {
 		return
 	}
-	q.proposed, q.flights = q.committed, nil
+	q.chain++
+	q.proposed = q.committed
 	q.fresh = q.fresh[:0:0]
 	for p, it := range q.open {
 		if p > q.committed {
@@ -119,11 +123,15 @@ func (d *dispatcher) checkpoint() {
 const maxMoves = 1000
 
 func (d *dispatcher) moveCursors(moves []move) {
+	chains := make([]uint64, len(moves))
+	for i, m := range moves {
+		chains[i] = d.byGeneration[m.generation].chain
+	}
 	d.node.Enqueue(opCheckpoint, encodeCheckpoint(moves), func(err *event.Error) {
 		d.inbox.add(outcome{failed: err != nil, then: func() {
-			for _, m := range moves {
+			for i, m := range moves {
 				if q := d.byGeneration[m.generation]; q != nil {
-					d.rewind(q, m.to)
+					d.advanceEnded(q, chains[i], m.to)
 				}
 			}
 		}})

@@ -99,5 +99,5 @@ func (r *Router) live(name string) Live {
 	if q == nil {
 		return Live{}
 	}
-	return Live{Members: len(q.members), InFlight: q.inFlight, Matched: q.position(d.live), Blocked: q.full()}
+	return Live{Members: len(q.members), InFlight: q.in[stateLeased], Matched: q.position(d.live), Blocked: q.full()}
 }

@@ -1,8 +1,6 @@
 package router
 
 import (
-	"slices"
-
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/log"
@@ -12,17 +10,17 @@ import (
 // this leader knows, and hands it out if it can.
 func (d *dispatcher) take(v *consensus.View, q *queue, rec *log.Record, h *event.Header) error {
 	it := &item{position: rec.Position, key: q.order.hash(rec, h)}
-	q.open[it.position] = it
+	q.add(it)
 	q.fresh = append(q.fresh, it)
 	claimed, ok := q.claims[it.position]
 	switch {
 	case ok && claimed.member != nil:
 		q.takeKey(it)
 		d.hold(q, it, claimed)
-	case it.position <= d.start:
+	case it.position <= q.start:
 		// The leader before may have handed it out and gone down by it: that it is
 		// pending is committed first, so that the next one counts this attempt.
-		it.state = stateUncovered
+		q.put(it, stateUncovered)
 		q.place(it) // those of its key behind it wait from now on
 		q.uncovered = append(q.uncovered, it)
 	case q.room() > 0 && q.takeKey(it):
@@ -73,30 +71,19 @@ func (q *queue) nextMember() *Member {
 	}
 }
 
-// hold makes a lease.
+// hold makes a lease, or gives the one that there is to another member or more time.
 func (d *dispatcher) hold(q *queue, it *item, l lease) {
-	if it.state != stateLeased {
-		q.inFlight++
+	if it.state == stateLeased {
+		l.looked = it.lease.looked
 	}
-	it.state, it.lease = stateLeased, l
-	if len(q.leased) > 2*q.inFlight+minLeaseEnds {
-		q.leased = slices.DeleteFunc(q.leased, q.settled)
-	}
-	q.leased = append(q.leased, leaseEnd{it.position, l.number, l.until})
-}
-
-// minLeaseEnds is from how many on it is worth looking for those that are settled.
-const minLeaseEnds = 1024
-
-// settled reports that a lease ended before its time.
-func (q *queue) settled(end leaseEnd) bool {
-	it := q.open[end.position]
-	return it == nil || it.state != stateLeased || it.lease.number != end.number
+	q.put(it, stateLeased)
+	it.lease = l
+	q.endAt(it)
 }
 
 // skip settles an event that need not be handed out any more.
 func (d *dispatcher) skip(q *queue, it *item) {
-	it.state = stateFailing
+	q.put(it, stateFailing)
 	if it.position > q.proposed {
 		d.advance(q)
 	}
@@ -104,7 +91,7 @@ func (d *dispatcher) skip(q *queue, it *item) {
 	d.node.Enqueue(opSettle, body, func(err *event.Error) {
 		if err != nil && err.Code != event.CodeAlreadyAcked {
 			d.inbox.add(outcome{failed: true, then: func() {
-				if q.open[it.position] == it {
+				if q.open[it.position] == it && it.state == stateFailing {
 					d.ready(q, it)
 				}
 			}})
@@ -125,20 +112,20 @@ func encodeSettle(name string, p event.Position, t token, verb uint64) []byte {
 // one at a time: the others are not to be counted for the one that kills.
 func (d *dispatcher) countSuspects(q *queue) {
 	var batch []event.Position
-	for len(q.suspects) > 0 && len(batch) < min(q.room(), batchEvents) && q.lone == 0 {
+	for len(q.suspects) > 0 && q.free() > 0 && len(batch) < batchEvents && q.lone == 0 {
 		it := q.open[q.suspects[0]]
 		if it == nil || it.state != stateSuspect || it.blocked {
 			pop(&q.suspects)
 			continue
 		}
-		if it.attempts >= loneAttempts {
+		if it.attempts >= q.loneFrom() {
 			if len(batch) > 0 {
 				break
 			}
 			q.lone = it.position
 		}
 		pop(&q.suspects)
-		it.state = stateFailing
+		q.put(it, stateCounting)
 		batch = append(batch, it.position)
 	}
 	if len(batch) > 0 {
@@ -150,45 +137,53 @@ func (d *dispatcher) countSuspects(q *queue) {
 // whose member is gone.
 const loneAttempts = 2
 
+// loneFrom is loneAttempts, or less where there are so few attempts that the last two
+// would not be alone: what has failed beside the event that kills nodes is counted once
+// more when its own turn comes, and has one attempt left then.
+func (q *queue) loneFrom() int { return max(0, min(loneAttempts, q.Config.MaxDeliver-2)) }
+
 // fail commits a failed attempt of events whose leases are over.
 func (d *dispatcher) fail(q *queue, batch []event.Position, how int, reason string) {
 	if batch[len(batch)-1] > q.proposed {
 		d.advance(q)
 	}
 	d.node.Enqueue(opFail, encodeFail(q.Generation, batch, reason, how), func(err *event.Error) {
-		if err != nil {
-			d.inbox.add(outcome{failed: true, then: func() { d.failAgain(q, batch, how, reason) }})
-		}
+		d.inbox.add(outcome{failed: err != nil, then: func() {
+			again := func() { d.failAgain(q, batch, how, reason) }
+			if err != nil {
+				again()
+			} else if len(q.failing(batch)) > 0 {
+				d.retries = append(d.retries, again) // the advance before it had no effect
+			}
+		}})
 	})
 }
 
-// failAgain repeats a failure that was refused or lost sight of. If it was applied
-// after all the events are not failing any more.
+// failAgain repeats a failure that was refused or lost sight of, or found no row. If it
+// was applied after all the events are not failing any more.
 func (d *dispatcher) failAgain(q *queue, batch []event.Position, how int, reason string) {
 	if d.byGeneration[q.Generation] != q {
 		return
 	}
-	left := batch[:0:0]
-	for _, p := range batch {
-		if it := q.open[p]; it != nil && it.state == stateFailing {
-			left = append(left, p)
-		}
-	}
-	if len(left) > 0 {
+	if left := q.failing(batch); len(left) > 0 {
 		d.fail(q, left, how, reason)
 	}
 }
 
+// failing returns those whose failure has not been applied.
+func (q *queue) failing(batch []event.Position) []event.Position {
+	var left []event.Position
+	for _, p := range batch {
+		if it := q.open[p]; it != nil && (it.state == stateFailing || it.state == stateCounting) {
+			left = append(left, p)
+		}
+	}
+	return left
+}
+
 // ready makes an event one that may be handed out.
 func (d *dispatcher) ready(q *queue, it *item) {
-	it.state = stateReady
-	if it.blocked {
-		return
-	}
-	if l := q.keys[it.key]; it.key != 0 && l != nil && l.holder != it.position {
-		q.place(it)
-		return
-	}
-	q.pushReady(it)
+	q.put(it, stateReady)
+	q.place(it)
 	d.enqueue(q)
 }

@@ -16,15 +16,22 @@ import (
 	"github.com/edri-io/edri/timers"
 )
 
-// witness is a machine that keeps what it notes.
+// witness is a machine that keeps what it notes, and tells who else is to know.
 type witness struct {
 	*Machine
 	notes []any
+	also  consensus.Observer
 }
 
 var _ consensus.Observer = (*witness)(nil)
 
-func (w *witness) Observe(_ uint64, notes []any) { w.notes = append(w.notes, notes...) }
+func (w *witness) Observe(index uint64, notes []any) {
+	if w.also != nil {
+		w.also.Observe(index, notes)
+		return
+	}
+	w.notes = append(w.notes, notes...)
+}
 
 // hall is a core with the machine and its timers. Operations are built and results are
 // read with the generated types: the hand-written codec is held to them by every test.
@@ -35,6 +42,7 @@ type hall struct {
 	cfg     consensus.CoreConfig
 	dir     string
 	index   uint64
+	term    uint64
 	now     int64
 	events  int // that were appended by publish
 }
@@ -63,7 +71,7 @@ func openHall(t failer, dir string) *hall {
 	if err != nil {
 		t.Fatalf("mux: %v", err)
 	}
-	h := &hall{failer: t, witness: w, dir: dir, now: 1000, cfg: consensus.CoreConfig{Machines: mux, InitialMmap: 1 << 24}}
+	h := &hall{failer: t, witness: w, dir: dir, term: 1, now: 1000, cfg: consensus.CoreConfig{Machines: mux, InitialMmap: 1 << 24}}
 	h.open()
 	h.raw(consensus.LeadCommit("n1", testEpoch, 0))
 	return h
@@ -103,27 +111,47 @@ func (h *hall) raw(commit []byte) *edriv1.CommitResult {
 
 func (h *hall) try(commit []byte) (*edriv1.CommitResult, error) {
 	h.Helper()
+	results, err := h.entry([][]byte{commit})
+	if err != nil {
+		return nil, err
+	}
+	return results[0], nil
+}
+
+// entry executes commits as one entry.
+func (h *hall) entry(commits [][]byte) ([]*edriv1.CommitResult, error) {
+	h.Helper()
 	h.index++
-	entry := consensus.EncodeEntry(consensus.EntryHeader{Feature: 1, Epoch: testEpoch, Now: h.now, Stamp: h.now}, [][]byte{commit})
-	outcomes, err := h.core.Apply(h.index, 1, entry)
+	entry := consensus.EncodeEntry(consensus.EntryHeader{Feature: 1, Epoch: testEpoch, Now: h.now, Stamp: h.now}, commits)
+	outcomes, err := h.core.Apply(h.index, h.term, entry)
 	if err != nil {
 		return nil, err
 	}
 	h.core.Publish()
 	h.core.Notify()
-	r := &edriv1.CommitResult{}
-	if err := proto.Unmarshal(outcomes[0].Result, r); err != nil {
-		h.Fatalf("decode result: %v", err)
+	results := make([]*edriv1.CommitResult, len(outcomes))
+	for i, o := range outcomes {
+		r := &edriv1.CommitResult{}
+		if err := proto.Unmarshal(o.Result, r); err != nil {
+			h.Fatalf("decode result: %v", err)
+		}
+		again, err := proto.MarshalOptions{Deterministic: true}.Marshal(r)
+		if err != nil || string(again) != string(o.Result) {
+			h.Fatalf("result is %x, generated code writes %x", o.Result, again)
+		}
+		results[i] = r
 	}
-	again, err := proto.MarshalOptions{Deterministic: true}.Marshal(r)
-	if err != nil || string(again) != string(outcomes[0].Result) {
-		h.Fatalf("result is %x, generated code writes %x", outcomes[0].Result, again)
-	}
-	return r, nil
+	return results, nil
 }
 
 // do executes a commit of a client.
 func (h *hall) do(ops ...*edriv1.Op) *edriv1.CommitResult {
+	h.Helper()
+	return h.raw(h.seal(ops...))
+}
+
+// seal makes a client's commit one that may be executed.
+func (h *hall) seal(ops ...*edriv1.Op) []byte {
 	h.Helper()
 	b, err := proto.Marshal(&edriv1.Commit{Ops: ops})
 	if err != nil {
@@ -133,7 +161,7 @@ func (h *hall) do(ops ...*edriv1.Op) *edriv1.CommitResult {
 	if err != nil {
 		h.Fatalf("check commit: %v", err)
 	}
-	return h.raw(consensus.SealCommit(nil, b, info, 0))
+	return consensus.SealCommit(nil, b, info, 0)
 }
 
 // must is do for one operation that holds.

@@ -191,8 +191,8 @@ func (d *dispatcher) lost(q *queue, from, to event.Position) {
 	}
 	if to > q.committed {
 		// No advance that is on its way has an effect any more.
-		q.committed, q.proposed, q.flights = to, 0, nil
-		d.rewind(q, to)
+		q.committed = to
+		d.rewind(q)
 	}
 	d.enqueue(q)
 }

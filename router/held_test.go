@@ -239,8 +239,8 @@ func TestWhatIsLostLeavesTheLeadersMemory(t *testing.T) {
 	}
 	k.wait(0)
 	q := k.d.queues["s"]
-	if q.inFlight != 1 || len(q.fresh) != 0 {
-		t.Errorf("%d in flight, %d fresh", q.inFlight, len(q.fresh))
+	if q.in[stateLeased] != 1 || len(q.fresh) != 0 {
+		t.Errorf("%d in flight, %d fresh", q.in[stateLeased], len(q.fresh))
 	}
 }
 

@@ -17,6 +17,8 @@ type inbox struct {
 	early []batch
 	begun bool
 	after uint64 // what was applied up to this index is known already
+	// changes are the changes of subscriptions that the dispatcher has not taken over.
+	changes int
 }
 
 // batch is what was noted of a batch of entries, the last of them at index.
@@ -40,7 +42,7 @@ func (b *inbox) put(index uint64, notes []any) {
 	case !b.begun:
 		b.early = append(b.early, batch{index, slices.Clone(notes)})
 	case index > b.after:
-		b.notes = append(b.notes, notes...)
+		b.append(notes)
 	}
 	b.mu.Unlock()
 	signal(b.wake)
@@ -60,10 +62,34 @@ func (b *inbox) begin(index uint64) {
 	defer b.mu.Unlock()
 	for _, e := range b.early {
 		if e.index > index {
-			b.notes = append(b.notes, e.notes...)
+			b.append(e.notes)
 		}
 	}
 	b.early, b.begun, b.after = nil, true, index
+}
+
+func (b *inbox) append(notes []any) {
+	b.notes = append(b.notes, notes...)
+	for _, n := range notes {
+		if _, ok := n.(noteSubscription); ok {
+			b.changes++
+		}
+	}
+}
+
+// changed notes that a change of a subscription was taken over.
+func (b *inbox) changed() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.changes--
+}
+
+// behind reports that there are changes of subscriptions that were not taken over: who
+// has just created one has its answer already.
+func (b *inbox) behind() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.changes > 0
 }
 
 func (b *inbox) take() []any {

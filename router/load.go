@@ -35,6 +35,7 @@ func (d *dispatcher) load() error {
 // that the leader before gave it to.
 func (d *dispatcher) open(v *consensus.View, s Subscription, now int64) error {
 	q := newQueue(s)
+	q.start = d.start
 	for p, err := range PendingOf(v, s.Generation) {
 		if err != nil {
 			return err
@@ -43,7 +44,7 @@ func (d *dispatcher) open(v *consensus.View, s Subscription, now int64) error {
 		if p.Due != 0 {
 			it.state = stateWaiting
 		}
-		q.open[it.position] = it
+		q.add(it)
 		q.place(it)
 	}
 	if len(q.open) > 0 || q.committed < d.start {
@@ -89,7 +90,6 @@ func (d *dispatcher) reload(v *consensus.View, name string) error {
 		d.matcher.remove(old)
 		old.Config, old.Paused, old.Note = s.Config, s.Paused, s.Note
 		old.order = parseOrderKey(s.Config.OrderingKey)
-		slices.SortFunc(old.leased, sooner) // those to come may be shorter
 		d.refilter(old)
 		d.matcher.add(old)
 		for _, m := range slices.Clone(old.members) {
@@ -110,7 +110,7 @@ func (d *dispatcher) reload(v *consensus.View, name string) error {
 		return err
 	}
 	q := d.queues[name]
-	q.adoptUntil = 0 // nobody has anything of a new generation
+	q.adoptUntil, q.start = 0, 0 // nobody has anything of a new generation
 	for _, m := range members {
 		m.loseAll(old)
 		m.queue = q

@@ -77,7 +77,7 @@ func (r *Router) Join(j Join) (*Member, error) {
 	}
 	q := d.queues[j.Subscription]
 	if q == nil {
-		return nil, noSubscription(j.Subscription)
+		return nil, d.notFound(j.Subscription)
 	}
 	if err := m.superseded(q); err != nil {
 		return nil, err
@@ -152,8 +152,9 @@ func (m *Member) GiveBack(held []Held) {
 	defer d.mu.Unlock()
 	for _, h := range held {
 		if it := m.queue.leasedBy(m, h); it != nil {
-			m.queue.unlease(it)
 			d.ready(m.queue, it)
+		} else if l, ok := m.queue.claims[h.Position]; ok && l.member == m {
+			delete(m.queue.claims, h.Position)
 		}
 	}
 	d.enqueue(m.queue)

@@ -75,7 +75,7 @@ func (m *model) settle(name string, generation uint64, p event.Position, verb st
 	e := s.events[p]
 	switch {
 	case e == nil && p > s.cursor:
-		return "invalid"
+		return "unavailable"
 	case e == nil:
 		return "already_acked"
 	case e.done && p+keptDone < s.cursor:

@@ -38,6 +38,7 @@ func (d *dispatcher) note(notes []any) error {
 			if err := d.changed(n.name); err != nil {
 				return err
 			}
+			d.inbox.changed()
 		case outcome:
 			if n.failed {
 				d.retries = append(d.retries, n.then)
@@ -64,10 +65,9 @@ func (d *dispatcher) failed(q *queue, n noteWaiting) {
 	if it == nil {
 		return
 	}
-	q.unlease(it)
 	it.attempts = n.attempts
 	if n.due != 0 {
-		it.state = stateWaiting
+		q.put(it, stateWaiting)
 		if q.lone == n.position {
 			q.lone = 0 // its member lives, and said no
 		}
@@ -83,8 +83,7 @@ func (d *dispatcher) waited(q *queue, n noteReady) {
 	switch {
 	case it == nil:
 		it = &item{position: n.position}
-		q.open[n.position] = it
-		q.oldest = min(q.oldest, n.position)
+		q.add(it)
 	case it.state != stateWaiting:
 		return
 	}

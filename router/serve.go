@@ -30,7 +30,7 @@ func (d *dispatcher) feed() (more bool, err error) {
 			return false, err
 		}
 		for q := range d.matcher.matching(&h) {
-			if !q.live {
+			if !q.live || rec.Position <= q.matched {
 				continue
 			}
 			if err := d.give(v, q, &rec, &h); err != nil {
@@ -48,7 +48,7 @@ func (d *dispatcher) feed() (more bool, err error) {
 
 // give hands a live queue its next event, or leaves it where it is.
 func (d *dispatcher) give(v *consensus.View, q *queue, rec *log.Record, h *event.Header) error {
-	if q.Paused || q.room() == 0 || q.full() || len(q.again) > 0 {
+	if q.Paused || q.free() == 0 || q.full() || len(q.again) > 0 {
 		d.setLive(q, false)
 		q.more, q.matched = true, rec.Position-1
 		d.enqueue(q)
@@ -101,7 +101,7 @@ func (d *dispatcher) serve(v *consensus.View, q *queue) error {
 	if d.byGeneration[q.Generation] != q || !q.hasWork() {
 		return nil // gone, or it comes again when that changes
 	}
-	if !q.adopting() {
+	if q.handsOut() {
 		if err := d.serveAgain(v, q); err != nil {
 			return err
 		}
@@ -153,7 +153,7 @@ func (d *dispatcher) serveFresh(v *consensus.View, q *queue) error {
 			return err
 		}
 	}
-	for len(q.ahead) > 0 && !q.full() && (q.room() > 0 && !q.adopting() || q.ahead[0].Position <= q.claimsTo) {
+	for len(q.ahead) > 0 && !q.full() && (q.free() > 0 && q.handsOut() || q.ahead[0].Position <= q.claimsTo) {
 		rec := q.ahead[0]
 		q.ahead = q.ahead[1:]
 		h, err := event.ScanHeader(rec.Event)
@@ -169,7 +169,7 @@ func (d *dispatcher) serveFresh(v *consensus.View, q *queue) error {
 		q.matched = q.ahead[0].Position - 1
 	} else {
 		q.matched = max(q.matched, q.aheadTo)
-		d.setLive(q, q.matched == d.live && !q.more)
+		d.setLive(q, q.matched >= d.live && !q.more)
 	}
 	if q.claimsTo <= q.matched {
 		q.claims, q.claimsTo = nil, 0 // what is left of them does not match
@@ -183,7 +183,7 @@ func (d *dispatcher) serveFresh(v *consensus.View, q *queue) error {
 // read reads what matches beyond matched into ahead, as much as there are credits
 // for. Without any it looks up to the next match.
 func (d *dispatcher) read(v *consensus.View, q *queue) error {
-	if q.more && q.room() == 0 && q.claimsTo <= q.matched {
+	if q.more && q.free() == 0 && q.claimsTo <= q.matched {
 		return nil
 	}
 	if d.liveQueues == 0 {
@@ -192,7 +192,7 @@ func (d *dispatcher) read(v *consensus.View, q *queue) error {
 	query := queryOf(&q.Config.Filter)
 	// Retention and purges may have ended what comes next: then it goes on after it.
 	query.From, query.To = max(q.matched+1, v.Journal().Begin(query)), d.live
-	want := min(q.room(), batchEvents)
+	want := min(q.free(), batchEvents)
 	if q.claimsTo > q.matched {
 		want = batchEvents
 	}

@@ -29,7 +29,8 @@ func (m *Machine) settle(tx *consensus.Tx, o settleOp) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case !ok && o.position > g.cursor:
-		return nil, event.Errorf(event.CodeInvalid, "position %d was never delivered to subscription %q", o.position, o.name)
+		// The leader let it pass: the advance before it was lost, and comes again.
+		return nil, event.Errorf(event.CodeUnavailable, "the cursor of subscription %q has not come to position %d yet; ask it again", o.name, o.position)
 	case !ok:
 		return nil, alreadyAcked(o.position, 0)
 	case p.done:

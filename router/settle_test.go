@@ -30,12 +30,12 @@ func TestEventIsSettledOnce(t *testing.T) {
 		op   *edriv1.Op
 		want string
 	}{
-		"again":                    {ack("s", g, 3), "already_acked by 5"},
-		"by another verb":          {nak("s", g, 3, ""), "already_acked by 5"},
-		"what did not match":       {ack("s", g, 2), "already_acked"},
-		"what was never delivered": {ack("s", g, 4), "invalid"},
-		"of no generation":         {ack("s", g+77, 1), "stale_token"},
-		"of another subscription":  {ack("t", g, 1), "stale_token"},
+		"again":                           {ack("s", g, 3), "already_acked by 5"},
+		"by another verb":                 {nak("s", g, 3, ""), "already_acked by 5"},
+		"what did not match":              {ack("s", g, 2), "already_acked"},
+		"what the cursor has not come to": {ack("s", g, 4), "unavailable"},
+		"of no generation":                {ack("s", g+77, 1), "stale_token"},
+		"of another subscription":         {ack("t", g, 1), "stale_token"},
 	} {
 		if got := code(h.do(c.op)); got != c.want {
 			t.Errorf("%s: %q, want %q", what, got, c.want)

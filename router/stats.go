@@ -73,7 +73,7 @@ func (d *dispatcher) stats(s *Stats) error {
 	s.Subscriptions = len(d.queues)
 	for _, q := range d.queues {
 		s.Members += len(q.members)
-		s.InFlight += q.inFlight
+		s.InFlight += q.in[stateLeased]
 		s.Pending += len(q.open)
 		if q.full() {
 			s.Blocked++
