@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 
 // liveConcurrency is more than are under way at any rate that is kept up.
 const liveConcurrency = 256
+
+var errTooSlow = errors.New("none within the time")
 
 // liveTimes are when each event was acknowledged and with its handler.
 type liveTimes struct {
@@ -166,7 +169,8 @@ func (d *deliverRun) request(ctx context.Context) (RequestLevel, error) {
 		return RequestLevel{}, err
 	}
 	if commits.answered == 0 || calls.answered == 0 {
-		return RequestLevel{}, fmt.Errorf("nothing was answered: %w", errors.Join(commits.firstError, calls.firstError))
+		return RequestLevel{}, fmt.Errorf("%d commits and %d requests were answered: %w", commits.answered, calls.answered,
+			cmp.Or(errors.Join(commits.firstError, calls.firstError), errTooSlow))
 	}
 	level := RequestLevel{Request: calls.figure, Commit: commits.figure, Errors: commits.errors + calls.errors}
 	level.Ratio = float64(level.Request.P50) / float64(level.Commit.P50)
