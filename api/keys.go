@@ -39,6 +39,7 @@ func (s *service) mountKeys(mux *http.ServeMux, options connect.HandlerOption) {
 	unary(mux, edriv1connect.KeysDeleteProcedure, s.deleteKey, options)
 	unary(mux, edriv1connect.KeysTransactProcedure, s.transactKeys, options)
 	unary(mux, edriv1connect.KeysGetProcedure, s.getKey, options)
+	unary(mux, edriv1connect.KeysGetManyProcedure, s.getManyKeys, options)
 	unary(mux, edriv1connect.KeysListProcedure, s.listKeys, options)
 	unary(mux, edriv1connect.KeysHistoryProcedure, s.keyHistory, options)
 	mux.Handle(edriv1connect.KeysWatchProcedure,

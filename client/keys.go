@@ -110,7 +110,9 @@ func (b *Bucket) change(ctx context.Context, op Op) (event.Position, error) {
 
 // Txn does then if all conditions hold, else otherwise, as one change. The conditions and
 // operations may be of other buckets too.
-func (b *Bucket) Txn(ctx context.Context, t KeyTxn) (KeyTxnResult, error) { return b.client.Txn(ctx, t) }
+func (b *Bucket) Txn(ctx context.Context, t KeyTxn) (KeyTxnResult, error) {
+	return b.client.Txn(ctx, t)
+}
 
 // Txn is Bucket.Txn.
 func (c *Client) Txn(ctx context.Context, t KeyTxn) (KeyTxnResult, error) {
@@ -125,7 +127,11 @@ func (c *Client) Txn(ctx context.Context, t KeyTxn) (KeyTxnResult, error) {
 }
 
 // Get returns a key, or not_found. With At before what is kept, the error is compacted.
+// Reads that are asked for at a time go together.
 func (b *Bucket) Get(ctx context.Context, key string, o KeyReadOptions) (e KeyEntry, err error) {
+	if o == (KeyReadOptions{}) {
+		return b.client.reads.get(ctx, b.name, key)
+	}
 	request := &edriv1.GetKeyRequest{
 		Bucket: b.name, Key: key, At: uint64(o.At), Consistency: o.consistency(), MinPosition: uint64(o.MinPosition),
 	}

@@ -404,6 +404,205 @@ func (x *GetKeyRequest) GetMinPosition() uint64 {
 	return 0
 }
 
+type GetManyKeysRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 1,000.
+	Keys          []*GetKey   `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	Consistency   Consistency `protobuf:"varint,2,opt,name=consistency,proto3,enum=edri.v1.Consistency" json:"consistency,omitempty"`
+	MinPosition   uint64      `protobuf:"varint,3,opt,name=min_position,json=minPosition,proto3" json:"min_position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetManyKeysRequest) Reset() {
+	*x = GetManyKeysRequest{}
+	mi := &file_edriv1_keys_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetManyKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetManyKeysRequest) ProtoMessage() {}
+
+func (x *GetManyKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_edriv1_keys_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetManyKeysRequest.ProtoReflect.Descriptor instead.
+func (*GetManyKeysRequest) Descriptor() ([]byte, []int) {
+	return file_edriv1_keys_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GetManyKeysRequest) GetKeys() []*GetKey {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *GetManyKeysRequest) GetConsistency() Consistency {
+	if x != nil {
+		return x.Consistency
+	}
+	return Consistency_CONSISTENCY_UNSPECIFIED
+}
+
+func (x *GetManyKeysRequest) GetMinPosition() uint64 {
+	if x != nil {
+		return x.MinPosition
+	}
+	return 0
+}
+
+type GetManyKeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the keys in their order. Fewer than asked for where their values are many bytes,
+	// but never none: ask for the others again.
+	Found []*KeyFound `protobuf:"bytes,1,rep,name=found,proto3" json:"found,omitempty"`
+	// They are as they were when this position was the last.
+	Position      uint64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetManyKeysResponse) Reset() {
+	*x = GetManyKeysResponse{}
+	mi := &file_edriv1_keys_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetManyKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetManyKeysResponse) ProtoMessage() {}
+
+func (x *GetManyKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_edriv1_keys_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetManyKeysResponse.ProtoReflect.Descriptor instead.
+func (*GetManyKeysResponse) Descriptor() ([]byte, []int) {
+	return file_edriv1_keys_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetManyKeysResponse) GetFound() []*KeyFound {
+	if x != nil {
+		return x.Found
+	}
+	return nil
+}
+
+func (x *GetManyKeysResponse) GetPosition() uint64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+type KeyFound struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Found:
+	//
+	//	*KeyFound_Entry
+	//	*KeyFound_Error
+	Found         isKeyFound_Found `protobuf_oneof:"found"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyFound) Reset() {
+	*x = KeyFound{}
+	mi := &file_edriv1_keys_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyFound) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyFound) ProtoMessage() {}
+
+func (x *KeyFound) ProtoReflect() protoreflect.Message {
+	mi := &file_edriv1_keys_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyFound.ProtoReflect.Descriptor instead.
+func (*KeyFound) Descriptor() ([]byte, []int) {
+	return file_edriv1_keys_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *KeyFound) GetFound() isKeyFound_Found {
+	if x != nil {
+		return x.Found
+	}
+	return nil
+}
+
+func (x *KeyFound) GetEntry() *KeyEntry {
+	if x != nil {
+		if x, ok := x.Found.(*KeyFound_Entry); ok {
+			return x.Entry
+		}
+	}
+	return nil
+}
+
+func (x *KeyFound) GetError() *Error {
+	if x != nil {
+		if x, ok := x.Found.(*KeyFound_Error); ok {
+			return x.Error
+		}
+	}
+	return nil
+}
+
+type isKeyFound_Found interface {
+	isKeyFound_Found()
+}
+
+type KeyFound_Entry struct {
+	Entry *KeyEntry `protobuf:"bytes,1,opt,name=entry,proto3,oneof"`
+}
+
+type KeyFound_Error struct {
+	// Why there is none, such as not_found.
+	Error *Error `protobuf:"bytes,2,opt,name=error,proto3,oneof"`
+}
+
+func (*KeyFound_Entry) isKeyFound_Found() {}
+
+func (*KeyFound_Error) isKeyFound_Found() {}
+
 type ListKeysRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Bucket string                 `protobuf:"bytes,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
@@ -422,7 +621,7 @@ type ListKeysRequest struct {
 
 func (x *ListKeysRequest) Reset() {
 	*x = ListKeysRequest{}
-	mi := &file_edriv1_keys_proto_msgTypes[6]
+	mi := &file_edriv1_keys_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -434,7 +633,7 @@ func (x *ListKeysRequest) String() string {
 func (*ListKeysRequest) ProtoMessage() {}
 
 func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_keys_proto_msgTypes[6]
+	mi := &file_edriv1_keys_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -447,7 +646,7 @@ func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysRequest.ProtoReflect.Descriptor instead.
 func (*ListKeysRequest) Descriptor() ([]byte, []int) {
-	return file_edriv1_keys_proto_rawDescGZIP(), []int{6}
+	return file_edriv1_keys_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListKeysRequest) GetBucket() string {
@@ -513,7 +712,7 @@ type ListKeysResponse struct {
 
 func (x *ListKeysResponse) Reset() {
 	*x = ListKeysResponse{}
-	mi := &file_edriv1_keys_proto_msgTypes[7]
+	mi := &file_edriv1_keys_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -525,7 +724,7 @@ func (x *ListKeysResponse) String() string {
 func (*ListKeysResponse) ProtoMessage() {}
 
 func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_keys_proto_msgTypes[7]
+	mi := &file_edriv1_keys_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -538,7 +737,7 @@ func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysResponse.ProtoReflect.Descriptor instead.
 func (*ListKeysResponse) Descriptor() ([]byte, []int) {
-	return file_edriv1_keys_proto_rawDescGZIP(), []int{7}
+	return file_edriv1_keys_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListKeysResponse) GetKeys() []*KeyEntry {
@@ -578,7 +777,7 @@ type KeyHistoryRequest struct {
 
 func (x *KeyHistoryRequest) Reset() {
 	*x = KeyHistoryRequest{}
-	mi := &file_edriv1_keys_proto_msgTypes[8]
+	mi := &file_edriv1_keys_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -590,7 +789,7 @@ func (x *KeyHistoryRequest) String() string {
 func (*KeyHistoryRequest) ProtoMessage() {}
 
 func (x *KeyHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_keys_proto_msgTypes[8]
+	mi := &file_edriv1_keys_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -603,7 +802,7 @@ func (x *KeyHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyHistoryRequest.ProtoReflect.Descriptor instead.
 func (*KeyHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_edriv1_keys_proto_rawDescGZIP(), []int{8}
+	return file_edriv1_keys_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *KeyHistoryRequest) GetBucket() string {
@@ -660,7 +859,7 @@ type KeyHistoryResponse struct {
 
 func (x *KeyHistoryResponse) Reset() {
 	*x = KeyHistoryResponse{}
-	mi := &file_edriv1_keys_proto_msgTypes[9]
+	mi := &file_edriv1_keys_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -672,7 +871,7 @@ func (x *KeyHistoryResponse) String() string {
 func (*KeyHistoryResponse) ProtoMessage() {}
 
 func (x *KeyHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_keys_proto_msgTypes[9]
+	mi := &file_edriv1_keys_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -685,7 +884,7 @@ func (x *KeyHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyHistoryResponse.ProtoReflect.Descriptor instead.
 func (*KeyHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_edriv1_keys_proto_rawDescGZIP(), []int{9}
+	return file_edriv1_keys_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *KeyHistoryResponse) GetEntries() []*KeyEntry {
@@ -728,7 +927,7 @@ type WatchKeysRequest struct {
 
 func (x *WatchKeysRequest) Reset() {
 	*x = WatchKeysRequest{}
-	mi := &file_edriv1_keys_proto_msgTypes[10]
+	mi := &file_edriv1_keys_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -740,7 +939,7 @@ func (x *WatchKeysRequest) String() string {
 func (*WatchKeysRequest) ProtoMessage() {}
 
 func (x *WatchKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_keys_proto_msgTypes[10]
+	mi := &file_edriv1_keys_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -753,7 +952,7 @@ func (x *WatchKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchKeysRequest.ProtoReflect.Descriptor instead.
 func (*WatchKeysRequest) Descriptor() ([]byte, []int) {
-	return file_edriv1_keys_proto_rawDescGZIP(), []int{10}
+	return file_edriv1_keys_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WatchKeysRequest) GetBucket() string {
@@ -813,7 +1012,7 @@ type WatchKeysResponse struct {
 
 func (x *WatchKeysResponse) Reset() {
 	*x = WatchKeysResponse{}
-	mi := &file_edriv1_keys_proto_msgTypes[11]
+	mi := &file_edriv1_keys_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -825,7 +1024,7 @@ func (x *WatchKeysResponse) String() string {
 func (*WatchKeysResponse) ProtoMessage() {}
 
 func (x *WatchKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_keys_proto_msgTypes[11]
+	mi := &file_edriv1_keys_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -838,7 +1037,7 @@ func (x *WatchKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchKeysResponse.ProtoReflect.Descriptor instead.
 func (*WatchKeysResponse) Descriptor() ([]byte, []int) {
-	return file_edriv1_keys_proto_rawDescGZIP(), []int{11}
+	return file_edriv1_keys_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WatchKeysResponse) GetChanges() []*KeyEntry {
@@ -893,7 +1092,18 @@ const file_edriv1_keys_proto_rawDesc = "" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x0e\n" +
 	"\x02at\x18\x03 \x01(\x04R\x02at\x126\n" +
 	"\vconsistency\x18\x04 \x01(\x0e2\x14.edri.v1.ConsistencyR\vconsistency\x12!\n" +
-	"\fmin_position\x18\x05 \x01(\x04R\vminPosition\"\xe5\x01\n" +
+	"\fmin_position\x18\x05 \x01(\x04R\vminPosition\"\x94\x01\n" +
+	"\x12GetManyKeysRequest\x12#\n" +
+	"\x04keys\x18\x01 \x03(\v2\x0f.edri.v1.GetKeyR\x04keys\x126\n" +
+	"\vconsistency\x18\x02 \x01(\x0e2\x14.edri.v1.ConsistencyR\vconsistency\x12!\n" +
+	"\fmin_position\x18\x03 \x01(\x04R\vminPosition\"Z\n" +
+	"\x13GetManyKeysResponse\x12'\n" +
+	"\x05found\x18\x01 \x03(\v2\x11.edri.v1.KeyFoundR\x05found\x12\x1a\n" +
+	"\bposition\x18\x02 \x01(\x04R\bposition\"f\n" +
+	"\bKeyFound\x12)\n" +
+	"\x05entry\x18\x01 \x01(\v2\x11.edri.v1.KeyEntryH\x00R\x05entry\x12&\n" +
+	"\x05error\x18\x02 \x01(\v2\x0e.edri.v1.ErrorH\x00R\x05errorB\a\n" +
+	"\x05found\"\xe5\x01\n" +
 	"\x0fListKeysRequest\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\tR\x06bucket\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12\x14\n" +
@@ -927,7 +1137,7 @@ const file_edriv1_keys_proto_rawDesc = "" +
 	"\x11WatchKeysResponse\x12+\n" +
 	"\achanges\x18\x01 \x03(\v2\x11.edri.v1.KeyEntryR\achanges\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x1a\n" +
-	"\bposition\x18\x03 \x01(\x04R\bposition2\xd6\x05\n" +
+	"\bposition\x18\x03 \x01(\x04R\bposition2\x9c\x06\n" +
 	"\x04Keys\x126\n" +
 	"\fCreateBucket\x12\x15.edri.v1.CreateBucket\x1a\x0f.edri.v1.Bucket\x126\n" +
 	"\fUpdateBucket\x12\x15.edri.v1.UpdateBucket\x1a\x0f.edri.v1.Bucket\x12D\n" +
@@ -937,7 +1147,8 @@ const file_edriv1_keys_proto_rawDesc = "" +
 	"\x03Put\x12\x0f.edri.v1.PutKey\x1a\x13.edri.v1.KeyChanged\x121\n" +
 	"\x06Delete\x12\x12.edri.v1.DeleteKey\x1a\x13.edri.v1.KeyChanged\x12@\n" +
 	"\bTransact\x12\x17.edri.v1.KeyTransaction\x1a\x1b.edri.v1.KeyTransactionDone\x120\n" +
-	"\x03Get\x12\x16.edri.v1.GetKeyRequest\x1a\x11.edri.v1.KeyEntry\x12;\n" +
+	"\x03Get\x12\x16.edri.v1.GetKeyRequest\x1a\x11.edri.v1.KeyEntry\x12D\n" +
+	"\aGetMany\x12\x1b.edri.v1.GetManyKeysRequest\x1a\x1c.edri.v1.GetManyKeysResponse\x12;\n" +
 	"\x04List\x12\x18.edri.v1.ListKeysRequest\x1a\x19.edri.v1.ListKeysResponse\x12B\n" +
 	"\aHistory\x12\x1a.edri.v1.KeyHistoryRequest\x1a\x1b.edri.v1.KeyHistoryResponse\x12@\n" +
 	"\x05Watch\x12\x19.edri.v1.WatchKeysRequest\x1a\x1a.edri.v1.WatchKeysResponse0\x01B+Z)github.com/edri-io/edri/api/edriv1;edriv1b\x06proto3"
@@ -954,7 +1165,7 @@ func file_edriv1_keys_proto_rawDescGZIP() []byte {
 	return file_edriv1_keys_proto_rawDescData
 }
 
-var file_edriv1_keys_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_edriv1_keys_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_edriv1_keys_proto_goTypes = []any{
 	(*GetBucketRequest)(nil),     // 0: edri.v1.GetBucketRequest
 	(*ListBucketsRequest)(nil),   // 1: edri.v1.ListBucketsRequest
@@ -962,64 +1173,76 @@ var file_edriv1_keys_proto_goTypes = []any{
 	(*Bucket)(nil),               // 3: edri.v1.Bucket
 	(*DeleteBucketResponse)(nil), // 4: edri.v1.DeleteBucketResponse
 	(*GetKeyRequest)(nil),        // 5: edri.v1.GetKeyRequest
-	(*ListKeysRequest)(nil),      // 6: edri.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),     // 7: edri.v1.ListKeysResponse
-	(*KeyHistoryRequest)(nil),    // 8: edri.v1.KeyHistoryRequest
-	(*KeyHistoryResponse)(nil),   // 9: edri.v1.KeyHistoryResponse
-	(*WatchKeysRequest)(nil),     // 10: edri.v1.WatchKeysRequest
-	(*WatchKeysResponse)(nil),    // 11: edri.v1.WatchKeysResponse
-	(Consistency)(0),             // 12: edri.v1.Consistency
-	(*BucketConfig)(nil),         // 13: edri.v1.BucketConfig
-	(*KeyEntry)(nil),             // 14: edri.v1.KeyEntry
-	(*CreateBucket)(nil),         // 15: edri.v1.CreateBucket
-	(*UpdateBucket)(nil),         // 16: edri.v1.UpdateBucket
-	(*DeleteBucket)(nil),         // 17: edri.v1.DeleteBucket
-	(*PutKey)(nil),               // 18: edri.v1.PutKey
-	(*DeleteKey)(nil),            // 19: edri.v1.DeleteKey
-	(*KeyTransaction)(nil),       // 20: edri.v1.KeyTransaction
-	(*KeyChanged)(nil),           // 21: edri.v1.KeyChanged
-	(*KeyTransactionDone)(nil),   // 22: edri.v1.KeyTransactionDone
+	(*GetManyKeysRequest)(nil),   // 6: edri.v1.GetManyKeysRequest
+	(*GetManyKeysResponse)(nil),  // 7: edri.v1.GetManyKeysResponse
+	(*KeyFound)(nil),             // 8: edri.v1.KeyFound
+	(*ListKeysRequest)(nil),      // 9: edri.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),     // 10: edri.v1.ListKeysResponse
+	(*KeyHistoryRequest)(nil),    // 11: edri.v1.KeyHistoryRequest
+	(*KeyHistoryResponse)(nil),   // 12: edri.v1.KeyHistoryResponse
+	(*WatchKeysRequest)(nil),     // 13: edri.v1.WatchKeysRequest
+	(*WatchKeysResponse)(nil),    // 14: edri.v1.WatchKeysResponse
+	(Consistency)(0),             // 15: edri.v1.Consistency
+	(*BucketConfig)(nil),         // 16: edri.v1.BucketConfig
+	(*GetKey)(nil),               // 17: edri.v1.GetKey
+	(*KeyEntry)(nil),             // 18: edri.v1.KeyEntry
+	(*Error)(nil),                // 19: edri.v1.Error
+	(*CreateBucket)(nil),         // 20: edri.v1.CreateBucket
+	(*UpdateBucket)(nil),         // 21: edri.v1.UpdateBucket
+	(*DeleteBucket)(nil),         // 22: edri.v1.DeleteBucket
+	(*PutKey)(nil),               // 23: edri.v1.PutKey
+	(*DeleteKey)(nil),            // 24: edri.v1.DeleteKey
+	(*KeyTransaction)(nil),       // 25: edri.v1.KeyTransaction
+	(*KeyChanged)(nil),           // 26: edri.v1.KeyChanged
+	(*KeyTransactionDone)(nil),   // 27: edri.v1.KeyTransactionDone
 }
 var file_edriv1_keys_proto_depIdxs = []int32{
-	12, // 0: edri.v1.GetBucketRequest.consistency:type_name -> edri.v1.Consistency
-	12, // 1: edri.v1.ListBucketsRequest.consistency:type_name -> edri.v1.Consistency
+	15, // 0: edri.v1.GetBucketRequest.consistency:type_name -> edri.v1.Consistency
+	15, // 1: edri.v1.ListBucketsRequest.consistency:type_name -> edri.v1.Consistency
 	3,  // 2: edri.v1.ListBucketsResponse.buckets:type_name -> edri.v1.Bucket
-	13, // 3: edri.v1.Bucket.config:type_name -> edri.v1.BucketConfig
-	12, // 4: edri.v1.GetKeyRequest.consistency:type_name -> edri.v1.Consistency
-	12, // 5: edri.v1.ListKeysRequest.consistency:type_name -> edri.v1.Consistency
-	14, // 6: edri.v1.ListKeysResponse.keys:type_name -> edri.v1.KeyEntry
-	12, // 7: edri.v1.KeyHistoryRequest.consistency:type_name -> edri.v1.Consistency
-	14, // 8: edri.v1.KeyHistoryResponse.entries:type_name -> edri.v1.KeyEntry
-	14, // 9: edri.v1.WatchKeysResponse.changes:type_name -> edri.v1.KeyEntry
-	15, // 10: edri.v1.Keys.CreateBucket:input_type -> edri.v1.CreateBucket
-	16, // 11: edri.v1.Keys.UpdateBucket:input_type -> edri.v1.UpdateBucket
-	17, // 12: edri.v1.Keys.DeleteBucket:input_type -> edri.v1.DeleteBucket
-	0,  // 13: edri.v1.Keys.GetBucket:input_type -> edri.v1.GetBucketRequest
-	1,  // 14: edri.v1.Keys.ListBuckets:input_type -> edri.v1.ListBucketsRequest
-	18, // 15: edri.v1.Keys.Put:input_type -> edri.v1.PutKey
-	19, // 16: edri.v1.Keys.Delete:input_type -> edri.v1.DeleteKey
-	20, // 17: edri.v1.Keys.Transact:input_type -> edri.v1.KeyTransaction
-	5,  // 18: edri.v1.Keys.Get:input_type -> edri.v1.GetKeyRequest
-	6,  // 19: edri.v1.Keys.List:input_type -> edri.v1.ListKeysRequest
-	8,  // 20: edri.v1.Keys.History:input_type -> edri.v1.KeyHistoryRequest
-	10, // 21: edri.v1.Keys.Watch:input_type -> edri.v1.WatchKeysRequest
-	3,  // 22: edri.v1.Keys.CreateBucket:output_type -> edri.v1.Bucket
-	3,  // 23: edri.v1.Keys.UpdateBucket:output_type -> edri.v1.Bucket
-	4,  // 24: edri.v1.Keys.DeleteBucket:output_type -> edri.v1.DeleteBucketResponse
-	3,  // 25: edri.v1.Keys.GetBucket:output_type -> edri.v1.Bucket
-	2,  // 26: edri.v1.Keys.ListBuckets:output_type -> edri.v1.ListBucketsResponse
-	21, // 27: edri.v1.Keys.Put:output_type -> edri.v1.KeyChanged
-	21, // 28: edri.v1.Keys.Delete:output_type -> edri.v1.KeyChanged
-	22, // 29: edri.v1.Keys.Transact:output_type -> edri.v1.KeyTransactionDone
-	14, // 30: edri.v1.Keys.Get:output_type -> edri.v1.KeyEntry
-	7,  // 31: edri.v1.Keys.List:output_type -> edri.v1.ListKeysResponse
-	9,  // 32: edri.v1.Keys.History:output_type -> edri.v1.KeyHistoryResponse
-	11, // 33: edri.v1.Keys.Watch:output_type -> edri.v1.WatchKeysResponse
-	22, // [22:34] is the sub-list for method output_type
-	10, // [10:22] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	16, // 3: edri.v1.Bucket.config:type_name -> edri.v1.BucketConfig
+	15, // 4: edri.v1.GetKeyRequest.consistency:type_name -> edri.v1.Consistency
+	17, // 5: edri.v1.GetManyKeysRequest.keys:type_name -> edri.v1.GetKey
+	15, // 6: edri.v1.GetManyKeysRequest.consistency:type_name -> edri.v1.Consistency
+	8,  // 7: edri.v1.GetManyKeysResponse.found:type_name -> edri.v1.KeyFound
+	18, // 8: edri.v1.KeyFound.entry:type_name -> edri.v1.KeyEntry
+	19, // 9: edri.v1.KeyFound.error:type_name -> edri.v1.Error
+	15, // 10: edri.v1.ListKeysRequest.consistency:type_name -> edri.v1.Consistency
+	18, // 11: edri.v1.ListKeysResponse.keys:type_name -> edri.v1.KeyEntry
+	15, // 12: edri.v1.KeyHistoryRequest.consistency:type_name -> edri.v1.Consistency
+	18, // 13: edri.v1.KeyHistoryResponse.entries:type_name -> edri.v1.KeyEntry
+	18, // 14: edri.v1.WatchKeysResponse.changes:type_name -> edri.v1.KeyEntry
+	20, // 15: edri.v1.Keys.CreateBucket:input_type -> edri.v1.CreateBucket
+	21, // 16: edri.v1.Keys.UpdateBucket:input_type -> edri.v1.UpdateBucket
+	22, // 17: edri.v1.Keys.DeleteBucket:input_type -> edri.v1.DeleteBucket
+	0,  // 18: edri.v1.Keys.GetBucket:input_type -> edri.v1.GetBucketRequest
+	1,  // 19: edri.v1.Keys.ListBuckets:input_type -> edri.v1.ListBucketsRequest
+	23, // 20: edri.v1.Keys.Put:input_type -> edri.v1.PutKey
+	24, // 21: edri.v1.Keys.Delete:input_type -> edri.v1.DeleteKey
+	25, // 22: edri.v1.Keys.Transact:input_type -> edri.v1.KeyTransaction
+	5,  // 23: edri.v1.Keys.Get:input_type -> edri.v1.GetKeyRequest
+	6,  // 24: edri.v1.Keys.GetMany:input_type -> edri.v1.GetManyKeysRequest
+	9,  // 25: edri.v1.Keys.List:input_type -> edri.v1.ListKeysRequest
+	11, // 26: edri.v1.Keys.History:input_type -> edri.v1.KeyHistoryRequest
+	13, // 27: edri.v1.Keys.Watch:input_type -> edri.v1.WatchKeysRequest
+	3,  // 28: edri.v1.Keys.CreateBucket:output_type -> edri.v1.Bucket
+	3,  // 29: edri.v1.Keys.UpdateBucket:output_type -> edri.v1.Bucket
+	4,  // 30: edri.v1.Keys.DeleteBucket:output_type -> edri.v1.DeleteBucketResponse
+	3,  // 31: edri.v1.Keys.GetBucket:output_type -> edri.v1.Bucket
+	2,  // 32: edri.v1.Keys.ListBuckets:output_type -> edri.v1.ListBucketsResponse
+	26, // 33: edri.v1.Keys.Put:output_type -> edri.v1.KeyChanged
+	26, // 34: edri.v1.Keys.Delete:output_type -> edri.v1.KeyChanged
+	27, // 35: edri.v1.Keys.Transact:output_type -> edri.v1.KeyTransactionDone
+	18, // 36: edri.v1.Keys.Get:output_type -> edri.v1.KeyEntry
+	7,  // 37: edri.v1.Keys.GetMany:output_type -> edri.v1.GetManyKeysResponse
+	10, // 38: edri.v1.Keys.List:output_type -> edri.v1.ListKeysResponse
+	12, // 39: edri.v1.Keys.History:output_type -> edri.v1.KeyHistoryResponse
+	14, // 40: edri.v1.Keys.Watch:output_type -> edri.v1.WatchKeysResponse
+	28, // [28:41] is the sub-list for method output_type
+	15, // [15:28] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_edriv1_keys_proto_init() }
@@ -1029,13 +1252,17 @@ func file_edriv1_keys_proto_init() {
 	}
 	file_edriv1_edri_proto_init()
 	file_edriv1_kv_proto_init()
+	file_edriv1_keys_proto_msgTypes[8].OneofWrappers = []any{
+		(*KeyFound_Entry)(nil),
+		(*KeyFound_Error)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_edriv1_keys_proto_rawDesc), len(file_edriv1_keys_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -53,6 +53,8 @@ const (
 	KeysTransactProcedure = "/edri.v1.Keys/Transact"
 	// KeysGetProcedure is the fully-qualified name of the Keys's Get RPC.
 	KeysGetProcedure = "/edri.v1.Keys/Get"
+	// KeysGetManyProcedure is the fully-qualified name of the Keys's GetMany RPC.
+	KeysGetManyProcedure = "/edri.v1.Keys/GetMany"
 	// KeysListProcedure is the fully-qualified name of the Keys's List RPC.
 	KeysListProcedure = "/edri.v1.Keys/List"
 	// KeysHistoryProcedure is the fully-qualified name of the Keys's History RPC.
@@ -75,6 +77,8 @@ type KeysClient interface {
 	// Get returns a key, or not_found. At an earlier position that the kept history does
 	// not reach back to, it is compacted.
 	Get(context.Context, *connect.Request[edriv1.GetKeyRequest]) (*connect.Response[edriv1.KeyEntry], error)
+	// GetMany returns keys as they are at one moment.
+	GetMany(context.Context, *connect.Request[edriv1.GetManyKeysRequest]) (*connect.Response[edriv1.GetManyKeysResponse], error)
 	// List returns keys in the order of their bytes.
 	List(context.Context, *connect.Request[edriv1.ListKeysRequest]) (*connect.Response[edriv1.ListKeysResponse], error)
 	// History returns what is kept of a key, oldest first.
@@ -149,6 +153,12 @@ func NewKeysClient(httpClient connect.HTTPClient, baseURL string, opts ...connec
 			connect.WithSchema(keysMethods.ByName("Get")),
 			connect.WithClientOptions(opts...),
 		),
+		getMany: connect.NewClient[edriv1.GetManyKeysRequest, edriv1.GetManyKeysResponse](
+			httpClient,
+			baseURL+KeysGetManyProcedure,
+			connect.WithSchema(keysMethods.ByName("GetMany")),
+			connect.WithClientOptions(opts...),
+		),
 		list: connect.NewClient[edriv1.ListKeysRequest, edriv1.ListKeysResponse](
 			httpClient,
 			baseURL+KeysListProcedure,
@@ -181,6 +191,7 @@ type keysClient struct {
 	delete       *connect.Client[edriv1.DeleteKey, edriv1.KeyChanged]
 	transact     *connect.Client[edriv1.KeyTransaction, edriv1.KeyTransactionDone]
 	get          *connect.Client[edriv1.GetKeyRequest, edriv1.KeyEntry]
+	getMany      *connect.Client[edriv1.GetManyKeysRequest, edriv1.GetManyKeysResponse]
 	list         *connect.Client[edriv1.ListKeysRequest, edriv1.ListKeysResponse]
 	history      *connect.Client[edriv1.KeyHistoryRequest, edriv1.KeyHistoryResponse]
 	watch        *connect.Client[edriv1.WatchKeysRequest, edriv1.WatchKeysResponse]
@@ -231,6 +242,11 @@ func (c *keysClient) Get(ctx context.Context, req *connect.Request[edriv1.GetKey
 	return c.get.CallUnary(ctx, req)
 }
 
+// GetMany calls edri.v1.Keys.GetMany.
+func (c *keysClient) GetMany(ctx context.Context, req *connect.Request[edriv1.GetManyKeysRequest]) (*connect.Response[edriv1.GetManyKeysResponse], error) {
+	return c.getMany.CallUnary(ctx, req)
+}
+
 // List calls edri.v1.Keys.List.
 func (c *keysClient) List(ctx context.Context, req *connect.Request[edriv1.ListKeysRequest]) (*connect.Response[edriv1.ListKeysResponse], error) {
 	return c.list.CallUnary(ctx, req)
@@ -260,6 +276,8 @@ type KeysHandler interface {
 	// Get returns a key, or not_found. At an earlier position that the kept history does
 	// not reach back to, it is compacted.
 	Get(context.Context, *connect.Request[edriv1.GetKeyRequest]) (*connect.Response[edriv1.KeyEntry], error)
+	// GetMany returns keys as they are at one moment.
+	GetMany(context.Context, *connect.Request[edriv1.GetManyKeysRequest]) (*connect.Response[edriv1.GetManyKeysResponse], error)
 	// List returns keys in the order of their bytes.
 	List(context.Context, *connect.Request[edriv1.ListKeysRequest]) (*connect.Response[edriv1.ListKeysResponse], error)
 	// History returns what is kept of a key, oldest first.
@@ -330,6 +348,12 @@ func NewKeysHandler(svc KeysHandler, opts ...connect.HandlerOption) (string, htt
 		connect.WithSchema(keysMethods.ByName("Get")),
 		connect.WithHandlerOptions(opts...),
 	)
+	keysGetManyHandler := connect.NewUnaryHandler(
+		KeysGetManyProcedure,
+		svc.GetMany,
+		connect.WithSchema(keysMethods.ByName("GetMany")),
+		connect.WithHandlerOptions(opts...),
+	)
 	keysListHandler := connect.NewUnaryHandler(
 		KeysListProcedure,
 		svc.List,
@@ -368,6 +392,8 @@ func NewKeysHandler(svc KeysHandler, opts ...connect.HandlerOption) (string, htt
 			keysTransactHandler.ServeHTTP(w, r)
 		case KeysGetProcedure:
 			keysGetHandler.ServeHTTP(w, r)
+		case KeysGetManyProcedure:
+			keysGetManyHandler.ServeHTTP(w, r)
 		case KeysListProcedure:
 			keysListHandler.ServeHTTP(w, r)
 		case KeysHistoryProcedure:
@@ -417,6 +443,10 @@ func (UnimplementedKeysHandler) Transact(context.Context, *connect.Request[edriv
 
 func (UnimplementedKeysHandler) Get(context.Context, *connect.Request[edriv1.GetKeyRequest]) (*connect.Response[edriv1.KeyEntry], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Keys.Get is not implemented"))
+}
+
+func (UnimplementedKeysHandler) GetMany(context.Context, *connect.Request[edriv1.GetManyKeysRequest]) (*connect.Response[edriv1.GetManyKeysResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Keys.GetMany is not implemented"))
 }
 
 func (UnimplementedKeysHandler) List(context.Context, *connect.Request[edriv1.ListKeysRequest]) (*connect.Response[edriv1.ListKeysResponse], error) {
