@@ -30,6 +30,12 @@ const (
 	opRedrive            = 22
 	opSettle             = 23
 	opSendRequest        = 24
+	opCreateBucket       = 40
+	opUpdateBucket       = 41
+	opDeleteBucket       = 42
+	opPutKey             = 43
+	opDeleteKey          = 44
+	opKeyTransaction     = 46
 )
 
 // maxSettlements is how many settlements of a stream may be without a result; then

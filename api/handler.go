@@ -102,6 +102,9 @@ func (s *service) mountProcedures(mux *http.ServeMux) {
 	if s.cfg.Router != nil {
 		s.mountRouter(mux, options)
 	}
+	if s.cfg.Keys {
+		s.mountKeys(mux, options)
+	}
 	mux.Handle(edriv1connect.AdminBackupProcedure,
 		connect.NewServerStreamHandler(edriv1connect.AdminBackupProcedure, s.backup, options))
 }

@@ -53,6 +53,7 @@ type server struct {
 	call    *connect.Client[sendFrame, outcomeFrame]
 	attach  *connect.Client[edriv1.AttachRequest, outcomeFrame]
 	subscriptions
+	keys
 }
 
 // subscriptions are a node's procedures that have to do with them, but deliver.
@@ -104,6 +105,7 @@ func newServer(h connect.HTTPClient, url string) *server {
 		attach:  connect.NewClient[edriv1.AttachRequest, outcomeFrame](h, url+edriv1connect.RequestsAttachProcedure, options),
 
 		subscriptions: newSubscriptions(h, url, options),
+		keys:          newKeys(h, url, options),
 	}
 }
 
@@ -118,6 +120,29 @@ func newSubscriptions(h connect.HTTPClient, url string, options connect.ClientOp
 		list:     connect.NewClient[edriv1.ListSubscriptionsRequest, edriv1.ListSubscriptionsResponse](h, url+edriv1connect.SubscriptionsListProcedure, options),
 		listDead: connect.NewClient[edriv1.ListDeadRequest, edriv1.ListDeadResponse](h, url+edriv1connect.SubscriptionsListDeadProcedure, options),
 		redrive:  connect.NewClient[edriv1.Redrive, edriv1.Redriven](h, url+edriv1connect.SubscriptionsRedriveProcedure, options),
+	}
+}
+
+// keys are a node's procedures that read keys; to change them is to commit.
+type keys struct {
+	getKey      *connect.Client[edriv1.GetKeyRequest, edriv1.KeyEntry]
+	getMany     *connect.Client[edriv1.GetManyKeysRequest, edriv1.GetManyKeysResponse]
+	listKeys    *connect.Client[edriv1.ListKeysRequest, edriv1.ListKeysResponse]
+	keyHistory  *connect.Client[edriv1.KeyHistoryRequest, edriv1.KeyHistoryResponse]
+	watchKeys   *connect.Client[edriv1.WatchKeysRequest, edriv1.WatchKeysResponse]
+	getBucket   *connect.Client[edriv1.GetBucketRequest, edriv1.Bucket]
+	listBuckets *connect.Client[edriv1.ListBucketsRequest, edriv1.ListBucketsResponse]
+}
+
+func newKeys(h connect.HTTPClient, url string, options connect.ClientOption) keys {
+	return keys{
+		getKey:      connect.NewClient[edriv1.GetKeyRequest, edriv1.KeyEntry](h, url+edriv1connect.KeysGetProcedure, options),
+		getMany:     connect.NewClient[edriv1.GetManyKeysRequest, edriv1.GetManyKeysResponse](h, url+edriv1connect.KeysGetManyProcedure, options),
+		listKeys:    connect.NewClient[edriv1.ListKeysRequest, edriv1.ListKeysResponse](h, url+edriv1connect.KeysListProcedure, options),
+		keyHistory:  connect.NewClient[edriv1.KeyHistoryRequest, edriv1.KeyHistoryResponse](h, url+edriv1connect.KeysHistoryProcedure, options),
+		watchKeys:   connect.NewClient[edriv1.WatchKeysRequest, edriv1.WatchKeysResponse](h, url+edriv1connect.KeysWatchProcedure, options),
+		getBucket:   connect.NewClient[edriv1.GetBucketRequest, edriv1.Bucket](h, url+edriv1connect.KeysGetBucketProcedure, options),
+		listBuckets: connect.NewClient[edriv1.ListBucketsRequest, edriv1.ListBucketsResponse](h, url+edriv1connect.KeysListBucketsProcedure, options),
 	}
 }
 

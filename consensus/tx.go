@@ -24,6 +24,10 @@ func (t *Tx) Stamp() int64 { return t.core.meta.Stamp }
 // Position is that of the last event, with those of this commit so far.
 func (t *Tx) Position() event.Position { return t.core.lastPosition() }
 
+// Begin is the position that the first event of this commit has, or would have: what
+// all operations of one commit have in common, and no two commits that append.
+func (t *Tx) Begin() event.Position { return t.core.meta.Mark.Last + 1 }
+
 // Incarnation returns a number that no session, subscription, schedule or run
 // had before.
 func (t *Tx) Incarnation() uint64 { return t.core.nextIncarnation() }

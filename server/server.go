@@ -13,6 +13,7 @@ import (
 
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/managers"
+	"github.com/edri-io/edri/managers/kv"
 	"github.com/edri-io/edri/router"
 	"github.com/edri-io/edri/timers"
 )
@@ -106,7 +107,9 @@ func (s *Server) addMachines(c *consensus.Config) error {
 	table := timers.New()
 	s.router = router.New(table, s.logger)
 	s.router.Limits = c.Limits
-	mux, err := consensus.NewMux(table, s.router)
+	keys := kv.New(table)
+	keys.Limits = c.Limits
+	mux, err := consensus.NewMux(table, s.router, keys)
 	if err != nil {
 		return fmt.Errorf("set up state machines: %w", err)
 	}

@@ -321,6 +321,13 @@ type Op struct {
 	//	*Op_Settle
 	//	*Op_SendRequest
 	//	*Op_Respond
+	//	*Op_CreateBucket
+	//	*Op_UpdateBucket
+	//	*Op_DeleteBucket
+	//	*Op_PutKey
+	//	*Op_DeleteKey
+	//	*Op_CompareKey
+	//	*Op_KeyTransaction
 	Op            isOp_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -480,6 +487,69 @@ func (x *Op) GetRespond() *Respond {
 	return nil
 }
 
+func (x *Op) GetCreateBucket() *CreateBucket {
+	if x != nil {
+		if x, ok := x.Op.(*Op_CreateBucket); ok {
+			return x.CreateBucket
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetUpdateBucket() *UpdateBucket {
+	if x != nil {
+		if x, ok := x.Op.(*Op_UpdateBucket); ok {
+			return x.UpdateBucket
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetDeleteBucket() *DeleteBucket {
+	if x != nil {
+		if x, ok := x.Op.(*Op_DeleteBucket); ok {
+			return x.DeleteBucket
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetPutKey() *PutKey {
+	if x != nil {
+		if x, ok := x.Op.(*Op_PutKey); ok {
+			return x.PutKey
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetDeleteKey() *DeleteKey {
+	if x != nil {
+		if x, ok := x.Op.(*Op_DeleteKey); ok {
+			return x.DeleteKey
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetCompareKey() *CompareKey {
+	if x != nil {
+		if x, ok := x.Op.(*Op_CompareKey); ok {
+			return x.CompareKey
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetKeyTransaction() *KeyTransaction {
+	if x != nil {
+		if x, ok := x.Op.(*Op_KeyTransaction); ok {
+			return x.KeyTransaction
+		}
+	}
+	return nil
+}
+
 type isOp_Op interface {
 	isOp_Op()
 }
@@ -538,6 +608,34 @@ type Op_Respond struct {
 	Respond *Respond `protobuf:"bytes,25,opt,name=respond,proto3,oneof"`
 }
 
+type Op_CreateBucket struct {
+	CreateBucket *CreateBucket `protobuf:"bytes,40,opt,name=create_bucket,json=createBucket,proto3,oneof"`
+}
+
+type Op_UpdateBucket struct {
+	UpdateBucket *UpdateBucket `protobuf:"bytes,41,opt,name=update_bucket,json=updateBucket,proto3,oneof"`
+}
+
+type Op_DeleteBucket struct {
+	DeleteBucket *DeleteBucket `protobuf:"bytes,42,opt,name=delete_bucket,json=deleteBucket,proto3,oneof"`
+}
+
+type Op_PutKey struct {
+	PutKey *PutKey `protobuf:"bytes,43,opt,name=put_key,json=putKey,proto3,oneof"`
+}
+
+type Op_DeleteKey struct {
+	DeleteKey *DeleteKey `protobuf:"bytes,44,opt,name=delete_key,json=deleteKey,proto3,oneof"`
+}
+
+type Op_CompareKey struct {
+	CompareKey *CompareKey `protobuf:"bytes,45,opt,name=compare_key,json=compareKey,proto3,oneof"`
+}
+
+type Op_KeyTransaction struct {
+	KeyTransaction *KeyTransaction `protobuf:"bytes,46,opt,name=key_transaction,json=keyTransaction,proto3,oneof"`
+}
+
 func (*Op_Append) isOp_Op() {}
 
 func (*Op_OpenSession) isOp_Op() {}
@@ -563,6 +661,20 @@ func (*Op_Settle) isOp_Op() {}
 func (*Op_SendRequest) isOp_Op() {}
 
 func (*Op_Respond) isOp_Op() {}
+
+func (*Op_CreateBucket) isOp_Op() {}
+
+func (*Op_UpdateBucket) isOp_Op() {}
+
+func (*Op_DeleteBucket) isOp_Op() {}
+
+func (*Op_PutKey) isOp_Op() {}
+
+func (*Op_DeleteKey) isOp_Op() {}
+
+func (*Op_CompareKey) isOp_Op() {}
+
+func (*Op_KeyTransaction) isOp_Op() {}
 
 // Append adds one event to a stream.
 type Append struct {
@@ -2042,6 +2154,9 @@ type OpResult struct {
 	//	*OpResult_Settled
 	//	*OpResult_RequestSent
 	//	*OpResult_Responded
+	//	*OpResult_BucketChanged
+	//	*OpResult_KeyChanged
+	//	*OpResult_KeyTransactionDone
 	//	*OpResult_Error
 	Result        isOpResult_Result `protobuf_oneof:"result"`
 	unknownFields protoimpl.UnknownFields
@@ -2157,6 +2272,33 @@ func (x *OpResult) GetResponded() *Responded {
 	return nil
 }
 
+func (x *OpResult) GetBucketChanged() *BucketChanged {
+	if x != nil {
+		if x, ok := x.Result.(*OpResult_BucketChanged); ok {
+			return x.BucketChanged
+		}
+	}
+	return nil
+}
+
+func (x *OpResult) GetKeyChanged() *KeyChanged {
+	if x != nil {
+		if x, ok := x.Result.(*OpResult_KeyChanged); ok {
+			return x.KeyChanged
+		}
+	}
+	return nil
+}
+
+func (x *OpResult) GetKeyTransactionDone() *KeyTransactionDone {
+	if x != nil {
+		if x, ok := x.Result.(*OpResult_KeyTransactionDone); ok {
+			return x.KeyTransactionDone
+		}
+	}
+	return nil
+}
+
 func (x *OpResult) GetError() *Error {
 	if x != nil {
 		if x, ok := x.Result.(*OpResult_Error); ok {
@@ -2202,6 +2344,18 @@ type OpResult_Responded struct {
 	Responded *Responded `protobuf:"bytes,8,opt,name=responded,proto3,oneof"`
 }
 
+type OpResult_BucketChanged struct {
+	BucketChanged *BucketChanged `protobuf:"bytes,20,opt,name=bucket_changed,json=bucketChanged,proto3,oneof"`
+}
+
+type OpResult_KeyChanged struct {
+	KeyChanged *KeyChanged `protobuf:"bytes,21,opt,name=key_changed,json=keyChanged,proto3,oneof"`
+}
+
+type OpResult_KeyTransactionDone struct {
+	KeyTransactionDone *KeyTransactionDone `protobuf:"bytes,22,opt,name=key_transaction_done,json=keyTransactionDone,proto3,oneof"`
+}
+
 type OpResult_Error struct {
 	// Only in a commit with `each`.
 	Error *Error `protobuf:"bytes,15,opt,name=error,proto3,oneof"`
@@ -2222,6 +2376,12 @@ func (*OpResult_Settled) isOpResult_Result() {}
 func (*OpResult_RequestSent) isOpResult_Result() {}
 
 func (*OpResult_Responded) isOpResult_Result() {}
+
+func (*OpResult_BucketChanged) isOpResult_Result() {}
+
+func (*OpResult_KeyChanged) isOpResult_Result() {}
+
+func (*OpResult_KeyTransactionDone) isOpResult_Result() {}
 
 func (*OpResult_Error) isOpResult_Result() {}
 
@@ -5602,7 +5762,7 @@ var File_edriv1_edri_proto protoreflect.FileDescriptor
 
 const file_edriv1_edri_proto_rawDesc = "" +
 	"\n" +
-	"\x11edriv1/edri.proto\x12\aedri.v1\x1a\x18edriv1/cloudevents.proto\"\x8f\x02\n" +
+	"\x11edriv1/edri.proto\x12\aedri.v1\x1a\x18edriv1/cloudevents.proto\x1a\x0fedriv1/kv.proto\"\x8f\x02\n" +
 	"\x06Commit\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\fR\x05epoch\x12\x18\n" +
 	"\asession\x18\x02 \x01(\x04R\asession\x12%\n" +
@@ -5612,7 +5772,7 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\x04each\x18\x06 \x01(\bR\x04each\x12\x1d\n" +
 	"\x03ops\x18\a \x03(\v2\v.edri.v1.OpR\x03ops\x12\"\n" +
 	"\ffingerprints\x18\x0f \x01(\fR\ffingerprints\x12\x16\n" +
-	"\x06waiter\x18\x10 \x01(\x04R\x06waiter\"\xb5\x06\n" +
+	"\x06waiter\x18\x10 \x01(\x04R\x06waiter\"\xcc\t\n" +
 	"\x02Op\x12)\n" +
 	"\x06append\x18\x01 \x01(\v2\x0f.edri.v1.AppendH\x00R\x06append\x129\n" +
 	"\fopen_session\x18\x02 \x01(\v2\x14.edri.v1.OpenSessionH\x00R\vopenSession\x12<\n" +
@@ -5626,7 +5786,16 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\aredrive\x18\x16 \x01(\v2\x10.edri.v1.RedriveH\x00R\aredrive\x12)\n" +
 	"\x06settle\x18\x17 \x01(\v2\x0f.edri.v1.SettleH\x00R\x06settle\x129\n" +
 	"\fsend_request\x18\x18 \x01(\v2\x14.edri.v1.SendRequestH\x00R\vsendRequest\x12,\n" +
-	"\arespond\x18\x19 \x01(\v2\x10.edri.v1.RespondH\x00R\arespondB\x04\n" +
+	"\arespond\x18\x19 \x01(\v2\x10.edri.v1.RespondH\x00R\arespond\x12<\n" +
+	"\rcreate_bucket\x18( \x01(\v2\x15.edri.v1.CreateBucketH\x00R\fcreateBucket\x12<\n" +
+	"\rupdate_bucket\x18) \x01(\v2\x15.edri.v1.UpdateBucketH\x00R\fupdateBucket\x12<\n" +
+	"\rdelete_bucket\x18* \x01(\v2\x15.edri.v1.DeleteBucketH\x00R\fdeleteBucket\x12*\n" +
+	"\aput_key\x18+ \x01(\v2\x0f.edri.v1.PutKeyH\x00R\x06putKey\x123\n" +
+	"\n" +
+	"delete_key\x18, \x01(\v2\x12.edri.v1.DeleteKeyH\x00R\tdeleteKey\x126\n" +
+	"\vcompare_key\x18- \x01(\v2\x13.edri.v1.CompareKeyH\x00R\n" +
+	"compareKey\x12B\n" +
+	"\x0fkey_transaction\x18. \x01(\v2\x17.edri.v1.KeyTransactionH\x00R\x0ekeyTransactionB\x04\n" +
 	"\x02op\"\x8f\x01\n" +
 	"\x06Append\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x12\x18\n" +
@@ -5729,7 +5898,7 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\bposition\x18\x03 \x01(\x04R\bposition\x12+\n" +
 	"\aresults\x18\x04 \x03(\v2\x11.edri.v1.OpResultR\aresults\x12$\n" +
 	"\x05error\x18\x05 \x01(\v2\x0e.edri.v1.ErrorR\x05error\x12\x12\n" +
-	"\x04open\x18\x06 \x01(\bR\x04open\"\x93\x04\n" +
+	"\x04open\x18\x06 \x01(\bR\x04open\"\xdd\x05\n" +
 	"\bOpResult\x12/\n" +
 	"\bappended\x18\x01 \x01(\v2\x11.edri.v1.AppendedH\x00R\bappended\x12?\n" +
 	"\x0esession_opened\x18\x02 \x01(\v2\x16.edri.v1.SessionOpenedH\x00R\rsessionOpened\x12B\n" +
@@ -5738,7 +5907,11 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\bredriven\x18\x05 \x01(\v2\x11.edri.v1.RedrivenH\x00R\bredriven\x12,\n" +
 	"\asettled\x18\x06 \x01(\v2\x10.edri.v1.SettledH\x00R\asettled\x129\n" +
 	"\frequest_sent\x18\a \x01(\v2\x14.edri.v1.RequestSentH\x00R\vrequestSent\x122\n" +
-	"\tresponded\x18\b \x01(\v2\x12.edri.v1.RespondedH\x00R\tresponded\x12&\n" +
+	"\tresponded\x18\b \x01(\v2\x12.edri.v1.RespondedH\x00R\tresponded\x12?\n" +
+	"\x0ebucket_changed\x18\x14 \x01(\v2\x16.edri.v1.BucketChangedH\x00R\rbucketChanged\x126\n" +
+	"\vkey_changed\x18\x15 \x01(\v2\x13.edri.v1.KeyChangedH\x00R\n" +
+	"keyChanged\x12O\n" +
+	"\x14key_transaction_done\x18\x16 \x01(\v2\x1b.edri.v1.KeyTransactionDoneH\x00R\x12keyTransactionDone\x12&\n" +
 	"\x05error\x18\x0f \x01(\v2\x0e.edri.v1.ErrorH\x00R\x05errorB\b\n" +
 	"\x06result\"`\n" +
 	"\bAppended\x12\x1a\n" +
@@ -6140,137 +6313,157 @@ var file_edriv1_edri_proto_goTypes = []any{
 	(*SettlementResult)(nil),           // 72: edri.v1.SettlementResult
 	(*AttachRequest)(nil),              // 73: edri.v1.AttachRequest
 	(*RequestOutcome)(nil),             // 74: edri.v1.RequestOutcome
-	(*CloudEvent)(nil),                 // 75: edri.v1.CloudEvent
+	(*CreateBucket)(nil),               // 75: edri.v1.CreateBucket
+	(*UpdateBucket)(nil),               // 76: edri.v1.UpdateBucket
+	(*DeleteBucket)(nil),               // 77: edri.v1.DeleteBucket
+	(*PutKey)(nil),                     // 78: edri.v1.PutKey
+	(*DeleteKey)(nil),                  // 79: edri.v1.DeleteKey
+	(*CompareKey)(nil),                 // 80: edri.v1.CompareKey
+	(*KeyTransaction)(nil),             // 81: edri.v1.KeyTransaction
+	(*CloudEvent)(nil),                 // 82: edri.v1.CloudEvent
+	(*BucketChanged)(nil),              // 83: edri.v1.BucketChanged
+	(*KeyChanged)(nil),                 // 84: edri.v1.KeyChanged
+	(*KeyTransactionDone)(nil),         // 85: edri.v1.KeyTransactionDone
 }
 var file_edriv1_edri_proto_depIdxs = []int32{
-	4,  // 0: edri.v1.Commit.ops:type_name -> edri.v1.Op
-	5,  // 1: edri.v1.Op.append:type_name -> edri.v1.Append
-	6,  // 2: edri.v1.Op.open_session:type_name -> edri.v1.OpenSession
-	7,  // 3: edri.v1.Op.open_producer:type_name -> edri.v1.OpenProducer
-	8,  // 4: edri.v1.Op.close_session:type_name -> edri.v1.CloseSession
-	10, // 5: edri.v1.Op.create_subscription:type_name -> edri.v1.CreateSubscription
-	12, // 6: edri.v1.Op.update_subscription:type_name -> edri.v1.UpdateSubscription
-	13, // 7: edri.v1.Op.delete_subscription:type_name -> edri.v1.DeleteSubscription
-	15, // 8: edri.v1.Op.pause_subscription:type_name -> edri.v1.PauseSubscription
-	16, // 9: edri.v1.Op.seek_subscription:type_name -> edri.v1.SeekSubscription
-	17, // 10: edri.v1.Op.redrive:type_name -> edri.v1.Redrive
-	18, // 11: edri.v1.Op.settle:type_name -> edri.v1.Settle
-	19, // 12: edri.v1.Op.send_request:type_name -> edri.v1.SendRequest
-	20, // 13: edri.v1.Op.respond:type_name -> edri.v1.Respond
-	75, // 14: edri.v1.Append.event:type_name -> edri.v1.CloudEvent
-	9,  // 15: edri.v1.CreateSubscription.config:type_name -> edri.v1.SubscriptionConfig
-	11, // 16: edri.v1.CreateSubscription.start:type_name -> edri.v1.Start
-	9,  // 17: edri.v1.UpdateSubscription.config:type_name -> edri.v1.SubscriptionConfig
-	11, // 18: edri.v1.SeekSubscription.start:type_name -> edri.v1.Start
-	1,  // 19: edri.v1.Settle.verb:type_name -> edri.v1.Settle.Verb
-	75, // 20: edri.v1.SendRequest.event:type_name -> edri.v1.CloudEvent
-	75, // 21: edri.v1.Respond.event:type_name -> edri.v1.CloudEvent
-	27, // 22: edri.v1.CommitResult.results:type_name -> edri.v1.OpResult
-	33, // 23: edri.v1.CommitResult.error:type_name -> edri.v1.Error
-	28, // 24: edri.v1.OpResult.appended:type_name -> edri.v1.Appended
-	29, // 25: edri.v1.OpResult.session_opened:type_name -> edri.v1.SessionOpened
-	30, // 26: edri.v1.OpResult.producer_opened:type_name -> edri.v1.ProducerOpened
-	21, // 27: edri.v1.OpResult.subscription_changed:type_name -> edri.v1.SubscriptionChanged
-	22, // 28: edri.v1.OpResult.redriven:type_name -> edri.v1.Redriven
-	23, // 29: edri.v1.OpResult.settled:type_name -> edri.v1.Settled
-	24, // 30: edri.v1.OpResult.request_sent:type_name -> edri.v1.RequestSent
-	25, // 31: edri.v1.OpResult.responded:type_name -> edri.v1.Responded
-	33, // 32: edri.v1.OpResult.error:type_name -> edri.v1.Error
-	3,  // 33: edri.v1.CommitFrame.commits:type_name -> edri.v1.Commit
-	26, // 34: edri.v1.CommitResultFrame.results:type_name -> edri.v1.CommitResult
-	34, // 35: edri.v1.Error.violations:type_name -> edri.v1.Violation
-	33, // 36: edri.v1.Violation.error:type_name -> edri.v1.Error
-	0,  // 37: edri.v1.ReadRequest.consistency:type_name -> edri.v1.Consistency
-	37, // 38: edri.v1.ReadResponse.events:type_name -> edri.v1.RecordedEvent
-	75, // 39: edri.v1.RecordedEvent.event:type_name -> edri.v1.CloudEvent
-	0,  // 40: edri.v1.GetRequest.consistency:type_name -> edri.v1.Consistency
-	0,  // 41: edri.v1.ListStreamsRequest.consistency:type_name -> edri.v1.Consistency
-	41, // 42: edri.v1.ListStreamsResponse.streams:type_name -> edri.v1.Stream
-	0,  // 43: edri.v1.GetRetentionRequest.consistency:type_name -> edri.v1.Consistency
-	49, // 44: edri.v1.StatusResponse.members:type_name -> edri.v1.Member
-	50, // 45: edri.v1.StatusResponse.change:type_name -> edri.v1.MemberChange
-	51, // 46: edri.v1.StatusResponse.replacements:type_name -> edri.v1.Replacement
-	55, // 47: edri.v1.Member.pulse:type_name -> edri.v1.Pulse
-	57, // 48: edri.v1.BackupRequest.since:type_name -> edri.v1.EarlierBackup
-	0,  // 49: edri.v1.GetSubscriptionRequest.consistency:type_name -> edri.v1.Consistency
-	0,  // 50: edri.v1.ListSubscriptionsRequest.consistency:type_name -> edri.v1.Consistency
-	62, // 51: edri.v1.ListSubscriptionsResponse.subscriptions:type_name -> edri.v1.Subscription
-	9,  // 52: edri.v1.Subscription.config:type_name -> edri.v1.SubscriptionConfig
-	0,  // 53: edri.v1.ListDeadRequest.consistency:type_name -> edri.v1.Consistency
-	65, // 54: edri.v1.ListDeadResponse.dead:type_name -> edri.v1.DeadLetter
-	37, // 55: edri.v1.DeadLetter.event:type_name -> edri.v1.RecordedEvent
-	66, // 56: edri.v1.DeadLetter.attempts:type_name -> edri.v1.Attempt
-	68, // 57: edri.v1.DeliverRequest.held:type_name -> edri.v1.Held
-	69, // 58: edri.v1.DeliverRequest.settlements:type_name -> edri.v1.Settlement
-	68, // 59: edri.v1.DeliverRequest.extend:type_name -> edri.v1.Held
-	68, // 60: edri.v1.DeliverRequest.give_back:type_name -> edri.v1.Held
-	18, // 61: edri.v1.Settlement.settle:type_name -> edri.v1.Settle
-	3,  // 62: edri.v1.Settlement.effects:type_name -> edri.v1.Commit
-	71, // 63: edri.v1.DeliverResponse.deliveries:type_name -> edri.v1.Delivery
-	72, // 64: edri.v1.DeliverResponse.results:type_name -> edri.v1.SettlementResult
-	68, // 65: edri.v1.DeliverResponse.lost:type_name -> edri.v1.Held
-	37, // 66: edri.v1.Delivery.event:type_name -> edri.v1.RecordedEvent
-	26, // 67: edri.v1.SettlementResult.result:type_name -> edri.v1.CommitResult
-	33, // 68: edri.v1.SettlementResult.error:type_name -> edri.v1.Error
-	2,  // 69: edri.v1.RequestOutcome.state:type_name -> edri.v1.RequestOutcome.State
-	37, // 70: edri.v1.RequestOutcome.responses:type_name -> edri.v1.RecordedEvent
-	3,  // 71: edri.v1.Events.Commit:input_type -> edri.v1.Commit
-	31, // 72: edri.v1.Events.CommitStream:input_type -> edri.v1.CommitFrame
-	35, // 73: edri.v1.Events.Read:input_type -> edri.v1.ReadRequest
-	35, // 74: edri.v1.Events.Tail:input_type -> edri.v1.ReadRequest
-	38, // 75: edri.v1.Events.Get:input_type -> edri.v1.GetRequest
-	39, // 76: edri.v1.Events.ListStreams:input_type -> edri.v1.ListStreamsRequest
-	47, // 77: edri.v1.Cluster.Status:input_type -> edri.v1.StatusRequest
-	52, // 78: edri.v1.Cluster.RemoveMember:input_type -> edri.v1.RemoveMemberRequest
-	53, // 79: edri.v1.Cluster.ReplaceMember:input_type -> edri.v1.ReplaceMemberRequest
-	42, // 80: edri.v1.Cluster.GetRetention:input_type -> edri.v1.GetRetentionRequest
-	43, // 81: edri.v1.Cluster.SetRetention:input_type -> edri.v1.SetRetentionRequest
-	45, // 82: edri.v1.Cluster.PurgeStream:input_type -> edri.v1.PurgeStreamRequest
-	10, // 83: edri.v1.Subscriptions.Create:input_type -> edri.v1.CreateSubscription
-	12, // 84: edri.v1.Subscriptions.Update:input_type -> edri.v1.UpdateSubscription
-	13, // 85: edri.v1.Subscriptions.Delete:input_type -> edri.v1.DeleteSubscription
-	15, // 86: edri.v1.Subscriptions.Pause:input_type -> edri.v1.PauseSubscription
-	16, // 87: edri.v1.Subscriptions.Seek:input_type -> edri.v1.SeekSubscription
-	59, // 88: edri.v1.Subscriptions.Get:input_type -> edri.v1.GetSubscriptionRequest
-	60, // 89: edri.v1.Subscriptions.List:input_type -> edri.v1.ListSubscriptionsRequest
-	63, // 90: edri.v1.Subscriptions.ListDead:input_type -> edri.v1.ListDeadRequest
-	17, // 91: edri.v1.Subscriptions.Redrive:input_type -> edri.v1.Redrive
-	67, // 92: edri.v1.Subscriptions.Deliver:input_type -> edri.v1.DeliverRequest
-	19, // 93: edri.v1.Requests.Send:input_type -> edri.v1.SendRequest
-	19, // 94: edri.v1.Requests.Call:input_type -> edri.v1.SendRequest
-	73, // 95: edri.v1.Requests.Attach:input_type -> edri.v1.AttachRequest
-	56, // 96: edri.v1.Admin.Backup:input_type -> edri.v1.BackupRequest
-	26, // 97: edri.v1.Events.Commit:output_type -> edri.v1.CommitResult
-	32, // 98: edri.v1.Events.CommitStream:output_type -> edri.v1.CommitResultFrame
-	36, // 99: edri.v1.Events.Read:output_type -> edri.v1.ReadResponse
-	36, // 100: edri.v1.Events.Tail:output_type -> edri.v1.ReadResponse
-	37, // 101: edri.v1.Events.Get:output_type -> edri.v1.RecordedEvent
-	40, // 102: edri.v1.Events.ListStreams:output_type -> edri.v1.ListStreamsResponse
-	48, // 103: edri.v1.Cluster.Status:output_type -> edri.v1.StatusResponse
-	54, // 104: edri.v1.Cluster.RemoveMember:output_type -> edri.v1.MemberResponse
-	54, // 105: edri.v1.Cluster.ReplaceMember:output_type -> edri.v1.MemberResponse
-	44, // 106: edri.v1.Cluster.GetRetention:output_type -> edri.v1.RetentionResponse
-	44, // 107: edri.v1.Cluster.SetRetention:output_type -> edri.v1.RetentionResponse
-	46, // 108: edri.v1.Cluster.PurgeStream:output_type -> edri.v1.PurgeStreamResponse
-	62, // 109: edri.v1.Subscriptions.Create:output_type -> edri.v1.Subscription
-	62, // 110: edri.v1.Subscriptions.Update:output_type -> edri.v1.Subscription
-	14, // 111: edri.v1.Subscriptions.Delete:output_type -> edri.v1.DeleteSubscriptionResponse
-	62, // 112: edri.v1.Subscriptions.Pause:output_type -> edri.v1.Subscription
-	62, // 113: edri.v1.Subscriptions.Seek:output_type -> edri.v1.Subscription
-	62, // 114: edri.v1.Subscriptions.Get:output_type -> edri.v1.Subscription
-	61, // 115: edri.v1.Subscriptions.List:output_type -> edri.v1.ListSubscriptionsResponse
-	64, // 116: edri.v1.Subscriptions.ListDead:output_type -> edri.v1.ListDeadResponse
-	22, // 117: edri.v1.Subscriptions.Redrive:output_type -> edri.v1.Redriven
-	70, // 118: edri.v1.Subscriptions.Deliver:output_type -> edri.v1.DeliverResponse
-	24, // 119: edri.v1.Requests.Send:output_type -> edri.v1.RequestSent
-	74, // 120: edri.v1.Requests.Call:output_type -> edri.v1.RequestOutcome
-	74, // 121: edri.v1.Requests.Attach:output_type -> edri.v1.RequestOutcome
-	58, // 122: edri.v1.Admin.Backup:output_type -> edri.v1.BackupResponse
-	97, // [97:123] is the sub-list for method output_type
-	71, // [71:97] is the sub-list for method input_type
-	71, // [71:71] is the sub-list for extension type_name
-	71, // [71:71] is the sub-list for extension extendee
-	0,  // [0:71] is the sub-list for field type_name
+	4,   // 0: edri.v1.Commit.ops:type_name -> edri.v1.Op
+	5,   // 1: edri.v1.Op.append:type_name -> edri.v1.Append
+	6,   // 2: edri.v1.Op.open_session:type_name -> edri.v1.OpenSession
+	7,   // 3: edri.v1.Op.open_producer:type_name -> edri.v1.OpenProducer
+	8,   // 4: edri.v1.Op.close_session:type_name -> edri.v1.CloseSession
+	10,  // 5: edri.v1.Op.create_subscription:type_name -> edri.v1.CreateSubscription
+	12,  // 6: edri.v1.Op.update_subscription:type_name -> edri.v1.UpdateSubscription
+	13,  // 7: edri.v1.Op.delete_subscription:type_name -> edri.v1.DeleteSubscription
+	15,  // 8: edri.v1.Op.pause_subscription:type_name -> edri.v1.PauseSubscription
+	16,  // 9: edri.v1.Op.seek_subscription:type_name -> edri.v1.SeekSubscription
+	17,  // 10: edri.v1.Op.redrive:type_name -> edri.v1.Redrive
+	18,  // 11: edri.v1.Op.settle:type_name -> edri.v1.Settle
+	19,  // 12: edri.v1.Op.send_request:type_name -> edri.v1.SendRequest
+	20,  // 13: edri.v1.Op.respond:type_name -> edri.v1.Respond
+	75,  // 14: edri.v1.Op.create_bucket:type_name -> edri.v1.CreateBucket
+	76,  // 15: edri.v1.Op.update_bucket:type_name -> edri.v1.UpdateBucket
+	77,  // 16: edri.v1.Op.delete_bucket:type_name -> edri.v1.DeleteBucket
+	78,  // 17: edri.v1.Op.put_key:type_name -> edri.v1.PutKey
+	79,  // 18: edri.v1.Op.delete_key:type_name -> edri.v1.DeleteKey
+	80,  // 19: edri.v1.Op.compare_key:type_name -> edri.v1.CompareKey
+	81,  // 20: edri.v1.Op.key_transaction:type_name -> edri.v1.KeyTransaction
+	82,  // 21: edri.v1.Append.event:type_name -> edri.v1.CloudEvent
+	9,   // 22: edri.v1.CreateSubscription.config:type_name -> edri.v1.SubscriptionConfig
+	11,  // 23: edri.v1.CreateSubscription.start:type_name -> edri.v1.Start
+	9,   // 24: edri.v1.UpdateSubscription.config:type_name -> edri.v1.SubscriptionConfig
+	11,  // 25: edri.v1.SeekSubscription.start:type_name -> edri.v1.Start
+	1,   // 26: edri.v1.Settle.verb:type_name -> edri.v1.Settle.Verb
+	82,  // 27: edri.v1.SendRequest.event:type_name -> edri.v1.CloudEvent
+	82,  // 28: edri.v1.Respond.event:type_name -> edri.v1.CloudEvent
+	27,  // 29: edri.v1.CommitResult.results:type_name -> edri.v1.OpResult
+	33,  // 30: edri.v1.CommitResult.error:type_name -> edri.v1.Error
+	28,  // 31: edri.v1.OpResult.appended:type_name -> edri.v1.Appended
+	29,  // 32: edri.v1.OpResult.session_opened:type_name -> edri.v1.SessionOpened
+	30,  // 33: edri.v1.OpResult.producer_opened:type_name -> edri.v1.ProducerOpened
+	21,  // 34: edri.v1.OpResult.subscription_changed:type_name -> edri.v1.SubscriptionChanged
+	22,  // 35: edri.v1.OpResult.redriven:type_name -> edri.v1.Redriven
+	23,  // 36: edri.v1.OpResult.settled:type_name -> edri.v1.Settled
+	24,  // 37: edri.v1.OpResult.request_sent:type_name -> edri.v1.RequestSent
+	25,  // 38: edri.v1.OpResult.responded:type_name -> edri.v1.Responded
+	83,  // 39: edri.v1.OpResult.bucket_changed:type_name -> edri.v1.BucketChanged
+	84,  // 40: edri.v1.OpResult.key_changed:type_name -> edri.v1.KeyChanged
+	85,  // 41: edri.v1.OpResult.key_transaction_done:type_name -> edri.v1.KeyTransactionDone
+	33,  // 42: edri.v1.OpResult.error:type_name -> edri.v1.Error
+	3,   // 43: edri.v1.CommitFrame.commits:type_name -> edri.v1.Commit
+	26,  // 44: edri.v1.CommitResultFrame.results:type_name -> edri.v1.CommitResult
+	34,  // 45: edri.v1.Error.violations:type_name -> edri.v1.Violation
+	33,  // 46: edri.v1.Violation.error:type_name -> edri.v1.Error
+	0,   // 47: edri.v1.ReadRequest.consistency:type_name -> edri.v1.Consistency
+	37,  // 48: edri.v1.ReadResponse.events:type_name -> edri.v1.RecordedEvent
+	82,  // 49: edri.v1.RecordedEvent.event:type_name -> edri.v1.CloudEvent
+	0,   // 50: edri.v1.GetRequest.consistency:type_name -> edri.v1.Consistency
+	0,   // 51: edri.v1.ListStreamsRequest.consistency:type_name -> edri.v1.Consistency
+	41,  // 52: edri.v1.ListStreamsResponse.streams:type_name -> edri.v1.Stream
+	0,   // 53: edri.v1.GetRetentionRequest.consistency:type_name -> edri.v1.Consistency
+	49,  // 54: edri.v1.StatusResponse.members:type_name -> edri.v1.Member
+	50,  // 55: edri.v1.StatusResponse.change:type_name -> edri.v1.MemberChange
+	51,  // 56: edri.v1.StatusResponse.replacements:type_name -> edri.v1.Replacement
+	55,  // 57: edri.v1.Member.pulse:type_name -> edri.v1.Pulse
+	57,  // 58: edri.v1.BackupRequest.since:type_name -> edri.v1.EarlierBackup
+	0,   // 59: edri.v1.GetSubscriptionRequest.consistency:type_name -> edri.v1.Consistency
+	0,   // 60: edri.v1.ListSubscriptionsRequest.consistency:type_name -> edri.v1.Consistency
+	62,  // 61: edri.v1.ListSubscriptionsResponse.subscriptions:type_name -> edri.v1.Subscription
+	9,   // 62: edri.v1.Subscription.config:type_name -> edri.v1.SubscriptionConfig
+	0,   // 63: edri.v1.ListDeadRequest.consistency:type_name -> edri.v1.Consistency
+	65,  // 64: edri.v1.ListDeadResponse.dead:type_name -> edri.v1.DeadLetter
+	37,  // 65: edri.v1.DeadLetter.event:type_name -> edri.v1.RecordedEvent
+	66,  // 66: edri.v1.DeadLetter.attempts:type_name -> edri.v1.Attempt
+	68,  // 67: edri.v1.DeliverRequest.held:type_name -> edri.v1.Held
+	69,  // 68: edri.v1.DeliverRequest.settlements:type_name -> edri.v1.Settlement
+	68,  // 69: edri.v1.DeliverRequest.extend:type_name -> edri.v1.Held
+	68,  // 70: edri.v1.DeliverRequest.give_back:type_name -> edri.v1.Held
+	18,  // 71: edri.v1.Settlement.settle:type_name -> edri.v1.Settle
+	3,   // 72: edri.v1.Settlement.effects:type_name -> edri.v1.Commit
+	71,  // 73: edri.v1.DeliverResponse.deliveries:type_name -> edri.v1.Delivery
+	72,  // 74: edri.v1.DeliverResponse.results:type_name -> edri.v1.SettlementResult
+	68,  // 75: edri.v1.DeliverResponse.lost:type_name -> edri.v1.Held
+	37,  // 76: edri.v1.Delivery.event:type_name -> edri.v1.RecordedEvent
+	26,  // 77: edri.v1.SettlementResult.result:type_name -> edri.v1.CommitResult
+	33,  // 78: edri.v1.SettlementResult.error:type_name -> edri.v1.Error
+	2,   // 79: edri.v1.RequestOutcome.state:type_name -> edri.v1.RequestOutcome.State
+	37,  // 80: edri.v1.RequestOutcome.responses:type_name -> edri.v1.RecordedEvent
+	3,   // 81: edri.v1.Events.Commit:input_type -> edri.v1.Commit
+	31,  // 82: edri.v1.Events.CommitStream:input_type -> edri.v1.CommitFrame
+	35,  // 83: edri.v1.Events.Read:input_type -> edri.v1.ReadRequest
+	35,  // 84: edri.v1.Events.Tail:input_type -> edri.v1.ReadRequest
+	38,  // 85: edri.v1.Events.Get:input_type -> edri.v1.GetRequest
+	39,  // 86: edri.v1.Events.ListStreams:input_type -> edri.v1.ListStreamsRequest
+	47,  // 87: edri.v1.Cluster.Status:input_type -> edri.v1.StatusRequest
+	52,  // 88: edri.v1.Cluster.RemoveMember:input_type -> edri.v1.RemoveMemberRequest
+	53,  // 89: edri.v1.Cluster.ReplaceMember:input_type -> edri.v1.ReplaceMemberRequest
+	42,  // 90: edri.v1.Cluster.GetRetention:input_type -> edri.v1.GetRetentionRequest
+	43,  // 91: edri.v1.Cluster.SetRetention:input_type -> edri.v1.SetRetentionRequest
+	45,  // 92: edri.v1.Cluster.PurgeStream:input_type -> edri.v1.PurgeStreamRequest
+	10,  // 93: edri.v1.Subscriptions.Create:input_type -> edri.v1.CreateSubscription
+	12,  // 94: edri.v1.Subscriptions.Update:input_type -> edri.v1.UpdateSubscription
+	13,  // 95: edri.v1.Subscriptions.Delete:input_type -> edri.v1.DeleteSubscription
+	15,  // 96: edri.v1.Subscriptions.Pause:input_type -> edri.v1.PauseSubscription
+	16,  // 97: edri.v1.Subscriptions.Seek:input_type -> edri.v1.SeekSubscription
+	59,  // 98: edri.v1.Subscriptions.Get:input_type -> edri.v1.GetSubscriptionRequest
+	60,  // 99: edri.v1.Subscriptions.List:input_type -> edri.v1.ListSubscriptionsRequest
+	63,  // 100: edri.v1.Subscriptions.ListDead:input_type -> edri.v1.ListDeadRequest
+	17,  // 101: edri.v1.Subscriptions.Redrive:input_type -> edri.v1.Redrive
+	67,  // 102: edri.v1.Subscriptions.Deliver:input_type -> edri.v1.DeliverRequest
+	19,  // 103: edri.v1.Requests.Send:input_type -> edri.v1.SendRequest
+	19,  // 104: edri.v1.Requests.Call:input_type -> edri.v1.SendRequest
+	73,  // 105: edri.v1.Requests.Attach:input_type -> edri.v1.AttachRequest
+	56,  // 106: edri.v1.Admin.Backup:input_type -> edri.v1.BackupRequest
+	26,  // 107: edri.v1.Events.Commit:output_type -> edri.v1.CommitResult
+	32,  // 108: edri.v1.Events.CommitStream:output_type -> edri.v1.CommitResultFrame
+	36,  // 109: edri.v1.Events.Read:output_type -> edri.v1.ReadResponse
+	36,  // 110: edri.v1.Events.Tail:output_type -> edri.v1.ReadResponse
+	37,  // 111: edri.v1.Events.Get:output_type -> edri.v1.RecordedEvent
+	40,  // 112: edri.v1.Events.ListStreams:output_type -> edri.v1.ListStreamsResponse
+	48,  // 113: edri.v1.Cluster.Status:output_type -> edri.v1.StatusResponse
+	54,  // 114: edri.v1.Cluster.RemoveMember:output_type -> edri.v1.MemberResponse
+	54,  // 115: edri.v1.Cluster.ReplaceMember:output_type -> edri.v1.MemberResponse
+	44,  // 116: edri.v1.Cluster.GetRetention:output_type -> edri.v1.RetentionResponse
+	44,  // 117: edri.v1.Cluster.SetRetention:output_type -> edri.v1.RetentionResponse
+	46,  // 118: edri.v1.Cluster.PurgeStream:output_type -> edri.v1.PurgeStreamResponse
+	62,  // 119: edri.v1.Subscriptions.Create:output_type -> edri.v1.Subscription
+	62,  // 120: edri.v1.Subscriptions.Update:output_type -> edri.v1.Subscription
+	14,  // 121: edri.v1.Subscriptions.Delete:output_type -> edri.v1.DeleteSubscriptionResponse
+	62,  // 122: edri.v1.Subscriptions.Pause:output_type -> edri.v1.Subscription
+	62,  // 123: edri.v1.Subscriptions.Seek:output_type -> edri.v1.Subscription
+	62,  // 124: edri.v1.Subscriptions.Get:output_type -> edri.v1.Subscription
+	61,  // 125: edri.v1.Subscriptions.List:output_type -> edri.v1.ListSubscriptionsResponse
+	64,  // 126: edri.v1.Subscriptions.ListDead:output_type -> edri.v1.ListDeadResponse
+	22,  // 127: edri.v1.Subscriptions.Redrive:output_type -> edri.v1.Redriven
+	70,  // 128: edri.v1.Subscriptions.Deliver:output_type -> edri.v1.DeliverResponse
+	24,  // 129: edri.v1.Requests.Send:output_type -> edri.v1.RequestSent
+	74,  // 130: edri.v1.Requests.Call:output_type -> edri.v1.RequestOutcome
+	74,  // 131: edri.v1.Requests.Attach:output_type -> edri.v1.RequestOutcome
+	58,  // 132: edri.v1.Admin.Backup:output_type -> edri.v1.BackupResponse
+	107, // [107:133] is the sub-list for method output_type
+	81,  // [81:107] is the sub-list for method input_type
+	81,  // [81:81] is the sub-list for extension type_name
+	81,  // [81:81] is the sub-list for extension extendee
+	0,   // [0:81] is the sub-list for field type_name
 }
 
 func init() { file_edriv1_edri_proto_init() }
@@ -6279,6 +6472,7 @@ func file_edriv1_edri_proto_init() {
 		return
 	}
 	file_edriv1_cloudevents_proto_init()
+	file_edriv1_kv_proto_init()
 	file_edriv1_edri_proto_msgTypes[1].OneofWrappers = []any{
 		(*Op_Append)(nil),
 		(*Op_OpenSession)(nil),
@@ -6293,6 +6487,13 @@ func file_edriv1_edri_proto_init() {
 		(*Op_Settle)(nil),
 		(*Op_SendRequest)(nil),
 		(*Op_Respond)(nil),
+		(*Op_CreateBucket)(nil),
+		(*Op_UpdateBucket)(nil),
+		(*Op_DeleteBucket)(nil),
+		(*Op_PutKey)(nil),
+		(*Op_DeleteKey)(nil),
+		(*Op_CompareKey)(nil),
+		(*Op_KeyTransaction)(nil),
 	}
 	file_edriv1_edri_proto_msgTypes[2].OneofWrappers = []any{
 		(*Append_Exists)(nil),
@@ -6314,6 +6515,9 @@ func file_edriv1_edri_proto_init() {
 		(*OpResult_Settled)(nil),
 		(*OpResult_RequestSent)(nil),
 		(*OpResult_Responded)(nil),
+		(*OpResult_BucketChanged)(nil),
+		(*OpResult_KeyChanged)(nil),
+		(*OpResult_KeyTransactionDone)(nil),
 		(*OpResult_Error)(nil),
 	}
 	file_edriv1_edri_proto_msgTypes[40].OneofWrappers = []any{}
