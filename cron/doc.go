@@ -1,0 +1,2 @@
+// Package cron runs schedules.
+package cron
