@@ -321,6 +321,14 @@ type Op struct {
 	//	*Op_Settle
 	//	*Op_SendRequest
 	//	*Op_Respond
+	//	*Op_CreateSchedule
+	//	*Op_UpdateSchedule
+	//	*Op_DeleteSchedule
+	//	*Op_PauseSchedule
+	//	*Op_TriggerSchedule
+	//	*Op_BackfillSchedule
+	//	*Op_AppendLater
+	//	*Op_CancelLater
 	Op            isOp_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -480,6 +488,78 @@ func (x *Op) GetRespond() *Respond {
 	return nil
 }
 
+func (x *Op) GetCreateSchedule() *CreateSchedule {
+	if x != nil {
+		if x, ok := x.Op.(*Op_CreateSchedule); ok {
+			return x.CreateSchedule
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetUpdateSchedule() *UpdateSchedule {
+	if x != nil {
+		if x, ok := x.Op.(*Op_UpdateSchedule); ok {
+			return x.UpdateSchedule
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetDeleteSchedule() *DeleteSchedule {
+	if x != nil {
+		if x, ok := x.Op.(*Op_DeleteSchedule); ok {
+			return x.DeleteSchedule
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetPauseSchedule() *PauseSchedule {
+	if x != nil {
+		if x, ok := x.Op.(*Op_PauseSchedule); ok {
+			return x.PauseSchedule
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetTriggerSchedule() *TriggerSchedule {
+	if x != nil {
+		if x, ok := x.Op.(*Op_TriggerSchedule); ok {
+			return x.TriggerSchedule
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetBackfillSchedule() *BackfillSchedule {
+	if x != nil {
+		if x, ok := x.Op.(*Op_BackfillSchedule); ok {
+			return x.BackfillSchedule
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetAppendLater() *AppendLater {
+	if x != nil {
+		if x, ok := x.Op.(*Op_AppendLater); ok {
+			return x.AppendLater
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetCancelLater() *CancelLater {
+	if x != nil {
+		if x, ok := x.Op.(*Op_CancelLater); ok {
+			return x.CancelLater
+		}
+	}
+	return nil
+}
+
 type isOp_Op interface {
 	isOp_Op()
 }
@@ -538,6 +618,38 @@ type Op_Respond struct {
 	Respond *Respond `protobuf:"bytes,25,opt,name=respond,proto3,oneof"`
 }
 
+type Op_CreateSchedule struct {
+	CreateSchedule *CreateSchedule `protobuf:"bytes,50,opt,name=create_schedule,json=createSchedule,proto3,oneof"`
+}
+
+type Op_UpdateSchedule struct {
+	UpdateSchedule *UpdateSchedule `protobuf:"bytes,51,opt,name=update_schedule,json=updateSchedule,proto3,oneof"`
+}
+
+type Op_DeleteSchedule struct {
+	DeleteSchedule *DeleteSchedule `protobuf:"bytes,52,opt,name=delete_schedule,json=deleteSchedule,proto3,oneof"`
+}
+
+type Op_PauseSchedule struct {
+	PauseSchedule *PauseSchedule `protobuf:"bytes,53,opt,name=pause_schedule,json=pauseSchedule,proto3,oneof"`
+}
+
+type Op_TriggerSchedule struct {
+	TriggerSchedule *TriggerSchedule `protobuf:"bytes,54,opt,name=trigger_schedule,json=triggerSchedule,proto3,oneof"`
+}
+
+type Op_BackfillSchedule struct {
+	BackfillSchedule *BackfillSchedule `protobuf:"bytes,55,opt,name=backfill_schedule,json=backfillSchedule,proto3,oneof"`
+}
+
+type Op_AppendLater struct {
+	AppendLater *AppendLater `protobuf:"bytes,56,opt,name=append_later,json=appendLater,proto3,oneof"`
+}
+
+type Op_CancelLater struct {
+	CancelLater *CancelLater `protobuf:"bytes,57,opt,name=cancel_later,json=cancelLater,proto3,oneof"`
+}
+
 func (*Op_Append) isOp_Op() {}
 
 func (*Op_OpenSession) isOp_Op() {}
@@ -563,6 +675,22 @@ func (*Op_Settle) isOp_Op() {}
 func (*Op_SendRequest) isOp_Op() {}
 
 func (*Op_Respond) isOp_Op() {}
+
+func (*Op_CreateSchedule) isOp_Op() {}
+
+func (*Op_UpdateSchedule) isOp_Op() {}
+
+func (*Op_DeleteSchedule) isOp_Op() {}
+
+func (*Op_PauseSchedule) isOp_Op() {}
+
+func (*Op_TriggerSchedule) isOp_Op() {}
+
+func (*Op_BackfillSchedule) isOp_Op() {}
+
+func (*Op_AppendLater) isOp_Op() {}
+
+func (*Op_CancelLater) isOp_Op() {}
 
 // Append adds one event to a stream.
 type Append struct {
@@ -2024,6 +2152,10 @@ type OpResult struct {
 	//	*OpResult_RequestSent
 	//	*OpResult_Responded
 	//	*OpResult_Error
+	//	*OpResult_ScheduleChanged
+	//	*OpResult_ScheduleFired
+	//	*OpResult_BackfillBegun
+	//	*OpResult_AppendsLater
 	Result        isOpResult_Result `protobuf_oneof:"result"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2147,6 +2279,42 @@ func (x *OpResult) GetError() *Error {
 	return nil
 }
 
+func (x *OpResult) GetScheduleChanged() *ScheduleChanged {
+	if x != nil {
+		if x, ok := x.Result.(*OpResult_ScheduleChanged); ok {
+			return x.ScheduleChanged
+		}
+	}
+	return nil
+}
+
+func (x *OpResult) GetScheduleFired() *ScheduleFired {
+	if x != nil {
+		if x, ok := x.Result.(*OpResult_ScheduleFired); ok {
+			return x.ScheduleFired
+		}
+	}
+	return nil
+}
+
+func (x *OpResult) GetBackfillBegun() *BackfillBegun {
+	if x != nil {
+		if x, ok := x.Result.(*OpResult_BackfillBegun); ok {
+			return x.BackfillBegun
+		}
+	}
+	return nil
+}
+
+func (x *OpResult) GetAppendsLater() *AppendsLater {
+	if x != nil {
+		if x, ok := x.Result.(*OpResult_AppendsLater); ok {
+			return x.AppendsLater
+		}
+	}
+	return nil
+}
+
 type isOpResult_Result interface {
 	isOpResult_Result()
 }
@@ -2188,6 +2356,22 @@ type OpResult_Error struct {
 	Error *Error `protobuf:"bytes,15,opt,name=error,proto3,oneof"`
 }
 
+type OpResult_ScheduleChanged struct {
+	ScheduleChanged *ScheduleChanged `protobuf:"bytes,30,opt,name=schedule_changed,json=scheduleChanged,proto3,oneof"`
+}
+
+type OpResult_ScheduleFired struct {
+	ScheduleFired *ScheduleFired `protobuf:"bytes,31,opt,name=schedule_fired,json=scheduleFired,proto3,oneof"`
+}
+
+type OpResult_BackfillBegun struct {
+	BackfillBegun *BackfillBegun `protobuf:"bytes,32,opt,name=backfill_begun,json=backfillBegun,proto3,oneof"`
+}
+
+type OpResult_AppendsLater struct {
+	AppendsLater *AppendsLater `protobuf:"bytes,33,opt,name=appends_later,json=appendsLater,proto3,oneof"`
+}
+
 func (*OpResult_Appended) isOpResult_Result() {}
 
 func (*OpResult_SessionOpened) isOpResult_Result() {}
@@ -2205,6 +2389,14 @@ func (*OpResult_RequestSent) isOpResult_Result() {}
 func (*OpResult_Responded) isOpResult_Result() {}
 
 func (*OpResult_Error) isOpResult_Result() {}
+
+func (*OpResult_ScheduleChanged) isOpResult_Result() {}
+
+func (*OpResult_ScheduleFired) isOpResult_Result() {}
+
+func (*OpResult_BackfillBegun) isOpResult_Result() {}
+
+func (*OpResult_AppendsLater) isOpResult_Result() {}
 
 type Appended struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -5583,7 +5775,7 @@ var File_edriv1_edri_proto protoreflect.FileDescriptor
 
 const file_edriv1_edri_proto_rawDesc = "" +
 	"\n" +
-	"\x11edriv1/edri.proto\x12\aedri.v1\x1a\x18edriv1/cloudevents.proto\"\x8f\x02\n" +
+	"\x11edriv1/edri.proto\x12\aedri.v1\x1a\x18edriv1/cloudevents.proto\x1a\x11edriv1/cron.proto\"\x8f\x02\n" +
 	"\x06Commit\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\fR\x05epoch\x12\x18\n" +
 	"\asession\x18\x02 \x01(\x04R\asession\x12%\n" +
@@ -5593,7 +5785,8 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\x04each\x18\x06 \x01(\bR\x04each\x12\x1d\n" +
 	"\x03ops\x18\a \x03(\v2\v.edri.v1.OpR\x03ops\x12\"\n" +
 	"\ffingerprints\x18\x0f \x01(\fR\ffingerprints\x12\x16\n" +
-	"\x06waiter\x18\x10 \x01(\x04R\x06waiter\"\xb5\x06\n" +
+	"\x06waiter\x18\x10 \x01(\x04R\x06waiter\"\xc9\n" +
+	"\n" +
 	"\x02Op\x12)\n" +
 	"\x06append\x18\x01 \x01(\v2\x0f.edri.v1.AppendH\x00R\x06append\x129\n" +
 	"\fopen_session\x18\x02 \x01(\v2\x14.edri.v1.OpenSessionH\x00R\vopenSession\x12<\n" +
@@ -5607,7 +5800,15 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\aredrive\x18\x16 \x01(\v2\x10.edri.v1.RedriveH\x00R\aredrive\x12)\n" +
 	"\x06settle\x18\x17 \x01(\v2\x0f.edri.v1.SettleH\x00R\x06settle\x129\n" +
 	"\fsend_request\x18\x18 \x01(\v2\x14.edri.v1.SendRequestH\x00R\vsendRequest\x12,\n" +
-	"\arespond\x18\x19 \x01(\v2\x10.edri.v1.RespondH\x00R\arespondB\x04\n" +
+	"\arespond\x18\x19 \x01(\v2\x10.edri.v1.RespondH\x00R\arespond\x12B\n" +
+	"\x0fcreate_schedule\x182 \x01(\v2\x17.edri.v1.CreateScheduleH\x00R\x0ecreateSchedule\x12B\n" +
+	"\x0fupdate_schedule\x183 \x01(\v2\x17.edri.v1.UpdateScheduleH\x00R\x0eupdateSchedule\x12B\n" +
+	"\x0fdelete_schedule\x184 \x01(\v2\x17.edri.v1.DeleteScheduleH\x00R\x0edeleteSchedule\x12?\n" +
+	"\x0epause_schedule\x185 \x01(\v2\x16.edri.v1.PauseScheduleH\x00R\rpauseSchedule\x12E\n" +
+	"\x10trigger_schedule\x186 \x01(\v2\x18.edri.v1.TriggerScheduleH\x00R\x0ftriggerSchedule\x12H\n" +
+	"\x11backfill_schedule\x187 \x01(\v2\x19.edri.v1.BackfillScheduleH\x00R\x10backfillSchedule\x129\n" +
+	"\fappend_later\x188 \x01(\v2\x14.edri.v1.AppendLaterH\x00R\vappendLater\x129\n" +
+	"\fcancel_later\x189 \x01(\v2\x14.edri.v1.CancelLaterH\x00R\vcancelLaterB\x04\n" +
 	"\x02op\"\x8f\x01\n" +
 	"\x06Append\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x12\x18\n" +
@@ -5707,7 +5908,7 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\bposition\x18\x03 \x01(\x04R\bposition\x12+\n" +
 	"\aresults\x18\x04 \x03(\v2\x11.edri.v1.OpResultR\aresults\x12$\n" +
 	"\x05error\x18\x05 \x01(\v2\x0e.edri.v1.ErrorR\x05error\x12\x12\n" +
-	"\x04open\x18\x06 \x01(\bR\x04open\"\x93\x04\n" +
+	"\x04open\x18\x06 \x01(\bR\x04open\"\x9a\x06\n" +
 	"\bOpResult\x12/\n" +
 	"\bappended\x18\x01 \x01(\v2\x11.edri.v1.AppendedH\x00R\bappended\x12?\n" +
 	"\x0esession_opened\x18\x02 \x01(\v2\x16.edri.v1.SessionOpenedH\x00R\rsessionOpened\x12B\n" +
@@ -5717,7 +5918,11 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\asettled\x18\x06 \x01(\v2\x10.edri.v1.SettledH\x00R\asettled\x129\n" +
 	"\frequest_sent\x18\a \x01(\v2\x14.edri.v1.RequestSentH\x00R\vrequestSent\x122\n" +
 	"\tresponded\x18\b \x01(\v2\x12.edri.v1.RespondedH\x00R\tresponded\x12&\n" +
-	"\x05error\x18\x0f \x01(\v2\x0e.edri.v1.ErrorH\x00R\x05errorB\b\n" +
+	"\x05error\x18\x0f \x01(\v2\x0e.edri.v1.ErrorH\x00R\x05error\x12E\n" +
+	"\x10schedule_changed\x18\x1e \x01(\v2\x18.edri.v1.ScheduleChangedH\x00R\x0fscheduleChanged\x12?\n" +
+	"\x0eschedule_fired\x18\x1f \x01(\v2\x16.edri.v1.ScheduleFiredH\x00R\rscheduleFired\x12?\n" +
+	"\x0ebackfill_begun\x18  \x01(\v2\x16.edri.v1.BackfillBegunH\x00R\rbackfillBegun\x12<\n" +
+	"\rappends_later\x18! \x01(\v2\x15.edri.v1.AppendsLaterH\x00R\fappendsLaterB\b\n" +
 	"\x06result\"`\n" +
 	"\bAppended\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x04R\bposition\x12\x1a\n" +
@@ -6118,137 +6323,161 @@ var file_edriv1_edri_proto_goTypes = []any{
 	(*SettlementResult)(nil),           // 72: edri.v1.SettlementResult
 	(*AttachRequest)(nil),              // 73: edri.v1.AttachRequest
 	(*RequestOutcome)(nil),             // 74: edri.v1.RequestOutcome
-	(*CloudEvent)(nil),                 // 75: edri.v1.CloudEvent
+	(*CreateSchedule)(nil),             // 75: edri.v1.CreateSchedule
+	(*UpdateSchedule)(nil),             // 76: edri.v1.UpdateSchedule
+	(*DeleteSchedule)(nil),             // 77: edri.v1.DeleteSchedule
+	(*PauseSchedule)(nil),              // 78: edri.v1.PauseSchedule
+	(*TriggerSchedule)(nil),            // 79: edri.v1.TriggerSchedule
+	(*BackfillSchedule)(nil),           // 80: edri.v1.BackfillSchedule
+	(*AppendLater)(nil),                // 81: edri.v1.AppendLater
+	(*CancelLater)(nil),                // 82: edri.v1.CancelLater
+	(*CloudEvent)(nil),                 // 83: edri.v1.CloudEvent
+	(*ScheduleChanged)(nil),            // 84: edri.v1.ScheduleChanged
+	(*ScheduleFired)(nil),              // 85: edri.v1.ScheduleFired
+	(*BackfillBegun)(nil),              // 86: edri.v1.BackfillBegun
+	(*AppendsLater)(nil),               // 87: edri.v1.AppendsLater
 }
 var file_edriv1_edri_proto_depIdxs = []int32{
-	4,  // 0: edri.v1.Commit.ops:type_name -> edri.v1.Op
-	5,  // 1: edri.v1.Op.append:type_name -> edri.v1.Append
-	6,  // 2: edri.v1.Op.open_session:type_name -> edri.v1.OpenSession
-	7,  // 3: edri.v1.Op.open_producer:type_name -> edri.v1.OpenProducer
-	8,  // 4: edri.v1.Op.close_session:type_name -> edri.v1.CloseSession
-	10, // 5: edri.v1.Op.create_subscription:type_name -> edri.v1.CreateSubscription
-	12, // 6: edri.v1.Op.update_subscription:type_name -> edri.v1.UpdateSubscription
-	13, // 7: edri.v1.Op.delete_subscription:type_name -> edri.v1.DeleteSubscription
-	15, // 8: edri.v1.Op.pause_subscription:type_name -> edri.v1.PauseSubscription
-	16, // 9: edri.v1.Op.seek_subscription:type_name -> edri.v1.SeekSubscription
-	17, // 10: edri.v1.Op.redrive:type_name -> edri.v1.Redrive
-	18, // 11: edri.v1.Op.settle:type_name -> edri.v1.Settle
-	19, // 12: edri.v1.Op.send_request:type_name -> edri.v1.SendRequest
-	20, // 13: edri.v1.Op.respond:type_name -> edri.v1.Respond
-	75, // 14: edri.v1.Append.event:type_name -> edri.v1.CloudEvent
-	9,  // 15: edri.v1.CreateSubscription.config:type_name -> edri.v1.SubscriptionConfig
-	11, // 16: edri.v1.CreateSubscription.start:type_name -> edri.v1.Start
-	9,  // 17: edri.v1.UpdateSubscription.config:type_name -> edri.v1.SubscriptionConfig
-	11, // 18: edri.v1.SeekSubscription.start:type_name -> edri.v1.Start
-	1,  // 19: edri.v1.Settle.verb:type_name -> edri.v1.Settle.Verb
-	75, // 20: edri.v1.SendRequest.event:type_name -> edri.v1.CloudEvent
-	75, // 21: edri.v1.Respond.event:type_name -> edri.v1.CloudEvent
-	27, // 22: edri.v1.CommitResult.results:type_name -> edri.v1.OpResult
-	33, // 23: edri.v1.CommitResult.error:type_name -> edri.v1.Error
-	28, // 24: edri.v1.OpResult.appended:type_name -> edri.v1.Appended
-	29, // 25: edri.v1.OpResult.session_opened:type_name -> edri.v1.SessionOpened
-	30, // 26: edri.v1.OpResult.producer_opened:type_name -> edri.v1.ProducerOpened
-	21, // 27: edri.v1.OpResult.subscription_changed:type_name -> edri.v1.SubscriptionChanged
-	22, // 28: edri.v1.OpResult.redriven:type_name -> edri.v1.Redriven
-	23, // 29: edri.v1.OpResult.settled:type_name -> edri.v1.Settled
-	24, // 30: edri.v1.OpResult.request_sent:type_name -> edri.v1.RequestSent
-	25, // 31: edri.v1.OpResult.responded:type_name -> edri.v1.Responded
-	33, // 32: edri.v1.OpResult.error:type_name -> edri.v1.Error
-	3,  // 33: edri.v1.CommitFrame.commits:type_name -> edri.v1.Commit
-	26, // 34: edri.v1.CommitResultFrame.results:type_name -> edri.v1.CommitResult
-	34, // 35: edri.v1.Error.violations:type_name -> edri.v1.Violation
-	33, // 36: edri.v1.Violation.error:type_name -> edri.v1.Error
-	0,  // 37: edri.v1.ReadRequest.consistency:type_name -> edri.v1.Consistency
-	37, // 38: edri.v1.ReadResponse.events:type_name -> edri.v1.RecordedEvent
-	75, // 39: edri.v1.RecordedEvent.event:type_name -> edri.v1.CloudEvent
-	0,  // 40: edri.v1.GetRequest.consistency:type_name -> edri.v1.Consistency
-	0,  // 41: edri.v1.ListStreamsRequest.consistency:type_name -> edri.v1.Consistency
-	41, // 42: edri.v1.ListStreamsResponse.streams:type_name -> edri.v1.Stream
-	0,  // 43: edri.v1.GetRetentionRequest.consistency:type_name -> edri.v1.Consistency
-	49, // 44: edri.v1.StatusResponse.members:type_name -> edri.v1.Member
-	50, // 45: edri.v1.StatusResponse.change:type_name -> edri.v1.MemberChange
-	51, // 46: edri.v1.StatusResponse.replacements:type_name -> edri.v1.Replacement
-	55, // 47: edri.v1.Member.pulse:type_name -> edri.v1.Pulse
-	57, // 48: edri.v1.BackupRequest.since:type_name -> edri.v1.EarlierBackup
-	0,  // 49: edri.v1.GetSubscriptionRequest.consistency:type_name -> edri.v1.Consistency
-	0,  // 50: edri.v1.ListSubscriptionsRequest.consistency:type_name -> edri.v1.Consistency
-	62, // 51: edri.v1.ListSubscriptionsResponse.subscriptions:type_name -> edri.v1.Subscription
-	9,  // 52: edri.v1.Subscription.config:type_name -> edri.v1.SubscriptionConfig
-	0,  // 53: edri.v1.ListDeadRequest.consistency:type_name -> edri.v1.Consistency
-	65, // 54: edri.v1.ListDeadResponse.dead:type_name -> edri.v1.DeadLetter
-	37, // 55: edri.v1.DeadLetter.event:type_name -> edri.v1.RecordedEvent
-	66, // 56: edri.v1.DeadLetter.attempts:type_name -> edri.v1.Attempt
-	68, // 57: edri.v1.DeliverRequest.held:type_name -> edri.v1.Held
-	69, // 58: edri.v1.DeliverRequest.settlements:type_name -> edri.v1.Settlement
-	68, // 59: edri.v1.DeliverRequest.extend:type_name -> edri.v1.Held
-	68, // 60: edri.v1.DeliverRequest.give_back:type_name -> edri.v1.Held
-	18, // 61: edri.v1.Settlement.settle:type_name -> edri.v1.Settle
-	3,  // 62: edri.v1.Settlement.effects:type_name -> edri.v1.Commit
-	71, // 63: edri.v1.DeliverResponse.deliveries:type_name -> edri.v1.Delivery
-	72, // 64: edri.v1.DeliverResponse.results:type_name -> edri.v1.SettlementResult
-	68, // 65: edri.v1.DeliverResponse.lost:type_name -> edri.v1.Held
-	37, // 66: edri.v1.Delivery.event:type_name -> edri.v1.RecordedEvent
-	26, // 67: edri.v1.SettlementResult.result:type_name -> edri.v1.CommitResult
-	33, // 68: edri.v1.SettlementResult.error:type_name -> edri.v1.Error
-	2,  // 69: edri.v1.RequestOutcome.state:type_name -> edri.v1.RequestOutcome.State
-	37, // 70: edri.v1.RequestOutcome.responses:type_name -> edri.v1.RecordedEvent
-	3,  // 71: edri.v1.Events.Commit:input_type -> edri.v1.Commit
-	31, // 72: edri.v1.Events.CommitStream:input_type -> edri.v1.CommitFrame
-	35, // 73: edri.v1.Events.Read:input_type -> edri.v1.ReadRequest
-	35, // 74: edri.v1.Events.Tail:input_type -> edri.v1.ReadRequest
-	38, // 75: edri.v1.Events.Get:input_type -> edri.v1.GetRequest
-	39, // 76: edri.v1.Events.ListStreams:input_type -> edri.v1.ListStreamsRequest
-	47, // 77: edri.v1.Cluster.Status:input_type -> edri.v1.StatusRequest
-	52, // 78: edri.v1.Cluster.RemoveMember:input_type -> edri.v1.RemoveMemberRequest
-	53, // 79: edri.v1.Cluster.ReplaceMember:input_type -> edri.v1.ReplaceMemberRequest
-	42, // 80: edri.v1.Cluster.GetRetention:input_type -> edri.v1.GetRetentionRequest
-	43, // 81: edri.v1.Cluster.SetRetention:input_type -> edri.v1.SetRetentionRequest
-	45, // 82: edri.v1.Cluster.PurgeStream:input_type -> edri.v1.PurgeStreamRequest
-	10, // 83: edri.v1.Subscriptions.Create:input_type -> edri.v1.CreateSubscription
-	12, // 84: edri.v1.Subscriptions.Update:input_type -> edri.v1.UpdateSubscription
-	13, // 85: edri.v1.Subscriptions.Delete:input_type -> edri.v1.DeleteSubscription
-	15, // 86: edri.v1.Subscriptions.Pause:input_type -> edri.v1.PauseSubscription
-	16, // 87: edri.v1.Subscriptions.Seek:input_type -> edri.v1.SeekSubscription
-	59, // 88: edri.v1.Subscriptions.Get:input_type -> edri.v1.GetSubscriptionRequest
-	60, // 89: edri.v1.Subscriptions.List:input_type -> edri.v1.ListSubscriptionsRequest
-	63, // 90: edri.v1.Subscriptions.ListDead:input_type -> edri.v1.ListDeadRequest
-	17, // 91: edri.v1.Subscriptions.Redrive:input_type -> edri.v1.Redrive
-	67, // 92: edri.v1.Subscriptions.Deliver:input_type -> edri.v1.DeliverRequest
-	19, // 93: edri.v1.Requests.Send:input_type -> edri.v1.SendRequest
-	19, // 94: edri.v1.Requests.Call:input_type -> edri.v1.SendRequest
-	73, // 95: edri.v1.Requests.Attach:input_type -> edri.v1.AttachRequest
-	56, // 96: edri.v1.Admin.Backup:input_type -> edri.v1.BackupRequest
-	26, // 97: edri.v1.Events.Commit:output_type -> edri.v1.CommitResult
-	32, // 98: edri.v1.Events.CommitStream:output_type -> edri.v1.CommitResultFrame
-	36, // 99: edri.v1.Events.Read:output_type -> edri.v1.ReadResponse
-	36, // 100: edri.v1.Events.Tail:output_type -> edri.v1.ReadResponse
-	37, // 101: edri.v1.Events.Get:output_type -> edri.v1.RecordedEvent
-	40, // 102: edri.v1.Events.ListStreams:output_type -> edri.v1.ListStreamsResponse
-	48, // 103: edri.v1.Cluster.Status:output_type -> edri.v1.StatusResponse
-	54, // 104: edri.v1.Cluster.RemoveMember:output_type -> edri.v1.MemberResponse
-	54, // 105: edri.v1.Cluster.ReplaceMember:output_type -> edri.v1.MemberResponse
-	44, // 106: edri.v1.Cluster.GetRetention:output_type -> edri.v1.RetentionResponse
-	44, // 107: edri.v1.Cluster.SetRetention:output_type -> edri.v1.RetentionResponse
-	46, // 108: edri.v1.Cluster.PurgeStream:output_type -> edri.v1.PurgeStreamResponse
-	62, // 109: edri.v1.Subscriptions.Create:output_type -> edri.v1.Subscription
-	62, // 110: edri.v1.Subscriptions.Update:output_type -> edri.v1.Subscription
-	14, // 111: edri.v1.Subscriptions.Delete:output_type -> edri.v1.DeleteSubscriptionResponse
-	62, // 112: edri.v1.Subscriptions.Pause:output_type -> edri.v1.Subscription
-	62, // 113: edri.v1.Subscriptions.Seek:output_type -> edri.v1.Subscription
-	62, // 114: edri.v1.Subscriptions.Get:output_type -> edri.v1.Subscription
-	61, // 115: edri.v1.Subscriptions.List:output_type -> edri.v1.ListSubscriptionsResponse
-	64, // 116: edri.v1.Subscriptions.ListDead:output_type -> edri.v1.ListDeadResponse
-	22, // 117: edri.v1.Subscriptions.Redrive:output_type -> edri.v1.Redriven
-	70, // 118: edri.v1.Subscriptions.Deliver:output_type -> edri.v1.DeliverResponse
-	24, // 119: edri.v1.Requests.Send:output_type -> edri.v1.RequestSent
-	74, // 120: edri.v1.Requests.Call:output_type -> edri.v1.RequestOutcome
-	74, // 121: edri.v1.Requests.Attach:output_type -> edri.v1.RequestOutcome
-	58, // 122: edri.v1.Admin.Backup:output_type -> edri.v1.BackupResponse
-	97, // [97:123] is the sub-list for method output_type
-	71, // [71:97] is the sub-list for method input_type
-	71, // [71:71] is the sub-list for extension type_name
-	71, // [71:71] is the sub-list for extension extendee
-	0,  // [0:71] is the sub-list for field type_name
+	4,   // 0: edri.v1.Commit.ops:type_name -> edri.v1.Op
+	5,   // 1: edri.v1.Op.append:type_name -> edri.v1.Append
+	6,   // 2: edri.v1.Op.open_session:type_name -> edri.v1.OpenSession
+	7,   // 3: edri.v1.Op.open_producer:type_name -> edri.v1.OpenProducer
+	8,   // 4: edri.v1.Op.close_session:type_name -> edri.v1.CloseSession
+	10,  // 5: edri.v1.Op.create_subscription:type_name -> edri.v1.CreateSubscription
+	12,  // 6: edri.v1.Op.update_subscription:type_name -> edri.v1.UpdateSubscription
+	13,  // 7: edri.v1.Op.delete_subscription:type_name -> edri.v1.DeleteSubscription
+	15,  // 8: edri.v1.Op.pause_subscription:type_name -> edri.v1.PauseSubscription
+	16,  // 9: edri.v1.Op.seek_subscription:type_name -> edri.v1.SeekSubscription
+	17,  // 10: edri.v1.Op.redrive:type_name -> edri.v1.Redrive
+	18,  // 11: edri.v1.Op.settle:type_name -> edri.v1.Settle
+	19,  // 12: edri.v1.Op.send_request:type_name -> edri.v1.SendRequest
+	20,  // 13: edri.v1.Op.respond:type_name -> edri.v1.Respond
+	75,  // 14: edri.v1.Op.create_schedule:type_name -> edri.v1.CreateSchedule
+	76,  // 15: edri.v1.Op.update_schedule:type_name -> edri.v1.UpdateSchedule
+	77,  // 16: edri.v1.Op.delete_schedule:type_name -> edri.v1.DeleteSchedule
+	78,  // 17: edri.v1.Op.pause_schedule:type_name -> edri.v1.PauseSchedule
+	79,  // 18: edri.v1.Op.trigger_schedule:type_name -> edri.v1.TriggerSchedule
+	80,  // 19: edri.v1.Op.backfill_schedule:type_name -> edri.v1.BackfillSchedule
+	81,  // 20: edri.v1.Op.append_later:type_name -> edri.v1.AppendLater
+	82,  // 21: edri.v1.Op.cancel_later:type_name -> edri.v1.CancelLater
+	83,  // 22: edri.v1.Append.event:type_name -> edri.v1.CloudEvent
+	9,   // 23: edri.v1.CreateSubscription.config:type_name -> edri.v1.SubscriptionConfig
+	11,  // 24: edri.v1.CreateSubscription.start:type_name -> edri.v1.Start
+	9,   // 25: edri.v1.UpdateSubscription.config:type_name -> edri.v1.SubscriptionConfig
+	11,  // 26: edri.v1.SeekSubscription.start:type_name -> edri.v1.Start
+	1,   // 27: edri.v1.Settle.verb:type_name -> edri.v1.Settle.Verb
+	83,  // 28: edri.v1.SendRequest.event:type_name -> edri.v1.CloudEvent
+	83,  // 29: edri.v1.Respond.event:type_name -> edri.v1.CloudEvent
+	27,  // 30: edri.v1.CommitResult.results:type_name -> edri.v1.OpResult
+	33,  // 31: edri.v1.CommitResult.error:type_name -> edri.v1.Error
+	28,  // 32: edri.v1.OpResult.appended:type_name -> edri.v1.Appended
+	29,  // 33: edri.v1.OpResult.session_opened:type_name -> edri.v1.SessionOpened
+	30,  // 34: edri.v1.OpResult.producer_opened:type_name -> edri.v1.ProducerOpened
+	21,  // 35: edri.v1.OpResult.subscription_changed:type_name -> edri.v1.SubscriptionChanged
+	22,  // 36: edri.v1.OpResult.redriven:type_name -> edri.v1.Redriven
+	23,  // 37: edri.v1.OpResult.settled:type_name -> edri.v1.Settled
+	24,  // 38: edri.v1.OpResult.request_sent:type_name -> edri.v1.RequestSent
+	25,  // 39: edri.v1.OpResult.responded:type_name -> edri.v1.Responded
+	33,  // 40: edri.v1.OpResult.error:type_name -> edri.v1.Error
+	84,  // 41: edri.v1.OpResult.schedule_changed:type_name -> edri.v1.ScheduleChanged
+	85,  // 42: edri.v1.OpResult.schedule_fired:type_name -> edri.v1.ScheduleFired
+	86,  // 43: edri.v1.OpResult.backfill_begun:type_name -> edri.v1.BackfillBegun
+	87,  // 44: edri.v1.OpResult.appends_later:type_name -> edri.v1.AppendsLater
+	3,   // 45: edri.v1.CommitFrame.commits:type_name -> edri.v1.Commit
+	26,  // 46: edri.v1.CommitResultFrame.results:type_name -> edri.v1.CommitResult
+	34,  // 47: edri.v1.Error.violations:type_name -> edri.v1.Violation
+	33,  // 48: edri.v1.Violation.error:type_name -> edri.v1.Error
+	0,   // 49: edri.v1.ReadRequest.consistency:type_name -> edri.v1.Consistency
+	37,  // 50: edri.v1.ReadResponse.events:type_name -> edri.v1.RecordedEvent
+	83,  // 51: edri.v1.RecordedEvent.event:type_name -> edri.v1.CloudEvent
+	0,   // 52: edri.v1.GetRequest.consistency:type_name -> edri.v1.Consistency
+	0,   // 53: edri.v1.ListStreamsRequest.consistency:type_name -> edri.v1.Consistency
+	41,  // 54: edri.v1.ListStreamsResponse.streams:type_name -> edri.v1.Stream
+	0,   // 55: edri.v1.GetRetentionRequest.consistency:type_name -> edri.v1.Consistency
+	49,  // 56: edri.v1.StatusResponse.members:type_name -> edri.v1.Member
+	50,  // 57: edri.v1.StatusResponse.change:type_name -> edri.v1.MemberChange
+	51,  // 58: edri.v1.StatusResponse.replacements:type_name -> edri.v1.Replacement
+	55,  // 59: edri.v1.Member.pulse:type_name -> edri.v1.Pulse
+	57,  // 60: edri.v1.BackupRequest.since:type_name -> edri.v1.EarlierBackup
+	0,   // 61: edri.v1.GetSubscriptionRequest.consistency:type_name -> edri.v1.Consistency
+	0,   // 62: edri.v1.ListSubscriptionsRequest.consistency:type_name -> edri.v1.Consistency
+	62,  // 63: edri.v1.ListSubscriptionsResponse.subscriptions:type_name -> edri.v1.Subscription
+	9,   // 64: edri.v1.Subscription.config:type_name -> edri.v1.SubscriptionConfig
+	0,   // 65: edri.v1.ListDeadRequest.consistency:type_name -> edri.v1.Consistency
+	65,  // 66: edri.v1.ListDeadResponse.dead:type_name -> edri.v1.DeadLetter
+	37,  // 67: edri.v1.DeadLetter.event:type_name -> edri.v1.RecordedEvent
+	66,  // 68: edri.v1.DeadLetter.attempts:type_name -> edri.v1.Attempt
+	68,  // 69: edri.v1.DeliverRequest.held:type_name -> edri.v1.Held
+	69,  // 70: edri.v1.DeliverRequest.settlements:type_name -> edri.v1.Settlement
+	68,  // 71: edri.v1.DeliverRequest.extend:type_name -> edri.v1.Held
+	68,  // 72: edri.v1.DeliverRequest.give_back:type_name -> edri.v1.Held
+	18,  // 73: edri.v1.Settlement.settle:type_name -> edri.v1.Settle
+	3,   // 74: edri.v1.Settlement.effects:type_name -> edri.v1.Commit
+	71,  // 75: edri.v1.DeliverResponse.deliveries:type_name -> edri.v1.Delivery
+	72,  // 76: edri.v1.DeliverResponse.results:type_name -> edri.v1.SettlementResult
+	68,  // 77: edri.v1.DeliverResponse.lost:type_name -> edri.v1.Held
+	37,  // 78: edri.v1.Delivery.event:type_name -> edri.v1.RecordedEvent
+	26,  // 79: edri.v1.SettlementResult.result:type_name -> edri.v1.CommitResult
+	33,  // 80: edri.v1.SettlementResult.error:type_name -> edri.v1.Error
+	2,   // 81: edri.v1.RequestOutcome.state:type_name -> edri.v1.RequestOutcome.State
+	37,  // 82: edri.v1.RequestOutcome.responses:type_name -> edri.v1.RecordedEvent
+	3,   // 83: edri.v1.Events.Commit:input_type -> edri.v1.Commit
+	31,  // 84: edri.v1.Events.CommitStream:input_type -> edri.v1.CommitFrame
+	35,  // 85: edri.v1.Events.Read:input_type -> edri.v1.ReadRequest
+	35,  // 86: edri.v1.Events.Tail:input_type -> edri.v1.ReadRequest
+	38,  // 87: edri.v1.Events.Get:input_type -> edri.v1.GetRequest
+	39,  // 88: edri.v1.Events.ListStreams:input_type -> edri.v1.ListStreamsRequest
+	47,  // 89: edri.v1.Cluster.Status:input_type -> edri.v1.StatusRequest
+	52,  // 90: edri.v1.Cluster.RemoveMember:input_type -> edri.v1.RemoveMemberRequest
+	53,  // 91: edri.v1.Cluster.ReplaceMember:input_type -> edri.v1.ReplaceMemberRequest
+	42,  // 92: edri.v1.Cluster.GetRetention:input_type -> edri.v1.GetRetentionRequest
+	43,  // 93: edri.v1.Cluster.SetRetention:input_type -> edri.v1.SetRetentionRequest
+	45,  // 94: edri.v1.Cluster.PurgeStream:input_type -> edri.v1.PurgeStreamRequest
+	10,  // 95: edri.v1.Subscriptions.Create:input_type -> edri.v1.CreateSubscription
+	12,  // 96: edri.v1.Subscriptions.Update:input_type -> edri.v1.UpdateSubscription
+	13,  // 97: edri.v1.Subscriptions.Delete:input_type -> edri.v1.DeleteSubscription
+	15,  // 98: edri.v1.Subscriptions.Pause:input_type -> edri.v1.PauseSubscription
+	16,  // 99: edri.v1.Subscriptions.Seek:input_type -> edri.v1.SeekSubscription
+	59,  // 100: edri.v1.Subscriptions.Get:input_type -> edri.v1.GetSubscriptionRequest
+	60,  // 101: edri.v1.Subscriptions.List:input_type -> edri.v1.ListSubscriptionsRequest
+	63,  // 102: edri.v1.Subscriptions.ListDead:input_type -> edri.v1.ListDeadRequest
+	17,  // 103: edri.v1.Subscriptions.Redrive:input_type -> edri.v1.Redrive
+	67,  // 104: edri.v1.Subscriptions.Deliver:input_type -> edri.v1.DeliverRequest
+	19,  // 105: edri.v1.Requests.Send:input_type -> edri.v1.SendRequest
+	19,  // 106: edri.v1.Requests.Call:input_type -> edri.v1.SendRequest
+	73,  // 107: edri.v1.Requests.Attach:input_type -> edri.v1.AttachRequest
+	56,  // 108: edri.v1.Admin.Backup:input_type -> edri.v1.BackupRequest
+	26,  // 109: edri.v1.Events.Commit:output_type -> edri.v1.CommitResult
+	32,  // 110: edri.v1.Events.CommitStream:output_type -> edri.v1.CommitResultFrame
+	36,  // 111: edri.v1.Events.Read:output_type -> edri.v1.ReadResponse
+	36,  // 112: edri.v1.Events.Tail:output_type -> edri.v1.ReadResponse
+	37,  // 113: edri.v1.Events.Get:output_type -> edri.v1.RecordedEvent
+	40,  // 114: edri.v1.Events.ListStreams:output_type -> edri.v1.ListStreamsResponse
+	48,  // 115: edri.v1.Cluster.Status:output_type -> edri.v1.StatusResponse
+	54,  // 116: edri.v1.Cluster.RemoveMember:output_type -> edri.v1.MemberResponse
+	54,  // 117: edri.v1.Cluster.ReplaceMember:output_type -> edri.v1.MemberResponse
+	44,  // 118: edri.v1.Cluster.GetRetention:output_type -> edri.v1.RetentionResponse
+	44,  // 119: edri.v1.Cluster.SetRetention:output_type -> edri.v1.RetentionResponse
+	46,  // 120: edri.v1.Cluster.PurgeStream:output_type -> edri.v1.PurgeStreamResponse
+	62,  // 121: edri.v1.Subscriptions.Create:output_type -> edri.v1.Subscription
+	62,  // 122: edri.v1.Subscriptions.Update:output_type -> edri.v1.Subscription
+	14,  // 123: edri.v1.Subscriptions.Delete:output_type -> edri.v1.DeleteSubscriptionResponse
+	62,  // 124: edri.v1.Subscriptions.Pause:output_type -> edri.v1.Subscription
+	62,  // 125: edri.v1.Subscriptions.Seek:output_type -> edri.v1.Subscription
+	62,  // 126: edri.v1.Subscriptions.Get:output_type -> edri.v1.Subscription
+	61,  // 127: edri.v1.Subscriptions.List:output_type -> edri.v1.ListSubscriptionsResponse
+	64,  // 128: edri.v1.Subscriptions.ListDead:output_type -> edri.v1.ListDeadResponse
+	22,  // 129: edri.v1.Subscriptions.Redrive:output_type -> edri.v1.Redriven
+	70,  // 130: edri.v1.Subscriptions.Deliver:output_type -> edri.v1.DeliverResponse
+	24,  // 131: edri.v1.Requests.Send:output_type -> edri.v1.RequestSent
+	74,  // 132: edri.v1.Requests.Call:output_type -> edri.v1.RequestOutcome
+	74,  // 133: edri.v1.Requests.Attach:output_type -> edri.v1.RequestOutcome
+	58,  // 134: edri.v1.Admin.Backup:output_type -> edri.v1.BackupResponse
+	109, // [109:135] is the sub-list for method output_type
+	83,  // [83:109] is the sub-list for method input_type
+	83,  // [83:83] is the sub-list for extension type_name
+	83,  // [83:83] is the sub-list for extension extendee
+	0,   // [0:83] is the sub-list for field type_name
 }
 
 func init() { file_edriv1_edri_proto_init() }
@@ -6257,6 +6486,7 @@ func file_edriv1_edri_proto_init() {
 		return
 	}
 	file_edriv1_cloudevents_proto_init()
+	file_edriv1_cron_proto_init()
 	file_edriv1_edri_proto_msgTypes[1].OneofWrappers = []any{
 		(*Op_Append)(nil),
 		(*Op_OpenSession)(nil),
@@ -6271,6 +6501,14 @@ func file_edriv1_edri_proto_init() {
 		(*Op_Settle)(nil),
 		(*Op_SendRequest)(nil),
 		(*Op_Respond)(nil),
+		(*Op_CreateSchedule)(nil),
+		(*Op_UpdateSchedule)(nil),
+		(*Op_DeleteSchedule)(nil),
+		(*Op_PauseSchedule)(nil),
+		(*Op_TriggerSchedule)(nil),
+		(*Op_BackfillSchedule)(nil),
+		(*Op_AppendLater)(nil),
+		(*Op_CancelLater)(nil),
 	}
 	file_edriv1_edri_proto_msgTypes[2].OneofWrappers = []any{
 		(*Append_Exists)(nil),
@@ -6293,6 +6531,10 @@ func file_edriv1_edri_proto_init() {
 		(*OpResult_RequestSent)(nil),
 		(*OpResult_Responded)(nil),
 		(*OpResult_Error)(nil),
+		(*OpResult_ScheduleChanged)(nil),
+		(*OpResult_ScheduleFired)(nil),
+		(*OpResult_BackfillBegun)(nil),
+		(*OpResult_AppendsLater)(nil),
 	}
 	file_edriv1_edri_proto_msgTypes[40].OneofWrappers = []any{}
 	type x struct{}
