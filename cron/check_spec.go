@@ -112,14 +112,11 @@ func (s *Spec) checkAction() error {
 	case time.Duration(a.timeout) < minTimeout || time.Duration(a.timeout) > maxTimeout:
 		return invalid("action: timeout %v is not within %v and %v", time.Duration(a.timeout), minTimeout, maxTimeout)
 	}
-	e, err := event.DecodeEvent(a.event)
+	e, err := a.template()
 	if err != nil {
 		return err
 	}
-	switch {
-	case e.ID != "":
-		return invalid("action: its event has an id; each fire gives it its own")
-	case !e.Time.IsZero():
+	if !e.Time.IsZero() {
 		return invalid("action: its event has a time; each fire gives it its own")
 	}
 	kind, given := e.Extensions[event.AttrKind]

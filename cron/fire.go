@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
 )
@@ -48,16 +50,40 @@ func (f fire) id() string {
 
 func formatTime(t int64) string { return time.Unix(0, t).UTC().Format(time.RFC3339Nano) }
 
+// Fields of io.cloudevents.v1.CloudEvent.
+const (
+	fieldID     protowire.Number = 1
+	fieldSource protowire.Number = 2
+)
+
+// template returns the action's event, with an id that is none and its source.
+func (a *action) template() (event.Event, error) {
+	var given uint64 // bit n: field n
+	for b := a.event; len(b) > 0; {
+		number, _, n := protowire.ConsumeField(b)
+		if n < 0 {
+			return event.Event{}, invalid("action: its event is no protobuf message")
+		}
+		given |= 1 << min(number, 63)
+		b = b[n:]
+	}
+	if given&(1<<fieldID) != 0 {
+		return event.Event{}, invalid("action: its event has an id; each fire gives it its own")
+	}
+	whole := protowire.AppendString(protowire.AppendTag(nil, fieldID, protowire.BytesType), "none")
+	if given&(1<<fieldSource) == 0 {
+		whole = protowire.AppendString(protowire.AppendTag(whole, fieldSource, protowire.BytesType), defaultSource)
+	}
+	return event.DecodeEvent(append(whole, a.event...))
+}
+
 // eventOf returns the encoded event of a fire.
 func (a *action) eventOf(name string, f fire) ([]byte, error) {
-	e, err := event.DecodeEvent(a.event)
+	e, err := a.template()
 	if err != nil {
 		return nil, err
 	}
 	e.ID, e.Time = f.id(), time.Unix(0, f.nominal).UTC()
-	if e.Source == "" {
-		e.Source = defaultSource
-	}
 	if e.Extensions == nil {
 		e.Extensions = map[string]event.Value{}
 	}

@@ -3,6 +3,7 @@ package cron
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"sync"
 	"time"
 	_ "time/tzdata" // zones where the system has none
 
@@ -55,14 +56,18 @@ func newPlan(s *Spec, created time.Time) (*plan, error) {
 	return p, nil
 }
 
+// zones keeps those that were loaded: there are some hundred.
+var zones sync.Map
+
 func loadZone(name string) (*time.Location, error) {
-	if name == "Local" { // the node's own, which differs
-		return nil, event.Errorf(event.CodeInvalid, "zone %q: is unknown", name)
+	if zone, ok := zones.Load(name); ok {
+		return zone.(*time.Location), nil
 	}
 	zone, err := time.LoadLocation(name)
-	if err != nil {
+	if err != nil || name == "Local" { // the latter is the node's own, and others differ
 		return nil, event.Errorf(event.CodeInvalid, "zone %q: is unknown", name)
 	}
+	zones.Store(name, zone)
 	return zone, nil
 }
 
