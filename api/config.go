@@ -18,6 +18,8 @@ type Config struct {
 	Node Node
 	// Router is the node's router; nil: subscriptions and requests are not served.
 	Router *router.Router
+	// Schedules: the node has the state machine of package cron, and serves it.
+	Schedules bool
 	// Limits are the node's; they bound what is read of a request. Default:
 	// event.DefaultLimits.
 	Limits event.Limits

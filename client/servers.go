@@ -53,6 +53,7 @@ type server struct {
 	call    *connect.Client[sendFrame, outcomeFrame]
 	attach  *connect.Client[edriv1.AttachRequest, outcomeFrame]
 	subscriptions
+	schedules schedules
 }
 
 // subscriptions are a node's procedures that have to do with them, but deliver.
@@ -104,6 +105,7 @@ func newServer(h connect.HTTPClient, url string) *server {
 		attach:  connect.NewClient[edriv1.AttachRequest, outcomeFrame](h, url+edriv1connect.RequestsAttachProcedure, options),
 
 		subscriptions: newSubscriptions(h, url, options),
+		schedules:     newSchedules(h, url, options),
 	}
 }
 

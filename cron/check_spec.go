@@ -33,7 +33,7 @@ func (s *Spec) check() error {
 	if err != nil {
 		return err
 	}
-	if _, ok := p.next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)); !ok {
+	if _, ok := p.next(time.Unix(0, 0)); !ok {
 		return event.Errorf(event.CodeInvalid, "spec: there is no time at which it would fire, with start, end and what is excluded")
 	}
 	return nil

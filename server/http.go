@@ -22,6 +22,7 @@ func (s *Server) openHTTP() error {
 	handler, err := api.Handler(api.Config{
 		Node:       s.node,
 		Router:     s.router,
+		Schedules:  true,
 		Limits:     s.cfg.Limits,
 		Version:    ReadBuild().Version,
 		Registerer: registry,

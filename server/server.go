@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/edri-io/edri/consensus"
+	"github.com/edri-io/edri/cron"
 	"github.com/edri-io/edri/managers"
 	"github.com/edri-io/edri/router"
 	"github.com/edri-io/edri/timers"
@@ -51,6 +52,7 @@ type Server struct {
 
 	node       *consensus.Node
 	router     *router.Router
+	cron       *cron.Scheduler
 	managers   []*managers.Manager
 	port       net.Listener
 	http       *http.Server
@@ -106,7 +108,10 @@ func (s *Server) addMachines(c *consensus.Config) error {
 	table := timers.New()
 	s.router = router.New(table, s.logger)
 	s.router.Limits = c.Limits
-	mux, err := consensus.NewMux(table, s.router)
+	s.cron = cron.New(table, s.router, s.logger)
+	s.cron.Limits = c.Limits
+	s.router.Tell(s.cron)
+	mux, err := consensus.NewMux(table, s.router, s.cron)
 	if err != nil {
 		return fmt.Errorf("set up state machines: %w", err)
 	}
@@ -114,6 +119,7 @@ func (s *Server) addMachines(c *consensus.Config) error {
 	c.Leading = []func(context.Context, *consensus.Node) error{
 		func(ctx context.Context, n *consensus.Node) error { return table.Run(ctx, n, s.logger) },
 		func(ctx context.Context, n *consensus.Node) error { return s.router.Lead(ctx, n) },
+		func(ctx context.Context, n *consensus.Node) error { return s.cron.Lead(ctx, n) },
 	}
 	return nil
 }
