@@ -75,13 +75,6 @@ func templateOf(m *edriv1.CloudEvent) (event.Event, error) {
 	return e, err
 }
 
-func nanoseconds(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixNano()
-}
-
 func timeOf(nanoseconds int64) time.Time {
 	if nanoseconds == 0 {
 		return time.Time{}

@@ -68,7 +68,6 @@ func TestOverlap(t *testing.T) {
 	}
 }
 
-
 // A request that nobody answers ends at its deadline.
 func TestBufferedFireHappensAtTheDeadlineOfTheOther(t *testing.T) {
 	t.Parallel()
