@@ -56,7 +56,7 @@ var layers = map[string][]string{
 // generated ones.
 var testLayers = map[string][]string{
 	"event":               {"api/edriv1/..."},
-	"consensus":           {"api/edriv1/..."},
+	"consensus":           {"api/edriv1/...", "timers", "router", "cron"},
 	"router":              {"api/edriv1/..."},
 	"cron":                {"api/edriv1/..."},
 	"consensus/transport": {"api/edriv1/..."},
