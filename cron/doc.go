@@ -8,14 +8,14 @@
 // an advance: fire for these nominal times, those others were missed, this one is next.
 // Apply takes it only where it is of the state as it is:
 //
-//	         advance: next, due                advance: fires, missed, next
-//	 (made) ────────────────────▶ waits ──────────────────────────┐
-//	   ▲                           │  ▲                           │
-//	   │ update, resume            │  └───────────────────────────┘
-//	   │ (times after now)         │ no time left, or the limit is reached
-//	   └──────── paused ◀──────────┤
-//	                               ▼
-//	                             ended
+//	        advance: next, due                advance: fires, missed, next
+//	(made) ────────────────────▶ waits ──────────────────────────┐
+//	  ▲                           │  ▲                           │
+//	  │ update, resume            │  └───────────────────────────┘
+//	  │ (times after now)         │ no time left, or the limit is reached
+//	  └──────── paused ◀──────────┤
+//	                              ▼
+//	                            ended
 //
 // What holds after every operation:
 //
