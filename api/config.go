@@ -20,6 +20,8 @@ type Config struct {
 	Router *router.Router
 	// Keys says that the node has the state machine of keys; false: they are not served.
 	Keys bool
+	// Schedules: the node has the state machine of package cron, and serves it.
+	Schedules bool
 	// Limits are the node's; they bound what is read of a request. Default:
 	// event.DefaultLimits.
 	Limits event.Limits

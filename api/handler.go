@@ -105,6 +105,9 @@ func (s *service) mountProcedures(mux *http.ServeMux) {
 	if s.cfg.Keys {
 		s.mountKeys(mux, options)
 	}
+	if s.cfg.Schedules {
+		s.mountSchedules(mux, options)
+	}
 	mux.Handle(edriv1connect.AdminBackupProcedure,
 		connect.NewServerStreamHandler(edriv1connect.AdminBackupProcedure, s.backup, options))
 }
@@ -124,6 +127,20 @@ func (s *service) mountRouter(mux *http.ServeMux, options connect.HandlerOption)
 	unary(mux, edriv1connect.RequestsSendProcedure, s.sendRequest, options)
 	unary(mux, edriv1connect.RequestsCallProcedure, s.call, options)
 	unary(mux, edriv1connect.RequestsAttachProcedure, s.attach, options)
+}
+
+func (s *service) mountSchedules(mux *http.ServeMux, options connect.HandlerOption) {
+	unary(mux, edriv1connect.SchedulesCreateProcedure, s.createSchedule, options)
+	unary(mux, edriv1connect.SchedulesUpdateProcedure, s.updateSchedule, options)
+	unary(mux, edriv1connect.SchedulesDeleteProcedure, s.deleteSchedule, options)
+	unary(mux, edriv1connect.SchedulesPauseProcedure, s.pauseSchedule, options)
+	unary(mux, edriv1connect.SchedulesTriggerProcedure, s.triggerSchedule, options)
+	unary(mux, edriv1connect.SchedulesBackfillProcedure, s.backfillSchedule, options)
+	unary(mux, edriv1connect.SchedulesGetProcedure, s.getSchedule, options)
+	unary(mux, edriv1connect.SchedulesListProcedure, s.listSchedules, options)
+	unary(mux, edriv1connect.SchedulesPreviewProcedure, s.previewSchedule, options)
+	unary(mux, edriv1connect.SchedulesAppendLaterProcedure, s.appendLater, options)
+	unary(mux, edriv1connect.SchedulesCancelLaterProcedure, s.cancelLater, options)
 }
 
 // unary mounts a procedure of one request and one response.

@@ -54,6 +54,7 @@ type server struct {
 	attach  *connect.Client[edriv1.AttachRequest, outcomeFrame]
 	subscriptions
 	keys
+	schedules schedules
 }
 
 // subscriptions are a node's procedures that have to do with them, but deliver.
@@ -106,6 +107,7 @@ func newServer(h connect.HTTPClient, url string) *server {
 
 		subscriptions: newSubscriptions(h, url, options),
 		keys:          newKeys(h, url, options),
+		schedules:     newSchedules(h, url, options),
 	}
 }
 

@@ -14,6 +14,7 @@ type Machine struct {
 	// Limits are what Check holds the events of requests and responses to, by default
 	// event.DefaultLimits. They are set before the node is opened.
 	Limits event.Limits
+	enders []Ender
 }
 
 var (

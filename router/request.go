@@ -15,24 +15,29 @@ const outcomeKept = time.Hour
 
 // send executes send_request.
 func (m *Machine) send(tx *consensus.Tx, o sendOp) ([]byte, error) {
+	position, duplicate, err := m.sendRequest(tx, o)
+	return sent(position, duplicate), err
+}
+
+func (m *Machine) sendRequest(tx *consensus.Tx, o sendOp) (position event.Position, duplicate bool, err error) {
 	position, revision, err := tx.Append(string(o.stream), event.ExpectAny, o.event)
 	if err != nil {
-		return nil, err
+		return 0, false, err
 	}
 	if revision == 0 { // the event was there
 		_, ok, err := getRequest(tx, position)
 		if err == nil && !ok {
 			err = event.Errorf(event.CodeExists, "the event is at position %d and no request that is still known", position)
 		}
-		return sent(position, true), err
+		return position, true, err
 	}
 	r := request{deadline: max(tx.Now(), 0) + o.timeout, gather: o.gather}
 	if _, err := pin(tx, position, requestPin()); err != nil {
-		return nil, err
+		return 0, false, err
 	}
 	m.timers.Set(tx, m, r.deadline, numberKey(timerDeadline, uint64(position)))
 	putRequest(tx, position, &r)
-	return sent(position, false), nil
+	return position, false, nil
 }
 
 // respond executes respond. A response that comes too late is not appended, and is no
@@ -58,12 +63,15 @@ func (m *Machine) respond(tx *consensus.Tx, o respondOp) ([]byte, error) {
 		return responded(position, ""), nil
 	}
 	r.responses = append(r.responses, position)
-	if len(r.responses) >= r.gather {
+	answered := len(r.responses) >= r.gather
+	if answered {
 		r.state = requestAnswered
-		tx.Note(noteRequest{o.request})
 	}
 	putRequest(tx, o.request, &r)
-	return responded(position, ""), nil
+	if answered {
+		err = m.ended(tx, o.request)
+	}
+	return responded(position, ""), err
 }
 
 // expire is called at the deadline of a request.
@@ -79,7 +87,7 @@ func (m *Machine) expire(tx *consensus.Tx, t timers.Timer, position event.Positi
 	if r.state == requestOpen {
 		r.state = requestExpired
 		putRequest(tx, position, &r)
-		tx.Note(noteRequest{position})
+		return m.ended(tx, position)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/edri-io/edri/consensus"
+	"github.com/edri-io/edri/cron"
 	"github.com/edri-io/edri/managers"
 	"github.com/edri-io/edri/managers/kv"
 	"github.com/edri-io/edri/router"
@@ -52,6 +53,7 @@ type Server struct {
 
 	node       *consensus.Node
 	router     *router.Router
+	cron       *cron.Scheduler
 	managers   []*managers.Manager
 	port       net.Listener
 	http       *http.Server
@@ -109,7 +111,10 @@ func (s *Server) addMachines(c *consensus.Config) error {
 	s.router.Limits = c.Limits
 	keys := kv.New(table)
 	keys.Limits = c.Limits
-	mux, err := consensus.NewMux(table, s.router, keys)
+	s.cron = cron.New(table, s.router, s.logger)
+	s.cron.Limits = c.Limits
+	s.router.Tell(s.cron)
+	mux, err := consensus.NewMux(table, s.router, keys, s.cron)
 	if err != nil {
 		return fmt.Errorf("set up state machines: %w", err)
 	}
@@ -117,6 +122,7 @@ func (s *Server) addMachines(c *consensus.Config) error {
 	c.Leading = []func(context.Context, *consensus.Node) error{
 		func(ctx context.Context, n *consensus.Node) error { return table.Run(ctx, n, s.logger) },
 		func(ctx context.Context, n *consensus.Node) error { return s.router.Lead(ctx, n) },
+		func(ctx context.Context, n *consensus.Node) error { return s.cron.Lead(ctx, n) },
 	}
 	return nil
 }

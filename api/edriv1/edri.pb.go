@@ -328,6 +328,14 @@ type Op struct {
 	//	*Op_DeleteKey
 	//	*Op_CompareKey
 	//	*Op_KeyTransaction
+	//	*Op_CreateSchedule
+	//	*Op_UpdateSchedule
+	//	*Op_DeleteSchedule
+	//	*Op_PauseSchedule
+	//	*Op_TriggerSchedule
+	//	*Op_BackfillSchedule
+	//	*Op_AppendLater
+	//	*Op_CancelLater
 	Op            isOp_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -550,6 +558,78 @@ func (x *Op) GetKeyTransaction() *KeyTransaction {
 	return nil
 }
 
+func (x *Op) GetCreateSchedule() *CreateSchedule {
+	if x != nil {
+		if x, ok := x.Op.(*Op_CreateSchedule); ok {
+			return x.CreateSchedule
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetUpdateSchedule() *UpdateSchedule {
+	if x != nil {
+		if x, ok := x.Op.(*Op_UpdateSchedule); ok {
+			return x.UpdateSchedule
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetDeleteSchedule() *DeleteSchedule {
+	if x != nil {
+		if x, ok := x.Op.(*Op_DeleteSchedule); ok {
+			return x.DeleteSchedule
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetPauseSchedule() *PauseSchedule {
+	if x != nil {
+		if x, ok := x.Op.(*Op_PauseSchedule); ok {
+			return x.PauseSchedule
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetTriggerSchedule() *TriggerSchedule {
+	if x != nil {
+		if x, ok := x.Op.(*Op_TriggerSchedule); ok {
+			return x.TriggerSchedule
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetBackfillSchedule() *BackfillSchedule {
+	if x != nil {
+		if x, ok := x.Op.(*Op_BackfillSchedule); ok {
+			return x.BackfillSchedule
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetAppendLater() *AppendLater {
+	if x != nil {
+		if x, ok := x.Op.(*Op_AppendLater); ok {
+			return x.AppendLater
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetCancelLater() *CancelLater {
+	if x != nil {
+		if x, ok := x.Op.(*Op_CancelLater); ok {
+			return x.CancelLater
+		}
+	}
+	return nil
+}
+
 type isOp_Op interface {
 	isOp_Op()
 }
@@ -636,6 +716,38 @@ type Op_KeyTransaction struct {
 	KeyTransaction *KeyTransaction `protobuf:"bytes,46,opt,name=key_transaction,json=keyTransaction,proto3,oneof"`
 }
 
+type Op_CreateSchedule struct {
+	CreateSchedule *CreateSchedule `protobuf:"bytes,50,opt,name=create_schedule,json=createSchedule,proto3,oneof"`
+}
+
+type Op_UpdateSchedule struct {
+	UpdateSchedule *UpdateSchedule `protobuf:"bytes,51,opt,name=update_schedule,json=updateSchedule,proto3,oneof"`
+}
+
+type Op_DeleteSchedule struct {
+	DeleteSchedule *DeleteSchedule `protobuf:"bytes,52,opt,name=delete_schedule,json=deleteSchedule,proto3,oneof"`
+}
+
+type Op_PauseSchedule struct {
+	PauseSchedule *PauseSchedule `protobuf:"bytes,53,opt,name=pause_schedule,json=pauseSchedule,proto3,oneof"`
+}
+
+type Op_TriggerSchedule struct {
+	TriggerSchedule *TriggerSchedule `protobuf:"bytes,54,opt,name=trigger_schedule,json=triggerSchedule,proto3,oneof"`
+}
+
+type Op_BackfillSchedule struct {
+	BackfillSchedule *BackfillSchedule `protobuf:"bytes,55,opt,name=backfill_schedule,json=backfillSchedule,proto3,oneof"`
+}
+
+type Op_AppendLater struct {
+	AppendLater *AppendLater `protobuf:"bytes,56,opt,name=append_later,json=appendLater,proto3,oneof"`
+}
+
+type Op_CancelLater struct {
+	CancelLater *CancelLater `protobuf:"bytes,57,opt,name=cancel_later,json=cancelLater,proto3,oneof"`
+}
+
 func (*Op_Append) isOp_Op() {}
 
 func (*Op_OpenSession) isOp_Op() {}
@@ -675,6 +787,22 @@ func (*Op_DeleteKey) isOp_Op() {}
 func (*Op_CompareKey) isOp_Op() {}
 
 func (*Op_KeyTransaction) isOp_Op() {}
+
+func (*Op_CreateSchedule) isOp_Op() {}
+
+func (*Op_UpdateSchedule) isOp_Op() {}
+
+func (*Op_DeleteSchedule) isOp_Op() {}
+
+func (*Op_PauseSchedule) isOp_Op() {}
+
+func (*Op_TriggerSchedule) isOp_Op() {}
+
+func (*Op_BackfillSchedule) isOp_Op() {}
+
+func (*Op_AppendLater) isOp_Op() {}
+
+func (*Op_CancelLater) isOp_Op() {}
 
 // Append adds one event to a stream.
 type Append struct {
@@ -2158,6 +2286,10 @@ type OpResult struct {
 	//	*OpResult_KeyChanged
 	//	*OpResult_KeyTransactionDone
 	//	*OpResult_Error
+	//	*OpResult_ScheduleChanged
+	//	*OpResult_ScheduleFired
+	//	*OpResult_BackfillBegun
+	//	*OpResult_AppendsLater
 	Result        isOpResult_Result `protobuf_oneof:"result"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2308,6 +2440,42 @@ func (x *OpResult) GetError() *Error {
 	return nil
 }
 
+func (x *OpResult) GetScheduleChanged() *ScheduleChanged {
+	if x != nil {
+		if x, ok := x.Result.(*OpResult_ScheduleChanged); ok {
+			return x.ScheduleChanged
+		}
+	}
+	return nil
+}
+
+func (x *OpResult) GetScheduleFired() *ScheduleFired {
+	if x != nil {
+		if x, ok := x.Result.(*OpResult_ScheduleFired); ok {
+			return x.ScheduleFired
+		}
+	}
+	return nil
+}
+
+func (x *OpResult) GetBackfillBegun() *BackfillBegun {
+	if x != nil {
+		if x, ok := x.Result.(*OpResult_BackfillBegun); ok {
+			return x.BackfillBegun
+		}
+	}
+	return nil
+}
+
+func (x *OpResult) GetAppendsLater() *AppendsLater {
+	if x != nil {
+		if x, ok := x.Result.(*OpResult_AppendsLater); ok {
+			return x.AppendsLater
+		}
+	}
+	return nil
+}
+
 type isOpResult_Result interface {
 	isOpResult_Result()
 }
@@ -2361,6 +2529,22 @@ type OpResult_Error struct {
 	Error *Error `protobuf:"bytes,15,opt,name=error,proto3,oneof"`
 }
 
+type OpResult_ScheduleChanged struct {
+	ScheduleChanged *ScheduleChanged `protobuf:"bytes,30,opt,name=schedule_changed,json=scheduleChanged,proto3,oneof"`
+}
+
+type OpResult_ScheduleFired struct {
+	ScheduleFired *ScheduleFired `protobuf:"bytes,31,opt,name=schedule_fired,json=scheduleFired,proto3,oneof"`
+}
+
+type OpResult_BackfillBegun struct {
+	BackfillBegun *BackfillBegun `protobuf:"bytes,32,opt,name=backfill_begun,json=backfillBegun,proto3,oneof"`
+}
+
+type OpResult_AppendsLater struct {
+	AppendsLater *AppendsLater `protobuf:"bytes,33,opt,name=appends_later,json=appendsLater,proto3,oneof"`
+}
+
 func (*OpResult_Appended) isOpResult_Result() {}
 
 func (*OpResult_SessionOpened) isOpResult_Result() {}
@@ -2384,6 +2568,14 @@ func (*OpResult_KeyChanged) isOpResult_Result() {}
 func (*OpResult_KeyTransactionDone) isOpResult_Result() {}
 
 func (*OpResult_Error) isOpResult_Result() {}
+
+func (*OpResult_ScheduleChanged) isOpResult_Result() {}
+
+func (*OpResult_ScheduleFired) isOpResult_Result() {}
+
+func (*OpResult_BackfillBegun) isOpResult_Result() {}
+
+func (*OpResult_AppendsLater) isOpResult_Result() {}
 
 type Appended struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -5762,7 +5954,7 @@ var File_edriv1_edri_proto protoreflect.FileDescriptor
 
 const file_edriv1_edri_proto_rawDesc = "" +
 	"\n" +
-	"\x11edriv1/edri.proto\x12\aedri.v1\x1a\x18edriv1/cloudevents.proto\x1a\x0fedriv1/kv.proto\"\x8f\x02\n" +
+	"\x11edriv1/edri.proto\x12\aedri.v1\x1a\x18edriv1/cloudevents.proto\x1a\x0fedriv1/kv.proto\x1a\x11edriv1/cron.proto\"\x8f\x02\n" +
 	"\x06Commit\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\fR\x05epoch\x12\x18\n" +
 	"\asession\x18\x02 \x01(\x04R\asession\x12%\n" +
@@ -5772,7 +5964,7 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\x04each\x18\x06 \x01(\bR\x04each\x12\x1d\n" +
 	"\x03ops\x18\a \x03(\v2\v.edri.v1.OpR\x03ops\x12\"\n" +
 	"\ffingerprints\x18\x0f \x01(\fR\ffingerprints\x12\x16\n" +
-	"\x06waiter\x18\x10 \x01(\x04R\x06waiter\"\xcc\t\n" +
+	"\x06waiter\x18\x10 \x01(\x04R\x06waiter\"\xe0\r\n" +
 	"\x02Op\x12)\n" +
 	"\x06append\x18\x01 \x01(\v2\x0f.edri.v1.AppendH\x00R\x06append\x129\n" +
 	"\fopen_session\x18\x02 \x01(\v2\x14.edri.v1.OpenSessionH\x00R\vopenSession\x12<\n" +
@@ -5795,7 +5987,15 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"delete_key\x18, \x01(\v2\x12.edri.v1.DeleteKeyH\x00R\tdeleteKey\x126\n" +
 	"\vcompare_key\x18- \x01(\v2\x13.edri.v1.CompareKeyH\x00R\n" +
 	"compareKey\x12B\n" +
-	"\x0fkey_transaction\x18. \x01(\v2\x17.edri.v1.KeyTransactionH\x00R\x0ekeyTransactionB\x04\n" +
+	"\x0fkey_transaction\x18. \x01(\v2\x17.edri.v1.KeyTransactionH\x00R\x0ekeyTransaction\x12B\n" +
+	"\x0fcreate_schedule\x182 \x01(\v2\x17.edri.v1.CreateScheduleH\x00R\x0ecreateSchedule\x12B\n" +
+	"\x0fupdate_schedule\x183 \x01(\v2\x17.edri.v1.UpdateScheduleH\x00R\x0eupdateSchedule\x12B\n" +
+	"\x0fdelete_schedule\x184 \x01(\v2\x17.edri.v1.DeleteScheduleH\x00R\x0edeleteSchedule\x12?\n" +
+	"\x0epause_schedule\x185 \x01(\v2\x16.edri.v1.PauseScheduleH\x00R\rpauseSchedule\x12E\n" +
+	"\x10trigger_schedule\x186 \x01(\v2\x18.edri.v1.TriggerScheduleH\x00R\x0ftriggerSchedule\x12H\n" +
+	"\x11backfill_schedule\x187 \x01(\v2\x19.edri.v1.BackfillScheduleH\x00R\x10backfillSchedule\x129\n" +
+	"\fappend_later\x188 \x01(\v2\x14.edri.v1.AppendLaterH\x00R\vappendLater\x129\n" +
+	"\fcancel_later\x189 \x01(\v2\x14.edri.v1.CancelLaterH\x00R\vcancelLaterB\x04\n" +
 	"\x02op\"\x8f\x01\n" +
 	"\x06Append\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x12\x18\n" +
@@ -5898,7 +6098,7 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\bposition\x18\x03 \x01(\x04R\bposition\x12+\n" +
 	"\aresults\x18\x04 \x03(\v2\x11.edri.v1.OpResultR\aresults\x12$\n" +
 	"\x05error\x18\x05 \x01(\v2\x0e.edri.v1.ErrorR\x05error\x12\x12\n" +
-	"\x04open\x18\x06 \x01(\bR\x04open\"\xdd\x05\n" +
+	"\x04open\x18\x06 \x01(\bR\x04open\"\xe4\a\n" +
 	"\bOpResult\x12/\n" +
 	"\bappended\x18\x01 \x01(\v2\x11.edri.v1.AppendedH\x00R\bappended\x12?\n" +
 	"\x0esession_opened\x18\x02 \x01(\v2\x16.edri.v1.SessionOpenedH\x00R\rsessionOpened\x12B\n" +
@@ -5912,7 +6112,11 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\vkey_changed\x18\x15 \x01(\v2\x13.edri.v1.KeyChangedH\x00R\n" +
 	"keyChanged\x12O\n" +
 	"\x14key_transaction_done\x18\x16 \x01(\v2\x1b.edri.v1.KeyTransactionDoneH\x00R\x12keyTransactionDone\x12&\n" +
-	"\x05error\x18\x0f \x01(\v2\x0e.edri.v1.ErrorH\x00R\x05errorB\b\n" +
+	"\x05error\x18\x0f \x01(\v2\x0e.edri.v1.ErrorH\x00R\x05error\x12E\n" +
+	"\x10schedule_changed\x18\x1e \x01(\v2\x18.edri.v1.ScheduleChangedH\x00R\x0fscheduleChanged\x12?\n" +
+	"\x0eschedule_fired\x18\x1f \x01(\v2\x16.edri.v1.ScheduleFiredH\x00R\rscheduleFired\x12?\n" +
+	"\x0ebackfill_begun\x18  \x01(\v2\x16.edri.v1.BackfillBegunH\x00R\rbackfillBegun\x12<\n" +
+	"\rappends_later\x18! \x01(\v2\x15.edri.v1.AppendsLaterH\x00R\fappendsLaterB\b\n" +
 	"\x06result\"`\n" +
 	"\bAppended\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x04R\bposition\x12\x1a\n" +
@@ -6320,10 +6524,22 @@ var file_edriv1_edri_proto_goTypes = []any{
 	(*DeleteKey)(nil),                  // 79: edri.v1.DeleteKey
 	(*CompareKey)(nil),                 // 80: edri.v1.CompareKey
 	(*KeyTransaction)(nil),             // 81: edri.v1.KeyTransaction
-	(*CloudEvent)(nil),                 // 82: edri.v1.CloudEvent
-	(*BucketChanged)(nil),              // 83: edri.v1.BucketChanged
-	(*KeyChanged)(nil),                 // 84: edri.v1.KeyChanged
-	(*KeyTransactionDone)(nil),         // 85: edri.v1.KeyTransactionDone
+	(*CreateSchedule)(nil),             // 82: edri.v1.CreateSchedule
+	(*UpdateSchedule)(nil),             // 83: edri.v1.UpdateSchedule
+	(*DeleteSchedule)(nil),             // 84: edri.v1.DeleteSchedule
+	(*PauseSchedule)(nil),              // 85: edri.v1.PauseSchedule
+	(*TriggerSchedule)(nil),            // 86: edri.v1.TriggerSchedule
+	(*BackfillSchedule)(nil),           // 87: edri.v1.BackfillSchedule
+	(*AppendLater)(nil),                // 88: edri.v1.AppendLater
+	(*CancelLater)(nil),                // 89: edri.v1.CancelLater
+	(*CloudEvent)(nil),                 // 90: edri.v1.CloudEvent
+	(*BucketChanged)(nil),              // 91: edri.v1.BucketChanged
+	(*KeyChanged)(nil),                 // 92: edri.v1.KeyChanged
+	(*KeyTransactionDone)(nil),         // 93: edri.v1.KeyTransactionDone
+	(*ScheduleChanged)(nil),            // 94: edri.v1.ScheduleChanged
+	(*ScheduleFired)(nil),              // 95: edri.v1.ScheduleFired
+	(*BackfillBegun)(nil),              // 96: edri.v1.BackfillBegun
+	(*AppendsLater)(nil),               // 97: edri.v1.AppendsLater
 }
 var file_edriv1_edri_proto_depIdxs = []int32{
 	4,   // 0: edri.v1.Commit.ops:type_name -> edri.v1.Op
@@ -6347,123 +6563,135 @@ var file_edriv1_edri_proto_depIdxs = []int32{
 	79,  // 18: edri.v1.Op.delete_key:type_name -> edri.v1.DeleteKey
 	80,  // 19: edri.v1.Op.compare_key:type_name -> edri.v1.CompareKey
 	81,  // 20: edri.v1.Op.key_transaction:type_name -> edri.v1.KeyTransaction
-	82,  // 21: edri.v1.Append.event:type_name -> edri.v1.CloudEvent
-	9,   // 22: edri.v1.CreateSubscription.config:type_name -> edri.v1.SubscriptionConfig
-	11,  // 23: edri.v1.CreateSubscription.start:type_name -> edri.v1.Start
-	9,   // 24: edri.v1.UpdateSubscription.config:type_name -> edri.v1.SubscriptionConfig
-	11,  // 25: edri.v1.SeekSubscription.start:type_name -> edri.v1.Start
-	1,   // 26: edri.v1.Settle.verb:type_name -> edri.v1.Settle.Verb
-	82,  // 27: edri.v1.SendRequest.event:type_name -> edri.v1.CloudEvent
-	82,  // 28: edri.v1.Respond.event:type_name -> edri.v1.CloudEvent
-	27,  // 29: edri.v1.CommitResult.results:type_name -> edri.v1.OpResult
-	33,  // 30: edri.v1.CommitResult.error:type_name -> edri.v1.Error
-	28,  // 31: edri.v1.OpResult.appended:type_name -> edri.v1.Appended
-	29,  // 32: edri.v1.OpResult.session_opened:type_name -> edri.v1.SessionOpened
-	30,  // 33: edri.v1.OpResult.producer_opened:type_name -> edri.v1.ProducerOpened
-	21,  // 34: edri.v1.OpResult.subscription_changed:type_name -> edri.v1.SubscriptionChanged
-	22,  // 35: edri.v1.OpResult.redriven:type_name -> edri.v1.Redriven
-	23,  // 36: edri.v1.OpResult.settled:type_name -> edri.v1.Settled
-	24,  // 37: edri.v1.OpResult.request_sent:type_name -> edri.v1.RequestSent
-	25,  // 38: edri.v1.OpResult.responded:type_name -> edri.v1.Responded
-	83,  // 39: edri.v1.OpResult.bucket_changed:type_name -> edri.v1.BucketChanged
-	84,  // 40: edri.v1.OpResult.key_changed:type_name -> edri.v1.KeyChanged
-	85,  // 41: edri.v1.OpResult.key_transaction_done:type_name -> edri.v1.KeyTransactionDone
-	33,  // 42: edri.v1.OpResult.error:type_name -> edri.v1.Error
-	3,   // 43: edri.v1.CommitFrame.commits:type_name -> edri.v1.Commit
-	26,  // 44: edri.v1.CommitResultFrame.results:type_name -> edri.v1.CommitResult
-	34,  // 45: edri.v1.Error.violations:type_name -> edri.v1.Violation
-	33,  // 46: edri.v1.Violation.error:type_name -> edri.v1.Error
-	0,   // 47: edri.v1.ReadRequest.consistency:type_name -> edri.v1.Consistency
-	37,  // 48: edri.v1.ReadResponse.events:type_name -> edri.v1.RecordedEvent
-	82,  // 49: edri.v1.RecordedEvent.event:type_name -> edri.v1.CloudEvent
-	0,   // 50: edri.v1.GetRequest.consistency:type_name -> edri.v1.Consistency
-	0,   // 51: edri.v1.ListStreamsRequest.consistency:type_name -> edri.v1.Consistency
-	41,  // 52: edri.v1.ListStreamsResponse.streams:type_name -> edri.v1.Stream
-	0,   // 53: edri.v1.GetRetentionRequest.consistency:type_name -> edri.v1.Consistency
-	49,  // 54: edri.v1.StatusResponse.members:type_name -> edri.v1.Member
-	50,  // 55: edri.v1.StatusResponse.change:type_name -> edri.v1.MemberChange
-	51,  // 56: edri.v1.StatusResponse.replacements:type_name -> edri.v1.Replacement
-	55,  // 57: edri.v1.Member.pulse:type_name -> edri.v1.Pulse
-	57,  // 58: edri.v1.BackupRequest.since:type_name -> edri.v1.EarlierBackup
-	0,   // 59: edri.v1.GetSubscriptionRequest.consistency:type_name -> edri.v1.Consistency
-	0,   // 60: edri.v1.ListSubscriptionsRequest.consistency:type_name -> edri.v1.Consistency
-	62,  // 61: edri.v1.ListSubscriptionsResponse.subscriptions:type_name -> edri.v1.Subscription
-	9,   // 62: edri.v1.Subscription.config:type_name -> edri.v1.SubscriptionConfig
-	0,   // 63: edri.v1.ListDeadRequest.consistency:type_name -> edri.v1.Consistency
-	65,  // 64: edri.v1.ListDeadResponse.dead:type_name -> edri.v1.DeadLetter
-	37,  // 65: edri.v1.DeadLetter.event:type_name -> edri.v1.RecordedEvent
-	66,  // 66: edri.v1.DeadLetter.attempts:type_name -> edri.v1.Attempt
-	68,  // 67: edri.v1.DeliverRequest.held:type_name -> edri.v1.Held
-	69,  // 68: edri.v1.DeliverRequest.settlements:type_name -> edri.v1.Settlement
-	68,  // 69: edri.v1.DeliverRequest.extend:type_name -> edri.v1.Held
-	68,  // 70: edri.v1.DeliverRequest.give_back:type_name -> edri.v1.Held
-	18,  // 71: edri.v1.Settlement.settle:type_name -> edri.v1.Settle
-	3,   // 72: edri.v1.Settlement.effects:type_name -> edri.v1.Commit
-	71,  // 73: edri.v1.DeliverResponse.deliveries:type_name -> edri.v1.Delivery
-	72,  // 74: edri.v1.DeliverResponse.results:type_name -> edri.v1.SettlementResult
-	68,  // 75: edri.v1.DeliverResponse.lost:type_name -> edri.v1.Held
-	37,  // 76: edri.v1.Delivery.event:type_name -> edri.v1.RecordedEvent
-	26,  // 77: edri.v1.SettlementResult.result:type_name -> edri.v1.CommitResult
-	33,  // 78: edri.v1.SettlementResult.error:type_name -> edri.v1.Error
-	2,   // 79: edri.v1.RequestOutcome.state:type_name -> edri.v1.RequestOutcome.State
-	37,  // 80: edri.v1.RequestOutcome.responses:type_name -> edri.v1.RecordedEvent
-	3,   // 81: edri.v1.Events.Commit:input_type -> edri.v1.Commit
-	31,  // 82: edri.v1.Events.CommitStream:input_type -> edri.v1.CommitFrame
-	35,  // 83: edri.v1.Events.Read:input_type -> edri.v1.ReadRequest
-	35,  // 84: edri.v1.Events.Tail:input_type -> edri.v1.ReadRequest
-	38,  // 85: edri.v1.Events.Get:input_type -> edri.v1.GetRequest
-	39,  // 86: edri.v1.Events.ListStreams:input_type -> edri.v1.ListStreamsRequest
-	47,  // 87: edri.v1.Cluster.Status:input_type -> edri.v1.StatusRequest
-	52,  // 88: edri.v1.Cluster.RemoveMember:input_type -> edri.v1.RemoveMemberRequest
-	53,  // 89: edri.v1.Cluster.ReplaceMember:input_type -> edri.v1.ReplaceMemberRequest
-	42,  // 90: edri.v1.Cluster.GetRetention:input_type -> edri.v1.GetRetentionRequest
-	43,  // 91: edri.v1.Cluster.SetRetention:input_type -> edri.v1.SetRetentionRequest
-	45,  // 92: edri.v1.Cluster.PurgeStream:input_type -> edri.v1.PurgeStreamRequest
-	10,  // 93: edri.v1.Subscriptions.Create:input_type -> edri.v1.CreateSubscription
-	12,  // 94: edri.v1.Subscriptions.Update:input_type -> edri.v1.UpdateSubscription
-	13,  // 95: edri.v1.Subscriptions.Delete:input_type -> edri.v1.DeleteSubscription
-	15,  // 96: edri.v1.Subscriptions.Pause:input_type -> edri.v1.PauseSubscription
-	16,  // 97: edri.v1.Subscriptions.Seek:input_type -> edri.v1.SeekSubscription
-	59,  // 98: edri.v1.Subscriptions.Get:input_type -> edri.v1.GetSubscriptionRequest
-	60,  // 99: edri.v1.Subscriptions.List:input_type -> edri.v1.ListSubscriptionsRequest
-	63,  // 100: edri.v1.Subscriptions.ListDead:input_type -> edri.v1.ListDeadRequest
-	17,  // 101: edri.v1.Subscriptions.Redrive:input_type -> edri.v1.Redrive
-	67,  // 102: edri.v1.Subscriptions.Deliver:input_type -> edri.v1.DeliverRequest
-	19,  // 103: edri.v1.Requests.Send:input_type -> edri.v1.SendRequest
-	19,  // 104: edri.v1.Requests.Call:input_type -> edri.v1.SendRequest
-	73,  // 105: edri.v1.Requests.Attach:input_type -> edri.v1.AttachRequest
-	56,  // 106: edri.v1.Admin.Backup:input_type -> edri.v1.BackupRequest
-	26,  // 107: edri.v1.Events.Commit:output_type -> edri.v1.CommitResult
-	32,  // 108: edri.v1.Events.CommitStream:output_type -> edri.v1.CommitResultFrame
-	36,  // 109: edri.v1.Events.Read:output_type -> edri.v1.ReadResponse
-	36,  // 110: edri.v1.Events.Tail:output_type -> edri.v1.ReadResponse
-	37,  // 111: edri.v1.Events.Get:output_type -> edri.v1.RecordedEvent
-	40,  // 112: edri.v1.Events.ListStreams:output_type -> edri.v1.ListStreamsResponse
-	48,  // 113: edri.v1.Cluster.Status:output_type -> edri.v1.StatusResponse
-	54,  // 114: edri.v1.Cluster.RemoveMember:output_type -> edri.v1.MemberResponse
-	54,  // 115: edri.v1.Cluster.ReplaceMember:output_type -> edri.v1.MemberResponse
-	44,  // 116: edri.v1.Cluster.GetRetention:output_type -> edri.v1.RetentionResponse
-	44,  // 117: edri.v1.Cluster.SetRetention:output_type -> edri.v1.RetentionResponse
-	46,  // 118: edri.v1.Cluster.PurgeStream:output_type -> edri.v1.PurgeStreamResponse
-	62,  // 119: edri.v1.Subscriptions.Create:output_type -> edri.v1.Subscription
-	62,  // 120: edri.v1.Subscriptions.Update:output_type -> edri.v1.Subscription
-	14,  // 121: edri.v1.Subscriptions.Delete:output_type -> edri.v1.DeleteSubscriptionResponse
-	62,  // 122: edri.v1.Subscriptions.Pause:output_type -> edri.v1.Subscription
-	62,  // 123: edri.v1.Subscriptions.Seek:output_type -> edri.v1.Subscription
-	62,  // 124: edri.v1.Subscriptions.Get:output_type -> edri.v1.Subscription
-	61,  // 125: edri.v1.Subscriptions.List:output_type -> edri.v1.ListSubscriptionsResponse
-	64,  // 126: edri.v1.Subscriptions.ListDead:output_type -> edri.v1.ListDeadResponse
-	22,  // 127: edri.v1.Subscriptions.Redrive:output_type -> edri.v1.Redriven
-	70,  // 128: edri.v1.Subscriptions.Deliver:output_type -> edri.v1.DeliverResponse
-	24,  // 129: edri.v1.Requests.Send:output_type -> edri.v1.RequestSent
-	74,  // 130: edri.v1.Requests.Call:output_type -> edri.v1.RequestOutcome
-	74,  // 131: edri.v1.Requests.Attach:output_type -> edri.v1.RequestOutcome
-	58,  // 132: edri.v1.Admin.Backup:output_type -> edri.v1.BackupResponse
-	107, // [107:133] is the sub-list for method output_type
-	81,  // [81:107] is the sub-list for method input_type
-	81,  // [81:81] is the sub-list for extension type_name
-	81,  // [81:81] is the sub-list for extension extendee
-	0,   // [0:81] is the sub-list for field type_name
+	82,  // 21: edri.v1.Op.create_schedule:type_name -> edri.v1.CreateSchedule
+	83,  // 22: edri.v1.Op.update_schedule:type_name -> edri.v1.UpdateSchedule
+	84,  // 23: edri.v1.Op.delete_schedule:type_name -> edri.v1.DeleteSchedule
+	85,  // 24: edri.v1.Op.pause_schedule:type_name -> edri.v1.PauseSchedule
+	86,  // 25: edri.v1.Op.trigger_schedule:type_name -> edri.v1.TriggerSchedule
+	87,  // 26: edri.v1.Op.backfill_schedule:type_name -> edri.v1.BackfillSchedule
+	88,  // 27: edri.v1.Op.append_later:type_name -> edri.v1.AppendLater
+	89,  // 28: edri.v1.Op.cancel_later:type_name -> edri.v1.CancelLater
+	90,  // 29: edri.v1.Append.event:type_name -> edri.v1.CloudEvent
+	9,   // 30: edri.v1.CreateSubscription.config:type_name -> edri.v1.SubscriptionConfig
+	11,  // 31: edri.v1.CreateSubscription.start:type_name -> edri.v1.Start
+	9,   // 32: edri.v1.UpdateSubscription.config:type_name -> edri.v1.SubscriptionConfig
+	11,  // 33: edri.v1.SeekSubscription.start:type_name -> edri.v1.Start
+	1,   // 34: edri.v1.Settle.verb:type_name -> edri.v1.Settle.Verb
+	90,  // 35: edri.v1.SendRequest.event:type_name -> edri.v1.CloudEvent
+	90,  // 36: edri.v1.Respond.event:type_name -> edri.v1.CloudEvent
+	27,  // 37: edri.v1.CommitResult.results:type_name -> edri.v1.OpResult
+	33,  // 38: edri.v1.CommitResult.error:type_name -> edri.v1.Error
+	28,  // 39: edri.v1.OpResult.appended:type_name -> edri.v1.Appended
+	29,  // 40: edri.v1.OpResult.session_opened:type_name -> edri.v1.SessionOpened
+	30,  // 41: edri.v1.OpResult.producer_opened:type_name -> edri.v1.ProducerOpened
+	21,  // 42: edri.v1.OpResult.subscription_changed:type_name -> edri.v1.SubscriptionChanged
+	22,  // 43: edri.v1.OpResult.redriven:type_name -> edri.v1.Redriven
+	23,  // 44: edri.v1.OpResult.settled:type_name -> edri.v1.Settled
+	24,  // 45: edri.v1.OpResult.request_sent:type_name -> edri.v1.RequestSent
+	25,  // 46: edri.v1.OpResult.responded:type_name -> edri.v1.Responded
+	91,  // 47: edri.v1.OpResult.bucket_changed:type_name -> edri.v1.BucketChanged
+	92,  // 48: edri.v1.OpResult.key_changed:type_name -> edri.v1.KeyChanged
+	93,  // 49: edri.v1.OpResult.key_transaction_done:type_name -> edri.v1.KeyTransactionDone
+	33,  // 50: edri.v1.OpResult.error:type_name -> edri.v1.Error
+	94,  // 51: edri.v1.OpResult.schedule_changed:type_name -> edri.v1.ScheduleChanged
+	95,  // 52: edri.v1.OpResult.schedule_fired:type_name -> edri.v1.ScheduleFired
+	96,  // 53: edri.v1.OpResult.backfill_begun:type_name -> edri.v1.BackfillBegun
+	97,  // 54: edri.v1.OpResult.appends_later:type_name -> edri.v1.AppendsLater
+	3,   // 55: edri.v1.CommitFrame.commits:type_name -> edri.v1.Commit
+	26,  // 56: edri.v1.CommitResultFrame.results:type_name -> edri.v1.CommitResult
+	34,  // 57: edri.v1.Error.violations:type_name -> edri.v1.Violation
+	33,  // 58: edri.v1.Violation.error:type_name -> edri.v1.Error
+	0,   // 59: edri.v1.ReadRequest.consistency:type_name -> edri.v1.Consistency
+	37,  // 60: edri.v1.ReadResponse.events:type_name -> edri.v1.RecordedEvent
+	90,  // 61: edri.v1.RecordedEvent.event:type_name -> edri.v1.CloudEvent
+	0,   // 62: edri.v1.GetRequest.consistency:type_name -> edri.v1.Consistency
+	0,   // 63: edri.v1.ListStreamsRequest.consistency:type_name -> edri.v1.Consistency
+	41,  // 64: edri.v1.ListStreamsResponse.streams:type_name -> edri.v1.Stream
+	0,   // 65: edri.v1.GetRetentionRequest.consistency:type_name -> edri.v1.Consistency
+	49,  // 66: edri.v1.StatusResponse.members:type_name -> edri.v1.Member
+	50,  // 67: edri.v1.StatusResponse.change:type_name -> edri.v1.MemberChange
+	51,  // 68: edri.v1.StatusResponse.replacements:type_name -> edri.v1.Replacement
+	55,  // 69: edri.v1.Member.pulse:type_name -> edri.v1.Pulse
+	57,  // 70: edri.v1.BackupRequest.since:type_name -> edri.v1.EarlierBackup
+	0,   // 71: edri.v1.GetSubscriptionRequest.consistency:type_name -> edri.v1.Consistency
+	0,   // 72: edri.v1.ListSubscriptionsRequest.consistency:type_name -> edri.v1.Consistency
+	62,  // 73: edri.v1.ListSubscriptionsResponse.subscriptions:type_name -> edri.v1.Subscription
+	9,   // 74: edri.v1.Subscription.config:type_name -> edri.v1.SubscriptionConfig
+	0,   // 75: edri.v1.ListDeadRequest.consistency:type_name -> edri.v1.Consistency
+	65,  // 76: edri.v1.ListDeadResponse.dead:type_name -> edri.v1.DeadLetter
+	37,  // 77: edri.v1.DeadLetter.event:type_name -> edri.v1.RecordedEvent
+	66,  // 78: edri.v1.DeadLetter.attempts:type_name -> edri.v1.Attempt
+	68,  // 79: edri.v1.DeliverRequest.held:type_name -> edri.v1.Held
+	69,  // 80: edri.v1.DeliverRequest.settlements:type_name -> edri.v1.Settlement
+	68,  // 81: edri.v1.DeliverRequest.extend:type_name -> edri.v1.Held
+	68,  // 82: edri.v1.DeliverRequest.give_back:type_name -> edri.v1.Held
+	18,  // 83: edri.v1.Settlement.settle:type_name -> edri.v1.Settle
+	3,   // 84: edri.v1.Settlement.effects:type_name -> edri.v1.Commit
+	71,  // 85: edri.v1.DeliverResponse.deliveries:type_name -> edri.v1.Delivery
+	72,  // 86: edri.v1.DeliverResponse.results:type_name -> edri.v1.SettlementResult
+	68,  // 87: edri.v1.DeliverResponse.lost:type_name -> edri.v1.Held
+	37,  // 88: edri.v1.Delivery.event:type_name -> edri.v1.RecordedEvent
+	26,  // 89: edri.v1.SettlementResult.result:type_name -> edri.v1.CommitResult
+	33,  // 90: edri.v1.SettlementResult.error:type_name -> edri.v1.Error
+	2,   // 91: edri.v1.RequestOutcome.state:type_name -> edri.v1.RequestOutcome.State
+	37,  // 92: edri.v1.RequestOutcome.responses:type_name -> edri.v1.RecordedEvent
+	3,   // 93: edri.v1.Events.Commit:input_type -> edri.v1.Commit
+	31,  // 94: edri.v1.Events.CommitStream:input_type -> edri.v1.CommitFrame
+	35,  // 95: edri.v1.Events.Read:input_type -> edri.v1.ReadRequest
+	35,  // 96: edri.v1.Events.Tail:input_type -> edri.v1.ReadRequest
+	38,  // 97: edri.v1.Events.Get:input_type -> edri.v1.GetRequest
+	39,  // 98: edri.v1.Events.ListStreams:input_type -> edri.v1.ListStreamsRequest
+	47,  // 99: edri.v1.Cluster.Status:input_type -> edri.v1.StatusRequest
+	52,  // 100: edri.v1.Cluster.RemoveMember:input_type -> edri.v1.RemoveMemberRequest
+	53,  // 101: edri.v1.Cluster.ReplaceMember:input_type -> edri.v1.ReplaceMemberRequest
+	42,  // 102: edri.v1.Cluster.GetRetention:input_type -> edri.v1.GetRetentionRequest
+	43,  // 103: edri.v1.Cluster.SetRetention:input_type -> edri.v1.SetRetentionRequest
+	45,  // 104: edri.v1.Cluster.PurgeStream:input_type -> edri.v1.PurgeStreamRequest
+	10,  // 105: edri.v1.Subscriptions.Create:input_type -> edri.v1.CreateSubscription
+	12,  // 106: edri.v1.Subscriptions.Update:input_type -> edri.v1.UpdateSubscription
+	13,  // 107: edri.v1.Subscriptions.Delete:input_type -> edri.v1.DeleteSubscription
+	15,  // 108: edri.v1.Subscriptions.Pause:input_type -> edri.v1.PauseSubscription
+	16,  // 109: edri.v1.Subscriptions.Seek:input_type -> edri.v1.SeekSubscription
+	59,  // 110: edri.v1.Subscriptions.Get:input_type -> edri.v1.GetSubscriptionRequest
+	60,  // 111: edri.v1.Subscriptions.List:input_type -> edri.v1.ListSubscriptionsRequest
+	63,  // 112: edri.v1.Subscriptions.ListDead:input_type -> edri.v1.ListDeadRequest
+	17,  // 113: edri.v1.Subscriptions.Redrive:input_type -> edri.v1.Redrive
+	67,  // 114: edri.v1.Subscriptions.Deliver:input_type -> edri.v1.DeliverRequest
+	19,  // 115: edri.v1.Requests.Send:input_type -> edri.v1.SendRequest
+	19,  // 116: edri.v1.Requests.Call:input_type -> edri.v1.SendRequest
+	73,  // 117: edri.v1.Requests.Attach:input_type -> edri.v1.AttachRequest
+	56,  // 118: edri.v1.Admin.Backup:input_type -> edri.v1.BackupRequest
+	26,  // 119: edri.v1.Events.Commit:output_type -> edri.v1.CommitResult
+	32,  // 120: edri.v1.Events.CommitStream:output_type -> edri.v1.CommitResultFrame
+	36,  // 121: edri.v1.Events.Read:output_type -> edri.v1.ReadResponse
+	36,  // 122: edri.v1.Events.Tail:output_type -> edri.v1.ReadResponse
+	37,  // 123: edri.v1.Events.Get:output_type -> edri.v1.RecordedEvent
+	40,  // 124: edri.v1.Events.ListStreams:output_type -> edri.v1.ListStreamsResponse
+	48,  // 125: edri.v1.Cluster.Status:output_type -> edri.v1.StatusResponse
+	54,  // 126: edri.v1.Cluster.RemoveMember:output_type -> edri.v1.MemberResponse
+	54,  // 127: edri.v1.Cluster.ReplaceMember:output_type -> edri.v1.MemberResponse
+	44,  // 128: edri.v1.Cluster.GetRetention:output_type -> edri.v1.RetentionResponse
+	44,  // 129: edri.v1.Cluster.SetRetention:output_type -> edri.v1.RetentionResponse
+	46,  // 130: edri.v1.Cluster.PurgeStream:output_type -> edri.v1.PurgeStreamResponse
+	62,  // 131: edri.v1.Subscriptions.Create:output_type -> edri.v1.Subscription
+	62,  // 132: edri.v1.Subscriptions.Update:output_type -> edri.v1.Subscription
+	14,  // 133: edri.v1.Subscriptions.Delete:output_type -> edri.v1.DeleteSubscriptionResponse
+	62,  // 134: edri.v1.Subscriptions.Pause:output_type -> edri.v1.Subscription
+	62,  // 135: edri.v1.Subscriptions.Seek:output_type -> edri.v1.Subscription
+	62,  // 136: edri.v1.Subscriptions.Get:output_type -> edri.v1.Subscription
+	61,  // 137: edri.v1.Subscriptions.List:output_type -> edri.v1.ListSubscriptionsResponse
+	64,  // 138: edri.v1.Subscriptions.ListDead:output_type -> edri.v1.ListDeadResponse
+	22,  // 139: edri.v1.Subscriptions.Redrive:output_type -> edri.v1.Redriven
+	70,  // 140: edri.v1.Subscriptions.Deliver:output_type -> edri.v1.DeliverResponse
+	24,  // 141: edri.v1.Requests.Send:output_type -> edri.v1.RequestSent
+	74,  // 142: edri.v1.Requests.Call:output_type -> edri.v1.RequestOutcome
+	74,  // 143: edri.v1.Requests.Attach:output_type -> edri.v1.RequestOutcome
+	58,  // 144: edri.v1.Admin.Backup:output_type -> edri.v1.BackupResponse
+	119, // [119:145] is the sub-list for method output_type
+	93,  // [93:119] is the sub-list for method input_type
+	93,  // [93:93] is the sub-list for extension type_name
+	93,  // [93:93] is the sub-list for extension extendee
+	0,   // [0:93] is the sub-list for field type_name
 }
 
 func init() { file_edriv1_edri_proto_init() }
@@ -6473,6 +6701,7 @@ func file_edriv1_edri_proto_init() {
 	}
 	file_edriv1_cloudevents_proto_init()
 	file_edriv1_kv_proto_init()
+	file_edriv1_cron_proto_init()
 	file_edriv1_edri_proto_msgTypes[1].OneofWrappers = []any{
 		(*Op_Append)(nil),
 		(*Op_OpenSession)(nil),
@@ -6494,6 +6723,14 @@ func file_edriv1_edri_proto_init() {
 		(*Op_DeleteKey)(nil),
 		(*Op_CompareKey)(nil),
 		(*Op_KeyTransaction)(nil),
+		(*Op_CreateSchedule)(nil),
+		(*Op_UpdateSchedule)(nil),
+		(*Op_DeleteSchedule)(nil),
+		(*Op_PauseSchedule)(nil),
+		(*Op_TriggerSchedule)(nil),
+		(*Op_BackfillSchedule)(nil),
+		(*Op_AppendLater)(nil),
+		(*Op_CancelLater)(nil),
 	}
 	file_edriv1_edri_proto_msgTypes[2].OneofWrappers = []any{
 		(*Append_Exists)(nil),
@@ -6519,6 +6756,10 @@ func file_edriv1_edri_proto_init() {
 		(*OpResult_KeyChanged)(nil),
 		(*OpResult_KeyTransactionDone)(nil),
 		(*OpResult_Error)(nil),
+		(*OpResult_ScheduleChanged)(nil),
+		(*OpResult_ScheduleFired)(nil),
+		(*OpResult_BackfillBegun)(nil),
+		(*OpResult_AppendsLater)(nil),
 	}
 	file_edriv1_edri_proto_msgTypes[40].OneofWrappers = []any{}
 	type x struct{}

@@ -11,7 +11,8 @@ import (
 
 type appendFlags struct {
 	eventFlags
-	expected string
+	expected  string
+	deliverAt string
 }
 
 func (a *app) appendCommand() *cobra.Command {
@@ -22,12 +23,15 @@ func (a *app) appendCommand() *cobra.Command {
 		Long: `Append one event and wait until the cluster has it. An event whose source and
 id are there already, with the same content, is a duplicate and a success.`,
 		Example: `  edri events append --stream order/1 --type order.placed --data '{"total":7}'
-  edri events append --stream order/1 --type order.paid --expected 1`,
+  edri events append --stream order/1 --type order.paid --expected 1
+  edri events append --stream order/1 --type order.expired --deliver-at 24h`,
 		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
 	f.register(cmd)
 	flags.StringVar(&f.expected, "expected", "any", "what the stream must be before: any, exists, or its revision, 0 if it must not exist")
+	flags.StringVar(&f.deliverAt, "deliver-at", "", "append it at this time, in RFC 3339 or as a duration from now")
+	cmd.MarkFlagsMutuallyExclusive("expected", "deliver-at")
 	cmd.RunE = a.does(func(ctx context.Context, _ []string) error {
 		f.hasData = flags.Changed("data")
 		return a.append(ctx, f)
@@ -39,6 +43,9 @@ func (a *app) append(ctx context.Context, f appendFlags) error {
 	e, err := a.eventFrom(f.eventFlags)
 	if err != nil {
 		return err
+	}
+	if f.deliverAt != "" {
+		return a.appendLater(ctx, f, e)
 	}
 	expected, err := event.ParseExpected(f.expected)
 	if err != nil {
