@@ -161,6 +161,15 @@ func (g *workerGet) read(ctx context.Context, keys KeyReader) hostMessage {
 	return hostMessage{Value: m}
 }
 
+// quoted is a JSON string of valid UTF-8, as legible as it can be.
+func quoted(text string) json.RawMessage {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(text) // a string always can be
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
 func (m *valueMessage) take(k *Key) {
 	m.Found, m.ContentType, m.Revision = true, k.ContentType, uint64(k.Revision)
 	if !k.Expires.IsZero() {
@@ -170,7 +179,7 @@ func (m *valueMessage) take(k *Key) {
 	case isJSONType(k.ContentType) && json.Valid(k.Value):
 		m.Value = k.Value
 	case utf8.Valid(k.Value):
-		m.Value, _ = json.Marshal(string(k.Value)) // a string always can be
+		m.Value = quoted(string(k.Value))
 	default:
 		m.ValueBase64 = k.Value
 	}
