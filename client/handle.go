@@ -55,16 +55,19 @@ func (m *member) handle(d *delivery) managers.Settlement {
 
 // encodeEffects returns what is committed with an ack, as field ops of a Commit.
 func encodeEffects(d *delivery, s managers.Settlement) ([]byte, error) {
-	if s.Verb != managers.Ack || len(s.Effects.Appends) == 0 && s.Effects.Response == nil {
+	if s.Verb != managers.Ack || len(s.Effects.Appends) == 0 && len(s.Effects.Keys) == 0 && s.Effects.Response == nil {
 		return nil, nil
 	}
-	ops := make([]Op, 0, len(s.Effects.Appends)+1)
+	ops := make([]Op, 0, len(s.Effects.Appends)+len(s.Effects.Keys)+1)
 	for _, a := range s.Effects.Appends {
 		e, err := withID(a.Event)
 		if err != nil {
 			return nil, err
 		}
 		ops = append(ops, AppendOp(a.Stream, a.Expected, e))
+	}
+	for _, k := range s.Effects.Keys {
+		ops = append(ops, keyChangeOp(k))
 	}
 	if s.Effects.Response != nil {
 		e, err := withID(*s.Effects.Response)
@@ -74,6 +77,18 @@ func encodeEffects(d *delivery, s managers.Settlement) ([]byte, error) {
 		ops = append(ops, respondOp(d.Position, withKind(e, event.KindResponse)))
 	}
 	return joinOps(ops)
+}
+
+// keyChangeOp returns the operation of a handler's change of a key.
+func keyChangeOp(k managers.KeyChange) Op {
+	bucket := k.Bucket
+	if bucket == "" {
+		bucket = managers.DefaultBucket
+	}
+	if k.Delete {
+		return DeleteKeyOp(bucket, k.Key, DeleteOptions{Expected: k.Expected})
+	}
+	return PutKeyOp(bucket, k.Key, k.Value, PutOptions{ContentType: k.ContentType, TTL: k.TTL, Expected: k.Expected})
 }
 
 // respondOp returns the operation that answers a request.

@@ -8,6 +8,7 @@ import (
 	"github.com/edri-io/edri/api/edriv1"
 	"github.com/edri-io/edri/api/edriv1/wire"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/managers"
 )
 
 // Numbers of operations in edri.v1.Op.
@@ -22,7 +23,7 @@ const (
 )
 
 // NoTTL lets a key never expire, whatever its bucket says.
-const NoTTL time.Duration = -1
+const NoTTL = managers.NoTTL
 
 // PutOptions are what a put says beside key and value.
 type PutOptions struct {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/edri-io/edri/api/edriv1"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/managers"
 )
 
 // KeyEntry is a key at one of its revisions.
@@ -144,6 +145,16 @@ func (b *Bucket) Get(ctx context.Context, key string, o KeyReadOptions) (e KeyEn
 	})
 	return e, err
 }
+
+// ReadKey is Get for managers.
+func (c *Client) ReadKey(ctx context.Context, bucket, key string) (managers.Key, error) {
+	e, err := c.Bucket(bucket).Get(ctx, key, KeyReadOptions{})
+	return managers.Key{
+		Bucket: bucket, Key: e.Key, Value: e.Value, ContentType: e.ContentType, Revision: e.Revision, Expires: e.Expires,
+	}, err
+}
+
+var _ managers.KeyReader = (*Client)(nil)
 
 // KeyPage is a part of a list.
 type KeyPage struct {

@@ -100,6 +100,8 @@ type Settlement struct {
 // Effects are what a handler changes, all in one commit with the acknowledgement.
 type Effects struct {
 	Appends []Append
+	// Keys are changed in their order, after the appends.
+	Keys []KeyChange
 	// Response answers the delivery, which is a request; nil: it does not.
 	Response *event.Event
 

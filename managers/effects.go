@@ -98,6 +98,12 @@ func (o origin) complete(e Effects) (Effects, error) {
 		}
 		done.Appends[i] = a
 	}
+	for i, k := range e.Keys {
+		if k.Key == "" {
+			return Effects{}, event.Errorf(event.CodeInvalid, "key of change %d: is missing", i)
+		}
+	}
+	done.Keys = e.Keys
 	if e.Response != nil {
 		r := *e.Response
 		if r.Type == "" {

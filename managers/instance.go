@@ -37,6 +37,10 @@ type instance struct {
 
 	writing sync.Mutex // a line at a time
 
+	reading context.Context // for reads of keys; ends with the process
+	gets    chan struct{}   // has one for each that is under way
+	tasks   sync.WaitGroup  // what run waits for
+
 	// Under the pool's mu.
 	capacity, free int
 	retired        bool
@@ -63,7 +67,7 @@ func newInstance(p *pool, number int) *instance {
 	return &instance{
 		pool: p, number: number, title: p.process.name(),
 		ending: make(chan struct{}), exited: make(chan struct{}), hello: make(chan struct{}),
-		pending: make(map[uint64]chan<- answer),
+		pending: make(map[uint64]chan<- answer), gets: make(chan struct{}, maxGets),
 	}
 }
 
@@ -74,12 +78,14 @@ func (i *instance) run(ctx context.Context) error {
 		return fmt.Errorf("start worker process: %w", err)
 	}
 	i.pool.logger.Debug("worker process started", "worker", i.name(), "instance", i.number, "pid", i.cmd.Process.Pid)
-	var tasks sync.WaitGroup
-	tasks.Go(i.readStdout)
-	tasks.Go(i.readStderr)
-	tasks.Go(func() { i.watch(ctx) })
+	var over context.CancelFunc
+	i.reading, over = context.WithCancel(ctx)
+	i.tasks.Go(i.readStdout)
+	i.tasks.Go(i.readStderr)
+	i.tasks.Go(func() { i.watch(ctx) })
 	_ = i.cmd.Wait() // what it says is in ProcessState
 	close(i.exited)
+	over()
 	i.pool.retire(i)
 	// What it started goes with it. That the group's id is another's by now would
 	// take all other process ids to have been used in between.
@@ -87,7 +93,7 @@ func (i *instance) run(ctx context.Context) error {
 	until := time.Now().Add(drainTime)
 	_ = i.stdout.SetReadDeadline(until)
 	_ = i.stderr.SetReadDeadline(until)
-	tasks.Wait()
+	i.tasks.Wait()
 	i.close()
 	return i.finish()
 }

@@ -74,8 +74,26 @@ func (i *instance) accept(m workerMessage) error {
 		return errors.New("hello must come first")
 	case m.Heartbeat != nil:
 		return nil
+	case m.Get != nil:
+		i.get(m.Get)
+		return nil
 	}
 	return i.answer(m)
+}
+
+// get has a key read, and the answer written, beside everything else.
+func (i *instance) get(g *workerGet) {
+	select {
+	case i.gets <- struct{}{}:
+	case <-i.reading.Done():
+		return
+	}
+	i.tasks.Go(func() {
+		defer func() { <-i.gets }()
+		if err := i.send(g.read(i.reading, i.pool.keys)); err != nil && i.reading.Err() == nil {
+			i.end(fmt.Errorf("write the value of a key: %w", err))
+		}
+	})
 }
 
 // greet takes the worker's hello and returns it.

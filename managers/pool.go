@@ -21,6 +21,7 @@ const (
 // free.
 type pool struct {
 	process      Process
+	keys         KeyReader // nil: keys cannot be read
 	subscription string
 	source       string
 	logger       *slog.Logger
@@ -37,9 +38,10 @@ type pool struct {
 	changed chan struct{}
 }
 
-func newPool(m *Manager, p Process) *pool {
+func newPool(m *Manager, p Process, keys KeyReader) *pool {
 	return &pool{
 		process:      p,
+		keys:         keys,
 		subscription: m.cfg.Subscription.Name,
 		source:       m.cfg.Source,
 		logger:       m.cfg.Logger.With("manager", m.name),

@@ -11,7 +11,7 @@ func TestAHelloOfAProcessThatHasEndedIsOfNoUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newPool(m, Process{Command: []string{"true"}, Instances: 1})
+	p := newPool(m, Process{Command: []string{"true"}, Instances: 1}, nil)
 	i := newInstance(p, 0)
 	p.retire(i)
 	p.greeted(i, 1)

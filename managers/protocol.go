@@ -27,6 +27,7 @@ const (
 type hostMessage struct {
 	Hello   *hostHello      `json:"hello,omitempty"`
 	Deliver *deliverMessage `json:"deliver,omitempty"`
+	Value   *valueMessage   `json:"value,omitempty"`
 	Ping    *struct{}       `json:"ping,omitempty"`
 	Stop    *struct{}       `json:"stop,omitempty"`
 }
@@ -79,6 +80,7 @@ type workerMessage struct {
 	Nak       *workerEnd   `json:"nak"`
 	Park      *workerEnd   `json:"park"`
 	Skip      *workerEnd   `json:"skip"`
+	Get       *workerGet   `json:"get"`
 	Heartbeat *struct{}    `json:"heartbeat"`
 }
 
@@ -107,6 +109,8 @@ func (h *workerHello) check() error {
 type workerAck struct {
 	ID      uint64          `json:"id"`
 	Append  []workerAppend  `json:"append"`
+	Put     []workerPut     `json:"put"`
+	Delete  []workerDelete  `json:"delete"`
 	Respond json.RawMessage `json:"respond"`
 }
 
@@ -166,13 +170,13 @@ func decodeMessage(line []byte) (workerMessage, error) {
 		return m, errors.New("something follows the object")
 	}
 	set := 0
-	for _, is := range []bool{m.Hello != nil, m.Ack != nil, m.Nak != nil, m.Park != nil, m.Skip != nil, m.Heartbeat != nil} {
+	for _, is := range []bool{m.Hello != nil, m.Ack != nil, m.Nak != nil, m.Park != nil, m.Skip != nil, m.Get != nil, m.Heartbeat != nil} {
 		if is {
 			set++
 		}
 	}
 	if set != 1 {
-		return m, fmt.Errorf("it has %d members, want one of hello, ack, nak, park, skip, heartbeat", set)
+		return m, fmt.Errorf("it has %d members, want one of hello, ack, nak, park, skip, get, heartbeat", set)
 	}
 	return m, nil
 }

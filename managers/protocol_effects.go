@@ -20,6 +20,9 @@ func (a *workerAck) effects(o origin) (Effects, error) {
 		}
 		e.Appends = append(e.Appends, Append{Stream: w.Stream, Expected: w.Expected.orAny(), Event: decoded})
 	}
+	if err := a.keyEffects(&e); err != nil {
+		return e, err
+	}
 	if len(a.Respond) > 0 && string(a.Respond) != "null" {
 		decoded, err := decodeEffect(a.Respond, o, responseIndex, o.responseType())
 		if err != nil {

@@ -14,6 +14,8 @@ func TestMessagesOfAWorkerAreRead(t *testing.T) {
 		`{"hello":{"protocol":1,"name":"w","concurrency":4,"heartbeatMs":500}}`,
 		`{"ack":{"id":7,"append":[{"stream":"s","expected":"exists","event":{"type":"t"}}],"respond":{"data":1}}}`,
 		`{"ack":{"id":7}}`,
+		`{"ack":{"id":7,"put":[{"bucket":"b","key":"k","value":{"n":1},"ttlMs":0,"expected":0}],"delete":[{"key":"k","expected":"5"}]}}`,
+		`{"get":{"id":1,"bucket":"b","key":"k"}}`,
 		`{"nak":{"id":7,"reason":"busy","delayMs":100}}`,
 		`{"park":{"id":7,"reason":"bad"}}`,
 		`{"skip":{"id":7}}`,

@@ -41,7 +41,8 @@ func (m *Manager) runOn(ctx context.Context, c Cluster) error {
 			return m.ended(ctx, err)
 		}
 	}
-	r := m.start(ctx)
+	keys, _ := c.(KeyReader)
+	r := m.start(ctx, keys)
 	defer r.close()
 	return m.ended(ctx, r.consume(ctx, c))
 }
@@ -67,10 +68,10 @@ func isContextError(err error) bool {
 }
 
 // start starts the manager's processes.
-func (m *Manager) start(ctx context.Context) *run {
+func (m *Manager) start(ctx context.Context, keys KeyReader) *run {
 	r := &run{Manager: m, handlers: maps.Clone(m.handlers)}
 	for _, route := range m.processes {
-		p := newPool(m, route.process)
+		p := newPool(m, route.process, keys)
 		r.pools = append(r.pools, p)
 		if len(route.types) == 0 {
 			r.rest = p.handle

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/edri-io/edri/client"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/managers"
 )
 
 // withKeys is a node and a client of it.
@@ -241,4 +243,57 @@ func TestExpiryIsTold(t *testing.T) {
 	}
 	_, err := b.Get(ctx, "k", client.KeyReadOptions{})
 	codeIs(t, "expired", err, event.CodeNotFound)
+}
+
+// A worker of any language reads keys, and changes them in the commit of its ack.
+func TestAProcessWorkerReadsAndChangesKeys(t *testing.T) {
+	t.Parallel()
+	c, ctx := withKeys(t)
+	must[event.Position](t)(c.Bucket("default").Put(ctx, "rate", []byte("7"), client.PutOptions{}))
+	must[client.Appended](t)(c.Append(ctx, "orders", event.ExpectAny, event.Event{ID: "1", Source: "/test", Type: "order"}))
+	const script = `
+read -r hello
+read -r deliver
+echo '{"get":{"id":5,"key":"rate"}}'
+read -r found
+echo '{"get":{"id":6,"bucket":"none","key":"x"}}'
+read -r missing
+echo "$found" >&2
+case "$found$missing" in
+*'"id":5,"found":true,"value":"7","revision":"2"'*'"id":6,"found":false'*) ;;
+*) exit 1 ;;
+esac
+echo '{"ack":{"id":1,"put":[{"key":"total","value":{"n":7},"expected":0},{"key":"note","value":"x","ttlMs":3600000}],"delete":[{"key":"rate","expected":"2"}],"append":[{"stream":"done","event":{"type":"done"}}]}}'
+read -r stop
+`
+	p := managers.Process{Command: []string{"/bin/sh", "-c", `echo '{"hello":{"protocol":1}}'` + script}}
+	m := must[*managers.Manager](t)(managers.NewProcessWorker("clerk", managers.Config{
+		Subscription: event.Subscription{Filter: event.Filter{Exact: map[string]string{"type": "order"}}},
+		Start:        managers.Start{First: true}, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}, p))
+	working, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := m.Run(working, c); err != nil {
+			t.Errorf("worker: %v", err)
+		}
+	})
+	defer running.Wait()
+	defer stop()
+	w := c.Bucket("default").Watch(ctx, client.WatchOptions{From: 3})
+	defer w.Close()
+	var changes []client.KeyEntry
+	for len(changes) == 0 {
+		if !w.Next() {
+			t.Fatal(w.Err())
+		}
+		changes = w.Changes()
+	}
+	if len(changes) != 3 || changes[0].Key != "total" || string(changes[0].Value) != `{"n":7}` || changes[0].ContentType != "application/json" ||
+		string(changes[1].Value) != "x" || changes[1].Expires.IsZero() || changes[2].Kind != client.KeyDeleted {
+		t.Errorf("changes are %+v", changes)
+	}
+	if s := must[client.Stream](t)(c.Stream(ctx, "done", client.ReadOptions{})); s.Position != changes[0].Revision-1 {
+		t.Errorf("the effects stand at %d and %d", s.Position, changes[0].Revision)
+	}
 }

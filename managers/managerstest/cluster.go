@@ -28,6 +28,8 @@ type Cluster struct {
 	subscriptions map[string]*subscription
 	requests      map[event.Position]chan event.Event // open; one response each
 	generation    uint64
+	keys          map[[2]string]managers.Key // by bucket and key
+	keyChanges    event.Position
 	// changed is closed, and replaced, whenever a member may find something new.
 	changed chan struct{}
 }
@@ -39,6 +41,7 @@ func NewCluster() *Cluster {
 		ids:           make(map[[2]string]event.Position),
 		subscriptions: make(map[string]*subscription),
 		requests:      make(map[event.Position]chan event.Event),
+		keys:          make(map[[2]string]managers.Key),
 		changed:       make(chan struct{}),
 	}
 }

@@ -209,9 +209,13 @@ func (c *Cluster) ackLocked(p *pending, effects managers.Effects) error {
 		response := managers.Append{Expected: event.ExpectAny, Event: *effects.Response}
 		appends = append(slices.Clone(appends), response)
 	}
+	if err := c.checkKeysLocked(effects.Keys); err != nil {
+		return err
+	}
 	if _, err := c.commitLocked(appends); err != nil {
 		return err
 	}
+	c.changeKeysLocked(effects.Keys)
 	if answers {
 		delete(c.requests, p.position)
 		waiter <- *effects.Response // has room for the one
