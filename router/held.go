@@ -170,6 +170,8 @@ func (h *held) queueOf(id uint64) *queue {
 // lost takes over that a generation let go of what it had not done from one position to
 // another, and of what lies there and was not looked at.
 func (d *dispatcher) lost(q *queue, from, to event.Position) {
+	d.logger.Warn("a subscription held retention back for as long as it may and lost events",
+		"subscription", q.Config.Name, "generation", q.Generation, "from", uint64(from), "to", uint64(to))
 	gone := func(p event.Position) bool { return p >= from && p <= to }
 	for p, it := range q.open {
 		if !gone(p) {
