@@ -182,7 +182,6 @@ func (d *dispatcher) lost(q *queue, from, to event.Position) {
 		}
 		q.done(p)
 	}
-	q.fresh = slices.DeleteFunc(q.fresh, func(it *item) bool { return gone(it.position) })
 	if q.position(d.live) < to {
 		d.setLive(q, false)
 		q.matched = to
@@ -192,7 +191,8 @@ func (d *dispatcher) lost(q *queue, from, to event.Position) {
 		}
 	}
 	if to > q.committed {
-		// No advance that is on its way has an effect any more.
+		// No advance that is on its way has an effect any more, and what is fresh is
+		// made anew of what is left.
 		q.committed = to
 		d.rewind(q)
 	}
