@@ -51,7 +51,7 @@
 //   - Rows of done events stand from `trimmed` on, at least 10,000 positions back from
 //     the cursor, for the answer who was first. An event without a row is done.
 //   - The pin is at or below every event that is pending and still there. Dead letters
-//     and requests pin their own events.
+//     and requests pin their own events, until a release: see release.go.
 //   - An event that waits has one timer, by which it is due.
 //
 // # Crashes

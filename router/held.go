@@ -170,6 +170,8 @@ func (h *held) queueOf(id uint64) *queue {
 // lost takes over that a generation let go of what it had not done from one position to
 // another, and of what lies there and was not looked at.
 func (d *dispatcher) lost(q *queue, from, to event.Position) {
+	d.logger.Warn("a subscription held retention back for as long as it may and lost events",
+		"subscription", q.Config.Name, "generation", q.Generation, "from", uint64(from), "to", uint64(to))
 	gone := func(p event.Position) bool { return p >= from && p <= to }
 	for p, it := range q.open {
 		if !gone(p) {
@@ -180,7 +182,6 @@ func (d *dispatcher) lost(q *queue, from, to event.Position) {
 		}
 		q.done(p)
 	}
-	q.fresh = slices.DeleteFunc(q.fresh, func(it *item) bool { return gone(it.position) })
 	if q.position(d.live) < to {
 		d.setLive(q, false)
 		q.matched = to
@@ -190,7 +191,8 @@ func (d *dispatcher) lost(q *queue, from, to event.Position) {
 		}
 	}
 	if to > q.committed {
-		// No advance that is on its way has an effect any more.
+		// No advance that is on its way has an effect any more, and what is fresh is
+		// made anew of what is left.
 		q.committed = to
 		d.rewind(q)
 	}

@@ -197,6 +197,31 @@ func TestPausedSubscriptionLosesOnlyWhatMatches(t *testing.T) {
 	}
 }
 
+// After a loss a paused subscription looks again for what it needs next.
+func TestPausedSubscriptionLooksOnAfterALoss(t *testing.T) {
+	t.Parallel()
+	h := newHall(t)
+	h.publish(2)
+	c := holding()
+	c.Filter = `{"exact":{"type":"test"}}`
+	h.subscribe("s", c)
+	h.must(pauseOf("s", true, ""))
+	k := lead(h)
+	for n := range 3 {
+		op := add(fmt.Sprint("other ", n))
+		op.GetAppend().Event.Type = "other"
+		k.wait(holdFor)
+		h.must(op)
+	}
+	k.wait(holdFor)
+	if first, got := k.ended(), k.losses(); first != k.core.Meta().Mark.Last+1 || len(got) != 0 {
+		t.Errorf("the first is %d, the last %d, lost %v", first, k.core.Meta().Mark.Last, got)
+	}
+	if last := k.core.Meta().Mark.Last; last != 6 { // one says what was lost
+		t.Errorf("the last is %d", last)
+	}
+}
+
 // Members have what is lost no more, keys go on, and what is behind it comes.
 func TestWhatIsLostLeavesTheLeadersMemory(t *testing.T) {
 	t.Parallel()
