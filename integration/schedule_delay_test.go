@@ -32,32 +32,49 @@ func TestFireDelay(t *testing.T) {
 	parallel(t, schedules, func(i int) error {
 		return create(fmt.Sprint("spread/", i), fmt.Sprintf("%d * * * * *", i%60), "spread")
 	})
-	delays := delaysOf(t, api, "spread", schedules)
-	t.Logf("spread: p50 %v, p99 %v, last %v", delays[schedules/2], delays[schedules*99/100], delays[schedules-1])
+	here, stamped := delaysOf(t, api, "spread", schedules)
+	report(t, "spread, here", here)
+	report(t, "spread, stamped", stamped)
 	parallel(t, schedules, func(i int) error { return api.DeleteSchedule(ctx, fmt.Sprint("spread/", i)) })
 	at := time.Now().Add(2 * time.Minute).UTC()
 	parallel(t, schedules, func(i int) error {
 		return create(fmt.Sprint("same/", i), fmt.Sprintf("0 %d * * * *", at.Minute()), "same")
 	})
-	delays = delaysOf(t, api, "same", schedules)
-	t.Logf("same second: p50 %v, p99 %v, last %v", delays[schedules/2], delays[schedules*99/100], delays[schedules-1])
+	here, _ = delaysOf(t, api, "same", schedules)
+	report(t, "same second", here)
 }
 
-// delaysOf returns the delays of the next so many events of a stream, in their order.
-func delaysOf(t *testing.T, api *client.Client, stream string, n int) []time.Duration {
+// delaysOf returns the delays of the next so many events of a stream, in their order:
+// until they are here, and that until their commit was stamped.
+func delaysOf(t *testing.T, api *client.Client, stream string, n int) (here, stamped []time.Duration) {
 	t.Helper()
 	ctx := within(t, 5*time.Minute)
-	since := time.Now().Add(time.Second)
-	var delays []time.Duration
-	for e, err := range api.Tail(ctx, client.Query{Stream: stream, Since: since}) {
+	began := time.Now()
+	slow := map[time.Time]int{}
+	for e, err := range api.Tail(ctx, client.Query{Stream: stream, Since: began}) {
 		must(t, err)
-		delays = append(delays, time.Since(e.Time))
-		if len(delays) == n {
+		if e.Time.Sub(began) < time.Second {
+			continue // while the tail was being opened
+		}
+		here = append(here, time.Since(e.Time))
+		stamped = append(stamped, e.Stamp.Sub(e.Time))
+		if here[len(here)-1] > 50*time.Millisecond {
+			slow[e.Time]++
+		}
+		if len(here) == n {
 			break
 		}
 	}
-	slices.Sort(delays)
-	return delays
+	t.Logf("%s: later than 50ms were, by their times, %v", stream, slow)
+	slices.Sort(here)
+	slices.Sort(stamped)
+	return here, stamped
+}
+
+func report(t *testing.T, what string, delays []time.Duration) {
+	t.Helper()
+	n := len(delays)
+	t.Logf("%s: p50 %v, p99 %v, last %v", what, delays[n/2], delays[n*99/100], delays[n-1])
 }
 
 // parallel does something for each number up to n, 64 at a time.
