@@ -197,6 +197,23 @@ func TestPausedSubscriptionLosesOnlyWhatMatches(t *testing.T) {
 	}
 }
 
+// Nothing is lost where retention does not want to pass, however old it is.
+func TestNothingIsLostThatRetentionLeaves(t *testing.T) {
+	t.Parallel()
+	h := newHall(t)
+	h.publish(2)
+	h.subscribe("s", holding())
+	h.must(pauseOf("s", true, ""))
+	k := lead(h)
+	h.raw(consensus.SettingCommit(consensus.SettingRetentionAge, uint64(10*holdFor), 0))
+	k.wait(7 * holdFor)
+	h.publish(2)
+	k.wait(4 * holdFor)
+	if first, got := k.ended(), k.losses(); first != 3 || len(got) != 1 || !strings.Contains(got[0], `"from":"1","to":"2",`) {
+		t.Errorf("the first is %d, lost %v", first, got)
+	}
+}
+
 // After a loss a paused subscription looks again for what it needs next.
 func TestPausedSubscriptionLooksOnAfterALoss(t *testing.T) {
 	t.Parallel()
