@@ -154,8 +154,14 @@ func TestABacklogIsNotCounted(t *testing.T) {
 		s.append("a")
 	}
 	for range 5 {
-		s.join("s", "m", 3)
+		m := s.join("s", "m", 3)
+		for range 10 {
+			s.step() // while nothing is committed
+		}
 		s.run()
+		if len(m.held) != 3 {
+			t.Errorf("the member has %v, want 3 events", m.events)
+		}
 		s.elect()
 		s.wait(adoptionTime)
 	}
@@ -183,19 +189,19 @@ func TestSuspectsThatFailedOftenGoAlone(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.subscribe("s", leasing())
-	s.append("a", "a", "a")
-	m := s.join("s", "m", 3)
+	s.append("a", "a", "a", "a")
+	m := s.join("s", "m", 4)
 	s.run()
 	m.acks(1) // and the cursor passes them all
 	s.elect()
 	for range 2 {
 		s.wait(adoptionTime)
-		s.join("s", "m", 3)
+		s.join("s", "m", 4)
 		s.run()
 		s.elect()
 	}
 	s.wait(adoptionTime)
-	m = s.join("s", "m", 3)
+	m = s.join("s", "m", 9)
 	s.run()
 	m.gets("2#4")
 	m.acks(2)
@@ -203,6 +209,7 @@ func TestSuspectsThatFailedOftenGoAlone(t *testing.T) {
 	if got := m.says(3, edriv1.Settle_NAK); got != "" {
 		t.Error(got)
 	}
+	m.gets("4#4") // the member of 3 lives, and said no
 	s.wait(5 * time.Second)
 	m.gets("3#5")
 }

@@ -212,3 +212,47 @@ func TestMembersAreServedInTurn(t *testing.T) {
 		}
 	}
 }
+
+// What is being settled is handed to nobody, also by a token whose lease is over; if it
+// comes to nothing, the event goes on.
+func TestWhatIsBeingSettledIsNotHandedOut(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.subscribe("s", leasing())
+	s.append("a", "a")
+	m := s.join("s", "m", 2)
+	s.run()
+	s.wait(10 * time.Second) // their leases end, and nobody else is there
+	results := map[event.Position]string{}
+	for p := event.Position(1); p <= 2; p++ {
+		m.settle(m.settlement(p, edriv1.Settle_ACK), func(code string) { results[p] = code })
+	}
+	other := s.join("s", "other", 5)
+	s.step()
+	other.gets("")
+	lost := s.log[1]
+	s.log = s.log[:1]
+	lost.done(nil, event.Errorf(event.CodeOverloaded, "too much"))
+	s.run()
+	if results[1] != "" || results[2] != "overloaded" {
+		t.Errorf("results %v", results)
+	}
+	s.wait(adoptionTime + 5*time.Second)
+	other.gets("2#3")
+}
+
+// What waits for its backoff is nobody's.
+func TestAWaitIsNotAdopted(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.subscribe("s", leasing())
+	s.append("a")
+	m := s.join("s", "m", 2)
+	s.run()
+	s.wait(20 * time.Second) // lost twice
+	m.gets("1 1#2")
+	s.rejoin(m, "s", 1)
+	m.loses("1")
+	s.wait(5 * time.Second)
+	m.gets("1#3")
+}
