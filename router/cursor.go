@@ -96,11 +96,19 @@ func (d *dispatcher) rewind(q *queue) {
 	}
 }
 
-// checkpoint writes how far the queues have looked, where no advance did: so that a
-// new leader does not look again, and retention may go on.
+// checkpoint writes how far queues have looked, where no advance did: so that a new
+// leader does not look again, and retention may go on. It writes so many at a tick that
+// all are written in time: the cursors of ten thousand queues in one entry would hold up
+// what others are handed.
 func (d *dispatcher) checkpoint() {
+	n := min(len(d.unwritten), max(maxMoves, len(d.queues)/int(checkpointTick/leaseTick)+1))
+	some := d.unwritten[:n]
+	d.unwritten = d.unwritten[n:]
 	var moves []move
-	for _, q := range d.queues {
+	for _, q := range some {
+		if d.byGeneration[q.Generation] != q {
+			continue
+		}
 		to := max(q.position(d.live), q.proposed)
 		switch {
 		case len(q.fresh) > 0:
@@ -119,8 +127,8 @@ func (d *dispatcher) checkpoint() {
 	}
 }
 
-// maxMoves is how many cursors one checkpoint moves.
-const maxMoves = 1000
+// maxMoves is how many cursors one operation moves, and a tick at least.
+const maxMoves = 200
 
 func (d *dispatcher) moveCursors(moves []move) {
 	chains := make([]uint64, len(moves))

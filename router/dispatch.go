@@ -3,6 +3,8 @@ package router
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -116,6 +118,8 @@ type dispatcher struct {
 	work []*queue
 	// leases counts those that were given, for their tokens.
 	leases uint64
+	// unwritten are the queues whose cursors are to be written, some at each tick.
+	unwritten []*queue
 	// retries are run at the next tick.
 	retries []func()
 	// garbage: there may be rows to sweep; sweeping: one of its operations is on its way.
@@ -204,12 +208,14 @@ func (d *dispatcher) tick() error {
 		for _, q := range d.queues {
 			d.tickQueue(q, now)
 		}
+		d.checkpoint()
 		if err := d.sweep(); err != nil {
 			return err
 		}
 	}
 	if now >= d.nextCheckpoint {
 		d.nextCheckpoint = now + int64(checkpointTick)
+		d.unwritten = slices.AppendSeq(d.unwritten[:0], maps.Values(d.queues))
 		d.checkpoint() // first, so that nobody lets go of what it does not need
 		return d.releaseHeld(now)
 	}
