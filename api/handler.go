@@ -118,8 +118,11 @@ func (s *service) mountRouter(mux *http.ServeMux, options connect.HandlerOption)
 	unary(mux, edriv1connect.SubscriptionsDeleteProcedure, s.deleteSubscription, options)
 	unary(mux, edriv1connect.SubscriptionsPauseProcedure, s.pauseSubscription, options)
 	unary(mux, edriv1connect.SubscriptionsSeekProcedure, s.seekSubscription, options)
-	unary(mux, edriv1connect.SubscriptionsGetProcedure, s.getSubscription, options)
-	unary(mux, edriv1connect.SubscriptionsListProcedure, s.listSubscriptions, options)
+	// Of members and what they have only the leader knows.
+	mux.Handle(edriv1connect.SubscriptionsGetProcedure, s.atLeader(
+		unaryHandler(edriv1connect.SubscriptionsGetProcedure, s.getSubscription, options)))
+	mux.Handle(edriv1connect.SubscriptionsListProcedure, s.atLeader(
+		unaryHandler(edriv1connect.SubscriptionsListProcedure, s.listSubscriptions, options)))
 	unary(mux, edriv1connect.SubscriptionsListDeadProcedure, s.listDead, options)
 	unary(mux, edriv1connect.SubscriptionsRedriveProcedure, s.redrive, options)
 	mux.Handle(edriv1connect.SubscriptionsDeliverProcedure, s.atLeader(
@@ -146,14 +149,19 @@ func (s *service) mountSchedules(mux *http.ServeMux, options connect.HandlerOpti
 // unary mounts a procedure of one request and one response.
 func unary[Req, Res any](mux *http.ServeMux, procedure string,
 	handle func(context.Context, *Req) (*Res, error), options connect.HandlerOption) {
-	mux.Handle(procedure, connect.NewUnaryHandler(procedure,
+	mux.Handle(procedure, unaryHandler(procedure, handle, options))
+}
+
+func unaryHandler[Req, Res any](procedure string,
+	handle func(context.Context, *Req) (*Res, error), options connect.HandlerOption) http.Handler {
+	return connect.NewUnaryHandler(procedure,
 		func(ctx context.Context, r *connect.Request[Req]) (*connect.Response[Res], error) {
 			response, err := handle(ctx, r.Msg)
 			if err != nil {
 				return nil, err
 			}
 			return connect.NewResponse(response), nil
-		}, options))
+		}, options)
 }
 
 // maxMessage is the size of the largest message that is read: a commit in JSON

@@ -38,8 +38,8 @@ func (s *service) atLeader(here http.Handler) http.Handler {
 	writer := connect.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, base := s.cfg.Node.Leader()
-		if id == s.cfg.Node.ServerID() || r.Header.Get(proxiedHeader) != "" {
-			here.ServeHTTP(w, r)
+		if id == "" || id == s.cfg.Node.ServerID() || r.Header.Get(proxiedHeader) != "" {
+			here.ServeHTTP(w, r) // which says what it can, or that there is no leader
 			return
 		}
 		fail := func(why string) {
@@ -47,7 +47,7 @@ func (s *service) atLeader(here http.Handler) http.Handler {
 		}
 		target, err := url.Parse(base)
 		if base == "" || err != nil {
-			fail("no leader is known")
+			fail("where the leader's API is, is not known")
 			return
 		}
 		proxy := &httputil.ReverseProxy{
