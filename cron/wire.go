@@ -106,17 +106,6 @@ func (f *fields) setInt(dst *int) {
 	*dst = int(f.value)
 }
 
-func (f *fields) setUint32(dst *uint32) {
-	if f.once(); !f.is(true) {
-		return
-	}
-	if f.value > math.MaxUint32 {
-		f.err = fmt.Errorf("%w: field %d is %d, out of range", errWire, f.number, f.value)
-		return
-	}
-	*dst = uint32(f.value)
-}
-
 func (f *fields) setBool(dst *bool) {
 	if f.once(); f.is(true) {
 		*dst = f.value != 0

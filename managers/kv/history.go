@@ -2,7 +2,6 @@ package kv
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 
 	"github.com/edri-io/edri/consensus"
@@ -143,10 +142,4 @@ func (m *Machine) expire(tx *consensus.Tx, t timers.Timer, id uint64, key []byte
 	}
 	p.save()
 	return nil
-}
-
-// revisionOf is the revision in the key of a history row, which the table's own rows
-// always have.
-func revisionOf(key []byte) event.Position {
-	return event.Position(binary.BigEndian.Uint64(key[len(key)-8:]))
 }

@@ -20,7 +20,6 @@ import (
 type model struct {
 	last event.Position
 	now  int64
-	id   int
 	keys map[string]*modelKey // of one bucket
 	// history and keep are the bucket's config, floor what it forgot.
 	history int

@@ -74,12 +74,6 @@ func (f *fields) is(varint bool) bool {
 	return f.err == nil
 }
 
-// sub begins the message of the current field, of which there may be several.
-func (f *fields) sub() fields {
-	f.is(false)
-	return fields{rest: f.bytes, err: f.err}
-}
-
 // The setters take the current field, which must be of their type and the first of its
 // number.
 
