@@ -4,6 +4,7 @@
 package edri_test
 
 import (
+	"bytes"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,18 +34,25 @@ var layers = map[string][]string{
 	"consensus/backup":    {"event", "store", "log", "internal/..."},
 	"consensus": {"event", "store", "log", "internal/...",
 		"consensus/raftlog", "consensus/transport", "consensus/backup"},
-	"timers":         {"event", "store", "internal/...", "consensus"},
-	"api/edriv1/...": {"api/edriv1/..."},
-	"api":            {"event", "internal/...", "store", "log", "consensus", "consensus/backup", "api/edriv1/..."},
-	"client":         {"event", "api/edriv1/..."},
-	"bench":          {"event", "client"},
+	"timers":      {"event", "store", "internal/...", "consensus"},
+	"router":      {"event", "store", "log", "internal/...", "consensus", "timers"},
+	"managers":    {"event", "internal/..."},
+	"managers/kv": {"event", "store", "log", "internal/...", "consensus", "timers"},
+	"cron":        {"event", "store", "log", "internal/...", "consensus", "timers", "router", "managers/kv"},
+	// For tests of what implements or uses the cluster of managers.
+	"managers/managerstest": {"event", "managers"},
+	"client/clienttest":     {"event", "managers/managerstest", "client"},
+	"api/edriv1/...":        {"api/edriv1/..."},
+	"api":                   {"event", "internal/...", "store", "log", "consensus", "consensus/backup", "timers", "router", "managers/kv", "cron", "api/edriv1/..."},
+	"client":                {"event", "managers", "api/edriv1/..."},
+	"bench":                 {"event", "managers", "client"},
 	"server": {"event", "internal/...", "store", "log", "consensus", "consensus/raftlog",
-		"consensus/transport", "consensus/backup", "api", "api/edriv1/...", "client", "bench"},
-	"cmd/...":         {"event", "server", "client", "bench"},
-	"examples/...":    {},
-	"integration/...": {"event", "client", "server", "bench", "integration/..."},
+		"consensus/transport", "consensus/backup", "timers", "router", "managers", "managers/kv", "cron", "api", "api/edriv1/...", "client", "bench"},
+	"cmd/...":         {"event", "managers", "server", "client", "bench"},
+	"examples/...":    {"event", "managers", "client", "server"},
+	"integration/...": {"event", "managers", "client", "server", "bench", "integration/..."},
 	// A node as edri-server is one, with something about it that tests need.
-	"integration/trial": {"event", "server", "consensus"},
+	"integration/trial": {"event", "managers", "server", "consensus"},
 }
 
 // testLayers is what the tests of a folder may import beyond its own layer and
@@ -51,12 +60,21 @@ var layers = map[string][]string{
 // generated ones.
 var testLayers = map[string][]string{
 	"event":               {"api/edriv1/..."},
-	"consensus":           {"api/edriv1/..."},
+	"consensus":           {"api/edriv1/...", "timers", "router", "cron"},
+	"router":              {"api/edriv1/..."},
+	"managers/kv":         {"api/edriv1/..."},
+	"cron":                {"api/edriv1/..."},
 	"consensus/transport": {"api/edriv1/..."},
 	"api":                 {"client"},
-	"client":              {"api", "consensus", "server"},
+	"managers":            {"managers/managerstest"},
+	"client":              {"api", "consensus", "server", "managers/managerstest", "client/clienttest"},
+	"server":              {"managers/managerstest", "client/clienttest"},
+	"integration/...":     {"managers", "managers/managerstest"},
 	"cmd/...":             {"api/edriv1/..."},
 }
+
+// testSupport are the folders that only tests may import: their code is a test's.
+var testSupport = []string{"managers/managerstest", "client/clienttest"}
 
 // external says which folders may import a third-party module, the standard
 // library aside. What is not listed here is open to every folder.
@@ -71,7 +89,8 @@ var external = map[string][]string{
 	"github.com/anishathalye/porcupine":      {},
 	"github.com/rogpeppe/go-internal":        {},
 	"pgregory.net/rapid":                     {},
-	"google.golang.org/protobuf":             {"event", "log", "consensus", "timers", "api/edriv1/...", "api", "client"},
+	"google.golang.org/protobuf":             {"event", "log", "consensus", "timers", "router", "managers/kv", "cron", "api/edriv1/...", "api", "client"},
+	"github.com/robfig/cron/v3":              {"cron"},
 	"github.com/tidwall/btree":               {"store", "log"},
 	"go.yaml.in/yaml/v4":                     {"server", "cmd/..."},
 	"github.com/cloudevents/sdk-go/v2/event": {},
@@ -103,6 +122,9 @@ func TestForbiddenImportsAreFound(t *testing.T) {
 		{dir: "store", imports: []string{"testing/fstest"}},
 		{dir: "internal/fault", imports: []string{"github.com/google/uuid"}},
 		{dir: "newfolder"},
+		{dir: "managers", imports: []string{"testing"}},
+		{dir: "server", imports: []string{module + "/managers/managerstest"}},
+		{dir: "server", imports: []string{module + "/client/clienttest"}},
 	} {
 		if len(violations(f)) == 0 {
 			t.Errorf("folder %s (test %v) importing %q passed", f.dir, f.test, f.imports)
@@ -144,7 +166,7 @@ func forbidden(f goFile, own []string, imported string) string {
 	if f.test {
 		return ""
 	}
-	if imported == "testing" || strings.HasPrefix(imported, "testing/") {
+	if (imported == "testing" || strings.HasPrefix(imported, "testing/")) && !matchesAny(testSupport, f.dir) {
 		return "production code imports " + imported
 	}
 	for mod, allowed := range external {
@@ -160,6 +182,72 @@ func forbidden(f goFile, own []string, imported string) string {
 	return ""
 }
 
+// The table of packages in ARCHITECTURE.md has each folder of the rules, below all that
+// it may import.
+func TestTheTableOfPackagesIsInTheOrderOfImports(t *testing.T) {
+	t.Parallel()
+	row := map[string]int{} // by folder
+	for i, line := range strings.Split(section(t, "## Packages"), "\n") {
+		if cell, _, ok := strings.Cut(strings.TrimPrefix(line, "| `"), "` |"); ok {
+			for folder := range strings.SplitSeq(cell, "`, `") {
+				row[folder] = i
+			}
+		}
+	}
+	// rowsOf returns the first and the last row of what a pattern stands for.
+	rowsOf := func(pattern string) (first, last int) {
+		for folder, i := range row {
+			base := strings.TrimSuffix(pattern, "/...")
+			if matches(pattern, folder) || strings.HasPrefix(base, folder+"/") && row[base] == 0 {
+				if first == 0 || i < first {
+					first = i
+				}
+				last = max(last, i)
+			}
+		}
+		return first, last
+	}
+	for importer, imports := range layers {
+		first, last := rowsOf(importer)
+		if first == 0 {
+			t.Errorf("%s is not in the table", importer)
+		}
+		for _, imported := range imports {
+			if _, lowest := rowsOf(imported); lowest > last {
+				t.Errorf("%s, which may be imported by %s, stands below it", imported, importer)
+			}
+		}
+	}
+}
+
+func TestFilesThatTheArchitectureNamesAreThere(t *testing.T) {
+	t.Parallel()
+	names := regexp.MustCompile("`([a-z]+/[a-z_/]+\\.go)`").FindAllStringSubmatch(section(t, ""), -1)
+	if len(names) < 20 {
+		t.Fatalf("found %d names of files", len(names))
+	}
+	for _, name := range names {
+		if _, err := os.Stat(name[1]); err != nil {
+			t.Errorf("%s is named, and not there", name[1])
+		}
+	}
+}
+
+// section returns what stands in ARCHITECTURE.md under a heading, "" for all.
+func section(t *testing.T, heading string) string {
+	t.Helper()
+	text, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if heading == "" {
+		return string(text)
+	}
+	_, text, _ = bytes.Cut(text, []byte("\n"+heading+"\n"))
+	text, _, _ = bytes.Cut(text, []byte("\n## "))
+	return string(text)
+}
+
 func TestEveryPackageHasADocFile(t *testing.T) {
 	t.Parallel()
 	type state struct{ handwritten, doc bool }
@@ -168,13 +256,14 @@ func TestEveryPackageHasADocFile(t *testing.T) {
 		if f.test {
 			continue
 		}
-		p := packages[f.dir]
+		dir := f.dir // an example is one file, which is read alone
+		p := packages[dir]
 		if p == nil {
 			p = &state{}
-			packages[f.dir] = p
+			packages[dir] = p
 		}
 		p.handwritten = p.handwritten || !f.generated
-		p.doc = p.doc || (path.Base(f.path) == "doc.go" && f.hasDoc)
+		p.doc = p.doc || (f.hasDoc && (path.Base(f.path) == "doc.go" || matches("examples/...", dir)))
 	}
 	for dir, p := range packages {
 		if p.handwritten && !p.doc {

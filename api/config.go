@@ -9,12 +9,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/router"
 )
 
 // Config configures the handler.
 type Config struct {
 	// Node serves the requests. Required.
 	Node Node
+	// Router is the node's router; nil: subscriptions and requests are not served.
+	Router *router.Router
+	// Keys says that the node has the state machine of keys; false: they are not served.
+	Keys bool
+	// Schedules: the node has the state machine of package cron, and serves it.
+	Schedules bool
 	// Limits are the node's; they bound what is read of a request. Default:
 	// event.DefaultLimits.
 	Limits event.Limits

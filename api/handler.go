@@ -99,21 +99,69 @@ func (s *service) mountProcedures(mux *http.ServeMux) {
 		connect.NewServerStreamHandler(edriv1connect.EventsReadProcedure, s.read, options))
 	mux.Handle(edriv1connect.EventsTailProcedure,
 		connect.NewServerStreamHandler(edriv1connect.EventsTailProcedure, s.tail, options))
+	if s.cfg.Router != nil {
+		s.mountRouter(mux, options)
+	}
+	if s.cfg.Keys {
+		s.mountKeys(mux, options)
+	}
+	if s.cfg.Schedules {
+		s.mountSchedules(mux, options)
+	}
 	mux.Handle(edriv1connect.AdminBackupProcedure,
 		connect.NewServerStreamHandler(edriv1connect.AdminBackupProcedure, s.backup, options))
+}
+
+func (s *service) mountRouter(mux *http.ServeMux, options connect.HandlerOption) {
+	unary(mux, edriv1connect.SubscriptionsCreateProcedure, s.createSubscription, options)
+	unary(mux, edriv1connect.SubscriptionsUpdateProcedure, s.updateSubscription, options)
+	unary(mux, edriv1connect.SubscriptionsDeleteProcedure, s.deleteSubscription, options)
+	unary(mux, edriv1connect.SubscriptionsPauseProcedure, s.pauseSubscription, options)
+	unary(mux, edriv1connect.SubscriptionsSeekProcedure, s.seekSubscription, options)
+	// Of members and what they have only the leader knows.
+	mux.Handle(edriv1connect.SubscriptionsGetProcedure, s.atLeader(
+		unaryHandler(edriv1connect.SubscriptionsGetProcedure, s.getSubscription, options)))
+	mux.Handle(edriv1connect.SubscriptionsListProcedure, s.atLeader(
+		unaryHandler(edriv1connect.SubscriptionsListProcedure, s.listSubscriptions, options)))
+	unary(mux, edriv1connect.SubscriptionsListDeadProcedure, s.listDead, options)
+	unary(mux, edriv1connect.SubscriptionsRedriveProcedure, s.redrive, options)
+	mux.Handle(edriv1connect.SubscriptionsDeliverProcedure, s.atLeader(
+		connect.NewBidiStreamHandler(edriv1connect.SubscriptionsDeliverProcedure, s.deliver, options)))
+	unary(mux, edriv1connect.RequestsSendProcedure, s.sendRequest, options)
+	unary(mux, edriv1connect.RequestsCallProcedure, s.call, options)
+	unary(mux, edriv1connect.RequestsAttachProcedure, s.attach, options)
+}
+
+func (s *service) mountSchedules(mux *http.ServeMux, options connect.HandlerOption) {
+	unary(mux, edriv1connect.SchedulesCreateProcedure, s.createSchedule, options)
+	unary(mux, edriv1connect.SchedulesUpdateProcedure, s.updateSchedule, options)
+	unary(mux, edriv1connect.SchedulesDeleteProcedure, s.deleteSchedule, options)
+	unary(mux, edriv1connect.SchedulesPauseProcedure, s.pauseSchedule, options)
+	unary(mux, edriv1connect.SchedulesTriggerProcedure, s.triggerSchedule, options)
+	unary(mux, edriv1connect.SchedulesBackfillProcedure, s.backfillSchedule, options)
+	unary(mux, edriv1connect.SchedulesGetProcedure, s.getSchedule, options)
+	unary(mux, edriv1connect.SchedulesListProcedure, s.listSchedules, options)
+	unary(mux, edriv1connect.SchedulesPreviewProcedure, s.previewSchedule, options)
+	unary(mux, edriv1connect.SchedulesAppendLaterProcedure, s.appendLater, options)
+	unary(mux, edriv1connect.SchedulesCancelLaterProcedure, s.cancelLater, options)
 }
 
 // unary mounts a procedure of one request and one response.
 func unary[Req, Res any](mux *http.ServeMux, procedure string,
 	handle func(context.Context, *Req) (*Res, error), options connect.HandlerOption) {
-	mux.Handle(procedure, connect.NewUnaryHandler(procedure,
+	mux.Handle(procedure, unaryHandler(procedure, handle, options))
+}
+
+func unaryHandler[Req, Res any](procedure string,
+	handle func(context.Context, *Req) (*Res, error), options connect.HandlerOption) http.Handler {
+	return connect.NewUnaryHandler(procedure,
 		func(ctx context.Context, r *connect.Request[Req]) (*connect.Response[Res], error) {
 			response, err := handle(ctx, r.Msg)
 			if err != nil {
 				return nil, err
 			}
 			return connect.NewResponse(response), nil
-		}, options))
+		}, options)
 }
 
 // maxMessage is the size of the largest message that is read: a commit in JSON

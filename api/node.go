@@ -48,6 +48,7 @@ type Node interface {
 	Reporter
 	Operator
 	Retainer
+	Guide
 }
 
 var _ Node = (*consensus.Node)(nil)

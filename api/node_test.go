@@ -40,6 +40,9 @@ type fakeNode struct {
 
 var _ Node = (*fakeNode)(nil)
 
+func (n *fakeNode) Leader() (serverID, apiURL string) { return "n1-1", "" }
+func (n *fakeNode) ServerID() string                  { return "n1-1" }
+
 var testEpoch = event.Epoch([]byte("0123456789abcdef"))
 
 func newFakeNode(t *testing.T) *fakeNode {

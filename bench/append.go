@@ -143,14 +143,19 @@ type load struct {
 	client *client.Client
 	run    string // part of each id, so that no run repeats another's
 	data   []byte
+	// eventType is that of the events.
+	eventType string
 }
+
+// benchSource is the source of all that is appended.
+const benchSource = "/edri/bench"
 
 func newLoad(eventBytes int) *load {
 	data := make([]byte, eventBytes)
 	for i := range data {
 		data[i] = "abcdefghijklmnopqrstuvwxyz0123456789"[(i*i+i/7)%36]
 	}
-	return &load{run: rand.Text()[:10], data: data}
+	return &load{run: rand.Text()[:10], data: data, eventType: "edri.bench.append"}
 }
 
 // operation appends the next event of each producer to its own stream.
@@ -170,7 +175,7 @@ func (l *load) operation(k int) operation {
 }
 
 func (l *load) event(id string) event.Event {
-	return event.Event{ID: id, Source: "/edri/bench", Type: "edri.bench.append", Data: l.data}
+	return event.Event{ID: id, Source: benchSource, Type: l.eventType, Data: l.data}
 }
 
 // wireBytes is the size of an encoded event of this load.

@@ -61,6 +61,38 @@ type ReadConfig struct {
 	Logger *slog.Logger
 }
 
+// DeliverConfig says what Deliver measures. The zero value of a field stands for its
+// default.
+type DeliverConfig struct {
+	// Servers are the API URLs of the cluster's nodes. Required.
+	Servers []string
+	// Credits are the numbers k of credits, and of producers beside them, to measure,
+	// each 1 to 65536. Default 1, 64, 256.
+	Credits []int
+	// EventBytes is the size of each event's data. Default 256, at most 1 MiB.
+	EventBytes int
+	// Rounds is how often each k is measured. Default 1.
+	Rounds int
+	// Duration is how long a backlog is drained at most. Default 20 s.
+	Duration time.Duration
+	// AppendDuration is how long appends, and requests, are measured, after Warmup.
+	// Default 5 s and 500 ms.
+	AppendDuration, Warmup time.Duration
+	// MaxBacklog is how many events are appended for a backlog at most, so that it
+	// may be drained before Duration. Default 500,000.
+	MaxBacklog int
+	// LiveRate is how many events are appended a second for LiveDuration, to measure
+	// how soon they are delivered. Default 1,000 and 5 s.
+	LiveRate     int
+	LiveDuration time.Duration
+	// GiveUpAfter is how long to go on trying while no server serves. Default 10 s.
+	GiveUpAfter time.Duration
+	// Progress is told of each measurement as it ends. Default: nobody.
+	Progress func(line string)
+	// Logger gets what the client has to say. Default: discarded.
+	Logger *slog.Logger
+}
+
 const (
 	defaultEventBytes = 256
 	defaultRounds     = 3
@@ -121,6 +153,45 @@ func (c ReadConfig) normalize() (ReadConfig, error) {
 	setDefault(&c.GiveUpAfter, defaultGiveUp)
 	if c.Rounds < 0 || c.GiveUpAfter < 0 {
 		return c, errors.New("rounds and patience must be positive")
+	}
+	if c.Progress == nil {
+		c.Progress = func(string) {}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+func (c DeliverConfig) normalize() (DeliverConfig, error) {
+	if len(c.Servers) == 0 {
+		return c, errors.New("no server given")
+	}
+	if len(c.Credits) == 0 {
+		c.Credits = []int{1, 64, 256}
+	}
+	for _, k := range c.Credits {
+		if k < 1 || k > maxProducers {
+			return c, fmt.Errorf("%d credits: must be 1 to %d", k, maxProducers)
+		}
+	}
+	setDefault(&c.EventBytes, defaultEventBytes)
+	if maxBytes := event.DefaultLimits().EventData; c.EventBytes < 0 || c.EventBytes > maxBytes {
+		return c, fmt.Errorf("%d bytes of event data: must be 1 to %d", c.EventBytes, maxBytes)
+	}
+	setDefault(&c.Rounds, 1)
+	setDefault(&c.Duration, 20*time.Second)
+	setDefault(&c.AppendDuration, 5*time.Second)
+	setDefault(&c.Warmup, defaultWarmup)
+	setDefault(&c.MaxBacklog, 500_000)
+	setDefault(&c.LiveRate, 1000)
+	setDefault(&c.LiveDuration, 5*time.Second)
+	setDefault(&c.GiveUpAfter, defaultGiveUp)
+	if c.Duration < 0 || c.AppendDuration < 0 || c.Warmup < 0 || c.LiveDuration < 0 || c.Rounds < 0 || c.MaxBacklog < 0 || c.GiveUpAfter < 0 {
+		return c, errors.New("durations, rounds, backlog and patience must be positive")
+	}
+	if c.LiveRate < 0 || c.LiveRate > 1_000_000 {
+		return c, fmt.Errorf("%d events a second: must be 1 to 1000000", c.LiveRate)
 	}
 	if c.Progress == nil {
 		c.Progress = func(string) {}

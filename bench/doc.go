@@ -1,5 +1,5 @@
 // Package bench measures a running cluster from outside: appends by closed-loop
-// producers, and scans.
+// producers, scans, deliveries and requests.
 //
 // A rate alone says little about a store that syncs to disk before it answers,
 // because the disk decides most of it. Append therefore measures in the same run,
@@ -12,4 +12,7 @@
 // event, so k producers have at most k events in flight. A round measures each
 // level of k once, limit and cluster one after the other; of the rounds the
 // median counts.
+//
+// Deliver measures a member of a subscription beside as many producers in the same
+// run, since an acknowledgement is a commit too.
 package bench

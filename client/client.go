@@ -15,10 +15,11 @@ type Client struct {
 	cfg     Config
 	servers *servers
 	pool    pool
+	reads   keyReads
 
 	ctx     context.Context // the client's own lifetime
 	cancel  context.CancelCauseFunc
-	running sync.WaitGroup // lanes, and what learns of the members
+	running sync.WaitGroup // lanes, reads of keys, and what learns of the members
 
 	// watchInterval and firstPatience, but in tests.
 	watchEvery, silenceAfter time.Duration
@@ -36,7 +37,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	c := &Client{cfg: cfg, servers: newServers(cfg.HTTPClient, cfg.Servers), watchEvery: watchInterval, silenceAfter: firstPatience}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
-	c.pool.client = c
+	c.pool.client, c.reads.client = c, c
 	return c, nil
 }
 

@@ -1,5 +1,5 @@
 // Package client is the Go SDK of edri: append events, commit several operations
-// as one, read the history, follow it.
+// as one, read the history, follow it, have events delivered, make requests.
 //
 //	c, err := client.New(client.Config{})
 //	if err != nil { ... }
@@ -45,8 +45,23 @@
 //
 // A [Producer] is a lane of its own with a named session that never expires.
 //
+// # How events are delivered
+//
+// [Client.Consume] is a member of a subscription, over one Deliver stream to the
+// leader: its sender puts all that is pending into one frame (settlements with
+// their effects, credits, leases to extend), its receiver starts a goroutine for
+// each delivery. A settlement is the member's until its result is there. When the
+// stream breaks the member goes to another node, shows the tokens of what it has
+// and sends again what has no result; already_acked then says that an earlier try
+// has won. See member.go for the life of a delivery.
+//
+// Calls that change a subscription are repeated where that is safe; a seek and a
+// redrive whose answer is lost are outcome_unknown. A request carries an id, so
+// that the same request, sent again, joins the first.
+//
 // # Concurrency
 //
 // Client and Producer may be used from many goroutines, a Reader from one at a
-// time. Lock order: pool.mu, then lane.mu, then servers.mu.
+// time. Lock order: pool.mu, then lane.mu, then servers.mu; member.mu is held with
+// no other.
 package client

@@ -2,12 +2,16 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"strconv"
+	"time"
 
 	"github.com/edri-io/edri/client"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/managers"
 )
 
 // Append an event, and follow the stream that it is in.
@@ -69,5 +73,62 @@ func ExampleClient_Producer() {
 	if last != nil {
 		result, err := last.Wait(ctx)
 		fmt.Println(result.Position, err)
+	}
+}
+
+// Be a member of a subscription: what the handle returns is committed with the
+// acknowledgement, or not at all.
+func ExampleClient_Consume() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	c, err := client.New(client.Config{Servers: []string{"http://127.0.0.1:7420"}})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	defer c.Close()
+	orders := event.Subscription{
+		Name:        "orders",
+		Filter:      event.Filter{Exact: map[string]string{"type": "shop.order.placed"}},
+		OrderingKey: event.OrderByStream,
+	}
+	if err := c.Subscribe(ctx, orders, managers.Start{First: true}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	err = c.Consume(ctx, "orders", managers.Consumer{
+		Concurrency: 16,
+		Handle: func(_ context.Context, d managers.Delivery) managers.Settlement {
+			return managers.Settlement{Effects: managers.Effects{Appends: []managers.Append{{
+				Stream: d.Stream, Expected: event.ExpectAny,
+				Event: event.Event{Source: "/shop", Type: "shop.order.packed"},
+			}}}}
+		},
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+}
+
+// Ask for a response, wherever the worker runs.
+func ExampleClient_Call() {
+	ctx := context.Background()
+	c, err := client.New(client.Config{})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	defer c.Close()
+	response, err := c.Call(ctx, "", event.Event{
+		Source: "/shop", Type: "shop.price.asked", DataContentType: "application/json", Data: []byte(`{"article":7}`),
+	}, client.CallOptions{Timeout: 5 * time.Second})
+	var problem *client.Problem
+	switch {
+	case errors.As(err, &problem):
+		fmt.Println("the worker could not:", problem.Title)
+	case err != nil:
+		fmt.Println("nobody answered:", event.CodeOf(err))
+	default:
+		fmt.Println(string(response.Data))
 	}
 }

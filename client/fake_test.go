@@ -67,6 +67,8 @@ type fakeCluster struct {
 	// readFrame is how many events one ReadResponse carries; cutReads ends a read
 	// with a broken connection after so many responses, 0: never.
 	readFrame, cutReads int
+
+	router fakeRouter
 }
 
 type fakeSession struct {
@@ -136,6 +138,7 @@ func (n *fakeNode) start(address string) {
 		connect.NewServerStreamHandler(edriv1connect.EventsTailProcedure, n.tail, options))
 	mux.Handle(edriv1connect.ClusterStatusProcedure,
 		connect.NewUnaryHandler(edriv1connect.ClusterStatusProcedure, n.status, options))
+	n.routes(mux, options)
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	n.http = &http.Server{Handler: mux, Protocols: protocols, ConnContext: withConn}
@@ -339,6 +342,8 @@ func (c *fakeCluster) run(m *edriv1.Commit) *edriv1.CommitResult {
 			r.Result = &edriv1.OpResult_ProducerOpened{ProducerOpened: &edriv1.ProducerOpened{
 				Session: id, LastSequence: c.sessions[id].last,
 			}}
+		case op.GetRespond() != nil:
+			c.router.respond(op.GetRespond())
 		case op.GetCloseSession() != nil:
 			delete(c.sessions, m.Session)
 		}

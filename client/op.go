@@ -55,9 +55,12 @@ type Appended struct {
 }
 
 // OpResult is what came of one operation: Err, only in a Producer's commits with
-// each, or Appended.
+// each, Appended, or what it did with keys.
 type OpResult struct {
 	Appended
+	// Key is what a put or delete of a key did, Txn what a transaction did.
+	Key KeyChanged
+	Txn *KeyTxnResult
 	Err *event.Error
 }
 
@@ -69,7 +72,7 @@ type Result struct {
 	Results []OpResult
 }
 
-func newResult(r *wire.CommitResult) Result {
+func newResult(r *wire.CommitResult) (Result, error) {
 	result := Result{
 		Position: event.Position(r.Position),
 		Results:  make([]OpResult, len(r.Ops)),
@@ -85,8 +88,15 @@ func newResult(r *wire.CommitResult) Result {
 			Revision:  event.Revision(op.Revision),
 			Duplicate: op.Duplicate,
 		}
+		result.Results[i].Key = KeyChanged{event.Position(op.KeyRevision), event.Position(op.KeyPrevious)}
+		if op.Transaction != nil {
+			var err error
+			if result.Results[i].Txn, err = newKeyTxnResult(op.Transaction); err != nil {
+				return result, err
+			}
+		}
 	}
-	return result
+	return result, nil
 }
 
 // joinOps checks the operations and the limits that every node has at most, and

@@ -78,29 +78,3 @@ func newRetention(m *edriv1.RetentionResponse) Retention {
 		First: event.Position(m.FirstPosition), Last: event.Position(m.LastPosition),
 	}
 }
-
-// repeat calls one server after another, as ask does, for a call that has an effect
-// but may be repeated: an outcome that is not known is found out by the next try.
-// When it gives up after such, the error is outcome_unknown.
-func (c *Client) repeat(ctx context.Context, call func(context.Context, *server) error) error {
-	unknown := false
-	err := c.ask(ctx, func(ctx context.Context, n *server) error {
-		err := call(ctx, n)
-		if err == nil {
-			return nil
-		}
-		switch e := fromRPC(err); e.Code {
-		case event.CodeOutcomeUnknown:
-			unknown = true
-			return event.Errorf(event.CodeUnavailable, "%s", e.Message)
-		case event.CodeUnavailable, event.CodeDeadlineExceeded:
-			// The request may have arrived although its answer did not.
-			unknown = unknown || !answered(err)
-		}
-		return err
-	})
-	if err != nil && unknown && retryable(fromRPC(err).Code) {
-		return event.Errorf(event.CodeOutcomeUnknown, "it may have taken effect: %v", err)
-	}
-	return err
-}

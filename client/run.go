@@ -90,7 +90,7 @@ func (l *lane) serve(ctx context.Context) (progress bool, err *event.Error) {
 	}
 	go s.receive()
 	go func() { s.moved <- l.watch(streamCtx, n) }()
-	go func() { s.silent <- l.watchSilence(streamCtx, n) }()
+	go func() { s.silent <- watchSilence(streamCtx, l, n, l.client.silenceAfter) }()
 	err = s.send(ctx)
 	// net/http does not see the end of a context while it waits for more of the
 	// request's body: end that too, or receive waits for ever.

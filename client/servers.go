@@ -21,6 +21,10 @@ type (
 	resultsFrame      = wire.Frame[edriv1.CommitResultFrame]
 	responseFrame     = wire.Frame[edriv1.ReadResponse]
 	recordedFrame     = wire.Frame[edriv1.RecordedEvent]
+	memberFrame       = wire.Frame[edriv1.DeliverRequest]
+	deliveriesFrame   = wire.Frame[edriv1.DeliverResponse]
+	sendFrame         = wire.Frame[edriv1.SendRequest]
+	outcomeFrame      = wire.Frame[edriv1.RequestOutcome]
 )
 
 // maxResponse bounds one message from a server; the largest are reads, of a batch
@@ -43,6 +47,27 @@ type server struct {
 	getRetention *connect.Client[edriv1.GetRetentionRequest, edriv1.RetentionResponse]
 	setRetention *connect.Client[edriv1.SetRetentionRequest, edriv1.RetentionResponse]
 	purgeStream  *connect.Client[edriv1.PurgeStreamRequest, edriv1.PurgeStreamResponse]
+
+	deliver *connect.Client[memberFrame, deliveriesFrame]
+	send    *connect.Client[sendFrame, edriv1.RequestSent]
+	call    *connect.Client[sendFrame, outcomeFrame]
+	attach  *connect.Client[edriv1.AttachRequest, outcomeFrame]
+	subscriptions
+	keys
+	schedules schedules
+}
+
+// subscriptions are a node's procedures that have to do with them, but deliver.
+type subscriptions struct {
+	create   *connect.Client[edriv1.CreateSubscription, edriv1.Subscription]
+	update   *connect.Client[edriv1.UpdateSubscription, edriv1.Subscription]
+	delete   *connect.Client[edriv1.DeleteSubscription, edriv1.DeleteSubscriptionResponse]
+	pause    *connect.Client[edriv1.PauseSubscription, edriv1.Subscription]
+	seek     *connect.Client[edriv1.SeekSubscription, edriv1.Subscription]
+	show     *connect.Client[edriv1.GetSubscriptionRequest, edriv1.Subscription]
+	list     *connect.Client[edriv1.ListSubscriptionsRequest, edriv1.ListSubscriptionsResponse]
+	listDead *connect.Client[edriv1.ListDeadRequest, edriv1.ListDeadResponse]
+	redrive  *connect.Client[edriv1.Redrive, edriv1.Redriven]
 }
 
 func newServer(h connect.HTTPClient, url string) *server {
@@ -75,6 +100,51 @@ func newServer(h connect.HTTPClient, url string) *server {
 			h, url+edriv1connect.ClusterSetRetentionProcedure, options),
 		purgeStream: connect.NewClient[edriv1.PurgeStreamRequest, edriv1.PurgeStreamResponse](
 			h, url+edriv1connect.ClusterPurgeStreamProcedure, options),
+		deliver: connect.NewClient[memberFrame, deliveriesFrame](h, url+edriv1connect.SubscriptionsDeliverProcedure, options),
+		send:    connect.NewClient[sendFrame, edriv1.RequestSent](h, url+edriv1connect.RequestsSendProcedure, options),
+		call:    connect.NewClient[sendFrame, outcomeFrame](h, url+edriv1connect.RequestsCallProcedure, options),
+		attach:  connect.NewClient[edriv1.AttachRequest, outcomeFrame](h, url+edriv1connect.RequestsAttachProcedure, options),
+
+		subscriptions: newSubscriptions(h, url, options),
+		keys:          newKeys(h, url, options),
+		schedules:     newSchedules(h, url, options),
+	}
+}
+
+func newSubscriptions(h connect.HTTPClient, url string, options connect.ClientOption) subscriptions {
+	return subscriptions{
+		create:   connect.NewClient[edriv1.CreateSubscription, edriv1.Subscription](h, url+edriv1connect.SubscriptionsCreateProcedure, options),
+		update:   connect.NewClient[edriv1.UpdateSubscription, edriv1.Subscription](h, url+edriv1connect.SubscriptionsUpdateProcedure, options),
+		delete:   connect.NewClient[edriv1.DeleteSubscription, edriv1.DeleteSubscriptionResponse](h, url+edriv1connect.SubscriptionsDeleteProcedure, options),
+		pause:    connect.NewClient[edriv1.PauseSubscription, edriv1.Subscription](h, url+edriv1connect.SubscriptionsPauseProcedure, options),
+		seek:     connect.NewClient[edriv1.SeekSubscription, edriv1.Subscription](h, url+edriv1connect.SubscriptionsSeekProcedure, options),
+		show:     connect.NewClient[edriv1.GetSubscriptionRequest, edriv1.Subscription](h, url+edriv1connect.SubscriptionsGetProcedure, options),
+		list:     connect.NewClient[edriv1.ListSubscriptionsRequest, edriv1.ListSubscriptionsResponse](h, url+edriv1connect.SubscriptionsListProcedure, options),
+		listDead: connect.NewClient[edriv1.ListDeadRequest, edriv1.ListDeadResponse](h, url+edriv1connect.SubscriptionsListDeadProcedure, options),
+		redrive:  connect.NewClient[edriv1.Redrive, edriv1.Redriven](h, url+edriv1connect.SubscriptionsRedriveProcedure, options),
+	}
+}
+
+// keys are a node's procedures that read keys; to change them is to commit.
+type keys struct {
+	getKey      *connect.Client[edriv1.GetKeyRequest, edriv1.KeyEntry]
+	getMany     *connect.Client[edriv1.GetManyKeysRequest, edriv1.GetManyKeysResponse]
+	listKeys    *connect.Client[edriv1.ListKeysRequest, edriv1.ListKeysResponse]
+	keyHistory  *connect.Client[edriv1.KeyHistoryRequest, edriv1.KeyHistoryResponse]
+	watchKeys   *connect.Client[edriv1.WatchKeysRequest, edriv1.WatchKeysResponse]
+	getBucket   *connect.Client[edriv1.GetBucketRequest, edriv1.Bucket]
+	listBuckets *connect.Client[edriv1.ListBucketsRequest, edriv1.ListBucketsResponse]
+}
+
+func newKeys(h connect.HTTPClient, url string, options connect.ClientOption) keys {
+	return keys{
+		getKey:      connect.NewClient[edriv1.GetKeyRequest, edriv1.KeyEntry](h, url+edriv1connect.KeysGetProcedure, options),
+		getMany:     connect.NewClient[edriv1.GetManyKeysRequest, edriv1.GetManyKeysResponse](h, url+edriv1connect.KeysGetManyProcedure, options),
+		listKeys:    connect.NewClient[edriv1.ListKeysRequest, edriv1.ListKeysResponse](h, url+edriv1connect.KeysListProcedure, options),
+		keyHistory:  connect.NewClient[edriv1.KeyHistoryRequest, edriv1.KeyHistoryResponse](h, url+edriv1connect.KeysHistoryProcedure, options),
+		watchKeys:   connect.NewClient[edriv1.WatchKeysRequest, edriv1.WatchKeysResponse](h, url+edriv1connect.KeysWatchProcedure, options),
+		getBucket:   connect.NewClient[edriv1.GetBucketRequest, edriv1.Bucket](h, url+edriv1connect.KeysGetBucketProcedure, options),
+		listBuckets: connect.NewClient[edriv1.ListBucketsRequest, edriv1.ListBucketsResponse](h, url+edriv1connect.KeysListBucketsProcedure, options),
 	}
 }
 

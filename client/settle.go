@@ -55,7 +55,7 @@ func (l *lane) findLocked(sequence uint64) (int, bool) {
 func (l *lane) resolveLocked(i int, r *wire.CommitResult) (final bool, again *event.Error) {
 	c := l.queue[i]
 	if r.Error == nil {
-		c.finish(newResult(r), nil)
+		c.finish(newResult(r))
 		return true, nil
 	}
 	e := decodeError(r.Error)

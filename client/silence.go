@@ -25,9 +25,18 @@ const (
 	maxPatience   = 4 // times firstPatience: more than a node's 10 s for an outcome
 )
 
-// watchSilence returns why the stream to n is to be given up, nil when ctx ends.
-func (l *lane) watchSilence(ctx context.Context, n *server) *event.Error {
-	look := l.client.silenceAfter
+// creditor is who waits for results: a lane, or a member.
+type creditor interface {
+	// owesQuietly reports whether the stream has owed results since the last call and
+	// given none.
+	owesQuietly() bool
+	patienceNow() time.Duration
+	growPatience()
+}
+
+// watchSilence returns why l's stream to n is to be given up, nil when ctx ends. It
+// looks so often.
+func watchSilence(ctx context.Context, l creditor, n *server, look time.Duration) *event.Error {
 	tick := time.NewTicker(look)
 	defer tick.Stop()
 	silence := time.Duration(0)

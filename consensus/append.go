@@ -158,21 +158,24 @@ func (c *Core) merge() {
 // savepoint is a moment within a commit, to take back what came after it.
 type savepoint struct {
 	staged, heads int
+	notes         int
 	incarnation   uint64
 }
 
 func (c *Core) savepoint() savepoint {
-	return savepoint{staged: len(c.staged.list), heads: len(c.heads.undo), incarnation: c.meta.Incarnation}
+	return savepoint{staged: len(c.staged.list), heads: len(c.heads.undo), notes: len(c.notes), incarnation: c.meta.Incarnation}
 }
 
-// rollback takes back the events that were appended, and the incarnations that
-// were given out, since s.
+// rollback takes back the events that were appended, the notes that were made and
+// the incarnations that were given out since s.
 func (c *Core) rollback(s savepoint) {
 	kept := len(c.batch) - len(c.staged.list) + s.staged
 	clear(c.batch[kept:])
 	c.batch = c.batch[:kept]
 	c.staged.truncate(s.staged)
 	c.heads.rollback(s.heads)
+	clear(c.notes[s.notes:])
+	c.notes = c.notes[:s.notes]
 	c.meta.Incarnation = s.incarnation
 }
 

@@ -17,6 +17,7 @@ type CommitInfo struct {
 	Appends       int
 
 	fingerprints []byte // 24 bytes for each append, in order
+	held         bool   // has operations to be admitted, see Admitter
 }
 
 // CheckCommit validates the bytes of an edri.v1.Commit where they enter the
@@ -53,7 +54,7 @@ func (m *Mux) CheckCommit(b []byte, limits event.Limits) (CommitInfo, error) {
 	}
 	info := CommitInfo{
 		Session: c.session, FirstSequence: c.first, Sequence: c.sequence,
-		Each: c.each, Ops: n, Appends: c.appends, fingerprints: fingerprints,
+		Each: c.each, Ops: n, Appends: c.appends, fingerprints: fingerprints, held: m.holds(c.ops),
 	}
 	copy(info.Epoch[:], c.epoch)
 	return info, nil

@@ -101,6 +101,8 @@ type Core struct {
 	bounded  bool         // what is retained or purged changed since the last Publish
 	batch    []log.Record // since the last Publish
 	changed  bool         // since the last Publish
+	notes    []note       // since the last Notify
+	observed []any        // memory of Notify
 	err      error        // why the core works no more
 
 	// Of the entry in execution.
@@ -214,6 +216,16 @@ func tablesOf(db *store.DB, mux *Mux) tables {
 		}
 	}
 	return t
+}
+
+// of returns the table of a machine, which there must be: what stands in another's is
+// no damage, and would be taken for it.
+func (t *tables) of(machine string) store.Table {
+	table, ok := t.machines[machine]
+	if !ok {
+		panic("consensus: there is no state machine " + machine)
+	}
+	return table
 }
 
 // Publish makes all that was applied since the last Publish visible to views, at

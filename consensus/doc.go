@@ -54,6 +54,14 @@
 // of the replicated state: change it only with the feature level, and make it of
 // nothing but replicated values (no path, address, or order of a map).
 //
+// # State machines
+//
+// What is above this package executes operations 16-99 as a StateMachine, with rows of
+// its own, in the transaction of the whole commit (mux.go, tx.go). One may also be told
+// what took effect (Observer, notes.go) and, on the leader, see operations before they
+// are proposed (Admitter, admission.go); what it proposes itself it hands to
+// Node.Propose or Node.Enqueue.
+//
 // # Idempotence
 //
 // A session keeps its last results, at most 256 and 64 KiB of them (the newest

@@ -95,18 +95,19 @@ func (n *Node) serveCommits(payload []byte, reply func([]byte)) {
 			reply(errorReply(event.Errorf(event.CodeInvalid, "forwarded commit %d: %v", i, err)))
 			return
 		}
-		items[i] = queued{commit: c, from: frame, index: i, repeatable: m.session != 0}
+		items[i] = queued{commit: c, from: frame, index: i, held: n.cfg.Machines.holds(m.ops), repeatable: m.session != 0}
 	}
 	if len(items) == 0 {
 		reply([]byte{replyOK})
 		return
 	}
-	if items = n.withSpace(items); len(items) == 0 {
-		return
-	}
 	refusal := n.admit()
-	if refusal == nil {
-		refusal = n.proposer.enqueue(items)
+	switch {
+	case refusal != nil:
+	case n.leads():
+		items, refusal = n.enqueue(items)
+	default:
+		refusal = event.Errorf(event.CodeNotLeader, "this node does not lead")
 	}
 	if refusal != nil {
 		refuseAll(items, n.nameLeader(refusal))

@@ -31,6 +31,10 @@ func (f fsm) ApplyBatch(logs []*raft.Log) []any {
 	}
 	last := logs[len(logs)-1]
 	n.progress.advance(last.Index, lastCommandTerm(logs))
+	if err := f.notify(); err != nil {
+		n.fail(err)
+		return responses
+	}
 	n.waiters.resolve(outcomes)
 	if n.core.Load().DirtyBytes() > flushBytes {
 		n.flushSoon()
@@ -57,6 +61,17 @@ func (f fsm) apply(logs []*raft.Log) (outcomes []Outcome, err error) {
 	}
 	core.Publish()
 	return outcomes, nil
+}
+
+// notify tells the observers what the batch did.
+func (f fsm) notify() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: an observer: %v\n%s", ErrPanic, r, debug.Stack())
+		}
+	}()
+	f.node.core.Load().Notify()
+	return nil
 }
 
 // lastCommandTerm returns the term of the last command in a batch, 0 for none.

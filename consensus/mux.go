@@ -28,12 +28,13 @@ type StateMachine interface {
 
 // Mux finds the state machine of an operation. It never changes once made.
 type Mux struct {
-	machines []StateMachine // by their operations
+	machines  []StateMachine // by their operations
+	observers map[string]int // which of them are, by name
 }
 
 // NewMux returns a mux of machines whose names and operations must not overlap.
 func NewMux(machines ...StateMachine) (*Mux, error) {
-	m := &Mux{machines: slices.Clone(machines)}
+	m := &Mux{machines: slices.Clone(machines), observers: map[string]int{}}
 	slices.SortStableFunc(m.machines, func(a, b StateMachine) int {
 		first, _ := a.Ops()
 		other, _ := b.Ops()
@@ -44,7 +45,7 @@ func NewMux(machines ...StateMachine) (*Mux, error) {
 		names[name] = true
 	}
 	free := uint32(opMachineFirst)
-	for _, machine := range m.machines {
+	for i, machine := range m.machines {
 		name := machine.Name()
 		first, last := machine.Ops()
 		if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz") != "" || names[name] {
@@ -55,8 +56,16 @@ func NewMux(machines ...StateMachine) (*Mux, error) {
 		}
 		names[name] = true
 		free = last + 1
+		if _, ok := machine.(Observer); ok {
+			m.observers[name] = i
+		}
 	}
 	return m, nil
+}
+
+// With returns a mux of the machines of m and more.
+func (m *Mux) With(more ...StateMachine) (*Mux, error) {
+	return NewMux(slices.Concat(m.machines, more)...)
 }
 
 // find returns the machine that executes an operation, nil if there is none.

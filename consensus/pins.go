@@ -1,6 +1,10 @@
 package consensus
 
 import (
+	"bytes"
+	"fmt"
+	"iter"
+
 	"github.com/edri-io/edri/event"
 )
 
@@ -39,6 +43,39 @@ func (t *Tx) Unpin(position event.Position, name []byte) {
 }
 
 func (t *Tx) pinKey(position event.Position, name []byte) []byte {
-	key := append(be8(uint64(position)), t.machine...)
+	return pinKey(position, t.machine, name)
+}
+
+func pinKey(position event.Position, machine string, name []byte) []byte {
+	key := append(be8(uint64(position)), machine...)
 	return append(append(key, 0), name...)
+}
+
+// Pin is what keeps retention from ending an event.
+type Pin struct {
+	Position event.Position
+	Name     []byte
+}
+
+// Pins yields the pins of a state machine below a position that come after one, the
+// lowest first; the zero Pin comes before all. The sequence ends with an error.
+func (v *View) Pins(machine string, after Pin, below event.Position) iter.Seq2[Pin, error] {
+	lo, mark := append(pinKey(after.Position, machine, after.Name), 0), append([]byte(machine), 0)
+	return func(yield func(Pin, error) bool) {
+		it := v.state.Scan(v.core.tables.pins, lo, be8(uint64(below)), false)
+		defer it.Close()
+		for it.Next() {
+			if len(it.Key()) < 8 {
+				yield(Pin{}, fmt.Errorf("%w: a pin's key has %d bytes", errRow, len(it.Key())))
+				return
+			}
+			name, own := bytes.CutPrefix(it.Key()[8:], mark)
+			if own && !yield(Pin{event.Position(be64(it.Key())), bytes.Clone(name)}, nil) {
+				return
+			}
+		}
+		if err := it.Err(); err != nil {
+			yield(Pin{}, fmt.Errorf("read pins: %w", err))
+		}
+	}
 }

@@ -2,6 +2,7 @@ package consensus_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/edri-io/edri/api/edriv1"
@@ -74,4 +75,45 @@ func TestRetentionStopsAtTheLowestPin(t *testing.T) {
 func isCompacted(err error, first event.Position) bool {
 	var e *event.Error
 	return errors.As(err, &e) && e.Code == event.CodeCompacted && e.First == first
+}
+
+// What holds retention back is seen by whose pins are in its way.
+func TestPinsAreListedUpToAPosition(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, registers{}, keeper{})
+	for _, id := range []string{"1", "2", "3", "4", "5"} {
+		h.apply(alone(add("s", id)))
+	}
+	for _, pin := range []string{"4a", "2b", "2a", "5z"} {
+		h.apply(alone(register(20, pin)))
+	}
+	v := h.core.View()
+	defer v.Close()
+	list := func(machine string, after consensus.Pin, below event.Position) string {
+		t.Helper()
+		text := ""
+		for pin, err := range v.Pins(machine, after, below) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			text += fmt.Sprintf("%d%s ", pin.Position, pin.Name)
+		}
+		return text
+	}
+	for _, c := range []struct {
+		machine string
+		after   consensus.Pin
+		below   event.Position
+		want    string
+	}{
+		{"keeper", consensus.Pin{}, 9, "2a 2b 4a 5z "},
+		{"keeper", consensus.Pin{}, 5, "2a 2b 4a "},
+		{"keeper", consensus.Pin{Position: 2, Name: []byte("a")}, 5, "2b 4a "},
+		{"keeper", consensus.Pin{}, 2, ""},
+		{"registers", consensus.Pin{}, 9, ""},
+	} {
+		if got := list(c.machine, c.after, c.below); got != c.want {
+			t.Errorf("of %s after %v below %d: %q, want %q", c.machine, c.after, c.below, got, c.want)
+		}
+	}
 }

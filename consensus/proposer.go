@@ -38,6 +38,8 @@ type queued struct {
 	commit []byte
 	from   origin
 	index  int
+	held   bool // has operations to be admitted, see Admitter
+	own    bool // the cluster's own, which goes on while disks are full
 	// repeatable: it has a session, so that who sent it may do so again.
 	repeatable bool
 }

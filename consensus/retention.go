@@ -60,29 +60,43 @@ func (v *View) Retention() (Retention, error) {
 // retentionSettings names the fields of Retention in their order.
 var retentionSettings = [3]string{SettingRetentionAge, SettingRetentionBytes, SettingRetentionEvents}
 
-// firstRetained returns the first position that stays of the history at a time
-// in nanoseconds since 1970, which is at least the one that is first now.
-func (v *View) firstRetained(now int64) (event.Position, error) {
+// Wanted returns the first position that retention would leave of the history at a
+// time in nanoseconds since 1970 if nothing were pinned: at least the one that is
+// first now. *event.Error compacted says that a file went while it was looked at.
+func (v *View) Wanted(now int64) (event.Position, error) {
 	r, err := v.Retention()
 	if err != nil || r == (Retention{}) || v.Mark.Last == 0 {
 		return v.Mark.First, err
 	}
-	first, journal := v.Mark.First, v.Journal()
+	first, err := v.Bound(now, r.Age, r.Bytes)
 	if r.Events > 0 && uint64(v.Mark.Last) > r.Events {
 		first = max(first, v.Mark.Last-event.Position(r.Events)+1)
 	}
-	if r.Bytes > 0 {
-		first = max(first, journal.Within(int64(r.Bytes)))
+	return first, err
+}
+
+// Bound returns the first position of what is at most of an age and within so many
+// bytes of the end, in whole segments. What is 0 sets no bound.
+func (v *View) Bound(now int64, age time.Duration, bytes uint64) (event.Position, error) {
+	first, journal := v.Mark.First, v.Journal()
+	if bytes > 0 {
+		first = max(first, journal.Within(int64(bytes)))
 	}
-	if r.Age > 0 {
-		since, err := journal.Since(now - int64(r.Age))
+	if age > 0 {
+		since, err := journal.Since(now - int64(age))
 		if err != nil {
 			return 0, fmt.Errorf("find the first event that is young enough: %w", err)
 		}
 		first = max(first, since)
 	}
-	if first == v.Mark.First {
-		return first, nil
+	return first, nil
+}
+
+// firstRetained is Wanted as far as pins allow.
+func (v *View) firstRetained(now int64) (event.Position, error) {
+	first, err := v.Wanted(now)
+	if err != nil || first == v.Mark.First {
+		return first, err
 	}
 	pin, err := lowestPin(v.state.Scan(v.core.tables.pins, nil, nil, false))
 	return max(min(first, pin), v.Mark.First), err

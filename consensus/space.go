@@ -187,7 +187,7 @@ func (n *Node) withSpace(items []queued) []queued {
 	admitted := make([]queued, 0, len(items))
 	var m commit
 	for _, q := range items {
-		if _, err := m.decode(q.commit, math.MaxInt); err == nil && m.storing() {
+		if _, err := m.decode(q.commit, math.MaxInt); err == nil && !q.own && n.cfg.Machines.storing(&m) {
 			q.from.refused(q.index, refusal)
 		} else {
 			admitted = append(admitted, q)
@@ -196,11 +196,22 @@ func (n *Node) withSpace(items []queued) []queued {
 	return admitted
 }
 
+// Sparing is a StateMachine some of whose operations go on while disks are full,
+// since they end what is kept, or keep no more than they replace.
+type Sparing interface {
+	StateMachine
+	Spares(op uint32) bool
+}
+
 // storing reports whether a commit adds to what the cluster keeps. Sessions may be
 // opened: they are small, bounded in number, and a client that is refused an
 // append wants to learn that under one.
-func (c *commit) storing() bool {
+func (m *Mux) storing(c *commit) bool {
 	return slices.ContainsFunc(c.ops, func(o op) bool {
-		return o.number == opAppend || o.number >= opMachineFirst && o.number <= opMachineLast
+		if o.number < opMachineFirst || o.number > opMachineLast {
+			return o.number == opAppend
+		}
+		machine, ok := m.find(o.number).(Sparing)
+		return !ok || !machine.Spares(o.number)
 	})
 }

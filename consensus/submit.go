@@ -1,10 +1,7 @@
 package consensus
 
 import (
-	"context"
 	"time"
-
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/edri-io/edri/event"
 )
@@ -44,7 +41,7 @@ func (n *Node) Submit(commits [][]byte, done Done) {
 		}
 		start := len(sealed)
 		sealed = SealCommit(sealed, c, info, sub.first+uint64(i))
-		items = append(items, queued{commit: sealed[start:len(sealed):len(sealed)], from: sub, index: i, repeatable: info.Session != 0})
+		items = append(items, queued{commit: sealed[start:len(sealed):len(sealed)], from: sub, index: i, held: info.held, repeatable: info.Session != 0})
 	}
 	n.route(items)
 }
@@ -61,16 +58,7 @@ func (n *Node) submitInternal(build func(waiter uint64) []byte, done func(result
 		done(nil, event.Errorf(event.CodeUnavailable, "the node is stopping"))
 		return
 	}
-	n.route([]queued{{commit: build(sub.first), from: sub}})
-}
-
-// Propose executes one operation of a state machine that the machine refuses from
-// clients, and returns when this node has applied it. An error says that it was
-// not executed, unless it is outcome_unknown.
-func (n *Node) Propose(ctx context.Context, op uint32, body []byte) error {
-	return n.commitInternal(ctx, func(waiter uint64) []byte {
-		return internalCommit(protowire.Number(op), body, waiter)
-	})
+	n.route([]queued{{commit: build(sub.first), from: sub, own: true}})
 }
 
 // Applied returns a channel that is closed when this node has applied more. What
@@ -89,9 +77,7 @@ func (n *Node) route(items []queued) {
 	err := n.admit()
 	if err == nil {
 		if n.leads() {
-			if items = n.withSpace(items); len(items) > 0 {
-				err = n.proposer.enqueue(items)
-			}
+			items, err = n.enqueue(items)
 		} else {
 			err = n.forwarder.send(items)
 		}
@@ -103,6 +89,18 @@ func (n *Node) route(items []queued) {
 	for _, q := range items {
 		q.from.refused(q.index, err)
 	}
+}
+
+// enqueue puts sealed commits into this node's proposer's queue, those of them that
+// are not refused here. The node leads. With an error it returns those that it is for.
+func (n *Node) enqueue(items []queued) ([]queued, *event.Error) {
+	if items = n.withSpace(items); len(items) == 0 {
+		return nil, nil
+	}
+	if items = n.withAdmission(items); len(items) == 0 {
+		return nil, nil
+	}
+	return items, n.proposer.enqueue(items)
 }
 
 // maxUnflushedBytes is where a node whose disk does not follow stops to accept

@@ -1,8 +1,6 @@
 package consensus
 
 import (
-	"fmt"
-
 	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/store"
 )
@@ -25,6 +23,10 @@ func (t *Tx) Stamp() int64 { return t.core.meta.Stamp }
 
 // Position is that of the last event, with those of this commit so far.
 func (t *Tx) Position() event.Position { return t.core.lastPosition() }
+
+// Begin is the position that the first event of this commit has, or would have: what
+// all operations of one commit have in common, and no two commits that append.
+func (t *Tx) Begin() event.Position { return t.core.meta.Mark.Last + 1 }
 
 // Incarnation returns a number that no session, subscription, schedule or run
 // had before.
@@ -55,11 +57,7 @@ func (t *Tx) Scan(lo, hi []byte, reverse bool) *store.Iterator {
 // In returns the same transaction with the table of another machine, whose
 // methods know what to do with it. It panics where there is no such machine.
 func (t *Tx) In(machine string) *Tx {
-	table, ok := t.core.tables.machines[machine]
-	if !ok {
-		panic(fmt.Sprintf("consensus: no state machine %q", machine))
-	}
-	return &Tx{core: t.core, tx: t.tx, machine: machine, table: table}
+	return &Tx{core: t.core, tx: t.tx, machine: machine, table: t.core.tables.of(machine)}
 }
 
 // Append appends an event, encoded by event.AppendEvent, to a stream (empty: the

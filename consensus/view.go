@@ -158,10 +158,10 @@ func (v *View) IdleSessions(before int64, limit int) ([]IdleSession, error) {
 
 // Get returns the value of a key of a state machine, nil if it is absent.
 func (v *View) Get(machine string, key []byte) ([]byte, error) {
-	return v.state.Get(v.core.tables.machines[machine], key)
+	return v.state.Get(v.core.tables.of(machine), key)
 }
 
 // Scan iterates over a state machine's keys in [lo, hi); a nil bound is none.
 func (v *View) Scan(machine string, lo, hi []byte, reverse bool) *store.Iterator {
-	return v.state.Scan(v.core.tables.machines[machine], lo, hi, reverse)
+	return v.state.Scan(v.core.tables.of(machine), lo, hi, reverse)
 }

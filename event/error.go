@@ -61,7 +61,9 @@ type Error struct {
 	Stream   string
 	Expected Expected
 	Actual   Revision
-	// Position belongs to id_conflict: where the first event with this id stands.
+	// Position belongs to id_conflict: where the first event with this id stands; and to
+	// already_acked: where the commit stands that settled the event, 0 if that is not
+	// known any more.
 	Position Position
 	// Size and Max belong to too_large, in the unit that the message names.
 	Size, Max int64

@@ -94,7 +94,7 @@ func (h *Header) lookup(name string, scratch []byte) (value []byte, ok bool) {
 // names legal attributes with texts that are not empty, and the tree is within bounds.
 // Only the outermost filter may be the zero Filter.
 func (f *Filter) Validate() error {
-	if f.dialects() == 0 {
+	if f.IsZero() {
 		return nil
 	}
 	nodes := 0
@@ -103,6 +103,9 @@ func (f *Filter) Validate() error {
 	}
 	return nil
 }
+
+// IsZero reports whether f is the zero Filter, which selects every event.
+func (f *Filter) IsZero() bool { return f.dialects() == 0 }
 
 func (f *Filter) dialects() int {
 	n := 0

@@ -18,6 +18,17 @@ func CheckName[T ~string | ~[]byte](what string, name T) error {
 	return nil
 }
 
+// CheckText is CheckName for what may be empty and as long as most bytes.
+func CheckText[T ~string | ~[]byte](what string, text T, most int) error {
+	if len(text) > most {
+		return TooLarge(what+" in bytes", int64(len(text)), int64(most))
+	}
+	if err := checkText(what, text); err != nil {
+		return err
+	}
+	return nil
+}
+
 func checkName[W, T text](what W, name T) *Error {
 	switch {
 	case len(name) == 0:

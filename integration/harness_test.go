@@ -21,6 +21,13 @@ var binaries string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if run := otherRole(); run != nil {
+		if err := run(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
+	}
 	dir, err := os.MkdirTemp("", "edri-integration-*")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -35,6 +42,19 @@ func run(m *testing.M) int {
 	}
 	binaries = dir
 	return m.Run()
+}
+
+// otherRole returns what this process is to do if it is not to test.
+func otherRole() func() error {
+	for _, role := range []struct {
+		env string
+		run func(string) error
+	}{{sleeperEnv, runSleeper}, {workerEnv, runWorker}, {mortalEnv, runMortal}, {memberEnv, runMember}} {
+		if value := os.Getenv(role.env); value != "" {
+			return func() error { return role.run(value) }
+		}
+	}
+	return nil
 }
 
 // soak says whether to run the long campaigns.

@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -16,10 +18,18 @@ func TestCommandsOfTheReadmeRun(t *testing.T) {
 	must(t, err)
 	tour, err := guide.Find(chapters, "tour")
 	must(t, err)
-	commands := slices.DeleteFunc(tour.Commands(), func(c string) bool { return c == "make build" }) // TestMain did
-	if len(commands) < 8 {
-		t.Fatalf("found only %d commands in the README's tour", len(commands))
+	handle, err := guide.Find(chapters, "Handle events")
+	must(t, err)
+	commands := tour.Commands()
+	if len(commands) < 8 || len(handle.Commands()) < 8 {
+		t.Fatalf("found only %d and %d commands in the README", len(commands), len(handle.Commands()))
 	}
+	if _, err := exec.LookPath("python3"); err == nil {
+		commands = append(commands, handle.Commands()...)
+	} else {
+		t.Logf("the workers are left out: %v", err)
+	}
+	commands = slices.DeleteFunc(commands, func(c string) bool { return c == "make build" || strings.HasPrefix(c, "go build ") }) // TestMain did
 	const api, raft = "127.0.0.1:7420", "127.0.0.1:7421"
 	free := freeAddressesFor(t, api, raft)
 	s := newShell(t)
@@ -27,4 +37,26 @@ func TestCommandsOfTheReadmeRun(t *testing.T) {
 	s.setenv("EDRI_RAFT_LISTEN", free.Replace(raft))
 	s.setenv("EDRI_URL", "http://"+free.Replace(api))
 	s.run(t, strings.Split(free.Replace(strings.Join(commands, "\x00")), "\x00"))
+}
+
+func TestProgramOfTheReadmeIsTheExample(t *testing.T) {
+	t.Parallel()
+	chapters, err := guide.Read("../README.md")
+	must(t, err)
+	handle, err := guide.Find(chapters, "Handle events")
+	must(t, err)
+	example, err := os.ReadFile("../examples/invoices/main.go")
+	must(t, err)
+	got := ""
+	for _, b := range handle.Blocks {
+		if b.Language == "go" {
+			got = strings.Join(b.Lines, "\n") + "\n"
+		}
+	}
+	if got != string(example) {
+		t.Errorf("the README shows\n%s", got)
+	}
+	if n := strings.Count(got, "\n"); n >= 40 {
+		t.Errorf("the program has %d lines, want fewer than 40", n)
+	}
 }

@@ -50,6 +50,8 @@ type Config struct {
 	HeartbeatTimeout time.Duration
 	ElectionTimeout  time.Duration
 	LeaseTimeout     time.Duration
+
+	Workers []Worker // only in the file, under "workers"
 }
 
 // Peer is a member of the set of nodes that make a cluster.

@@ -8,53 +8,70 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// readFile reads the YAML file: one mapping of settings to their values. A list
-// of values is the same as the values with commas between them. What is not
-// understood is refused with its line, because a setting that is silently left
+// file is what stands in the YAML file.
+type file struct {
+	settings map[string]given
+	workers  []Worker
+}
+
+// workersKey is the key of what only the file can say.
+const workersKey = "workers"
+
+// readFile reads the YAML file: one mapping of settings to their values, and the list
+// of workers. A list of values is the same as the values with commas between them. What
+// is not understood is refused with its line, because a setting that is silently left
 // out is found out only when it is needed.
-func readFile(path string) (map[string]given, error) {
+func readFile(path string) (f file, err error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read configuration file: %w", err)
+		return f, fmt.Errorf("read configuration file: %w", err)
 	}
 	var documents []yaml.Node
 	if err := yaml.Load(data, &documents, yaml.WithAllDocuments()); err != nil {
-		return nil, fmt.Errorf("%s: %s", path, oneLine(err))
+		return f, fmt.Errorf("%s: %s", path, oneLine(err))
 	}
 	switch len(documents) {
 	case 0:
-		return nil, nil
+		return f, nil
 	case 1:
 	default:
-		return nil, fmt.Errorf("%s:%d: a second YAML document begins", path, documents[1].Line)
+		return f, fmt.Errorf("%s:%d: a second YAML document begins", path, documents[1].Line)
 	}
 	root := &documents[0]
 	if root.Kind == yaml.DocumentNode && len(root.Content) == 1 {
 		root = root.Content[0]
 	}
 	if isNull(root) {
-		return nil, nil // comments only
+		return f, nil // comments only
 	}
 	if root.Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("%s:%d: must be lines of SETTING: VALUE", path, root.Line)
+		return f, fmt.Errorf("%s:%d: must be lines of SETTING: VALUE", path, root.Line)
 	}
 	found := make(map[string]given, len(root.Content)/2)
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
 		place := fmt.Sprintf("%s:%d", path, key.Line)
-		if !isSetting(key.Value) {
-			return nil, fmt.Errorf("%s: unknown setting %q%s", place, key.Value, suggestion(key.Value))
+		if key.Value != workersKey && !isSetting(key.Value) {
+			return f, fmt.Errorf("%s: unknown setting %q%s", place, key.Value, suggestion(key.Value))
 		}
 		if first, ok := found[key.Value]; ok {
-			return nil, fmt.Errorf("%s: %s stands there twice, first at %s", place, key.Value, first.origin)
+			return f, fmt.Errorf("%s: %s stands there twice, first at %s", place, key.Value, first.origin)
+		}
+		found[key.Value] = given{origin: place}
+		if key.Value == workersKey {
+			if f.workers, err = parseWorkers(path, value); err != nil {
+				return f, err
+			}
+			continue
 		}
 		text, err := scalarText(value)
 		if err != nil {
-			return nil, fmt.Errorf("%s:%d: %s %w", path, value.Line, key.Value, err)
+			return f, fmt.Errorf("%s:%d: %s %w", path, value.Line, key.Value, err)
 		}
 		found[key.Value] = given{text, place}
 	}
-	return found, nil
+	f.settings = found
+	return f, nil
 }
 
 // scalarText returns the value as it is written; its YAML type does not matter.

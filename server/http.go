@@ -14,13 +14,16 @@ import (
 
 // openHTTP prepares the HTTP server: the API, and what an operator looks at.
 func (s *Server) openHTTP() error {
-	registry, err := newRegistry(s.node.Status)
+	registry, err := newRegistry(s.node.Status, s.router.Stats)
 	if err != nil {
 		return err
 	}
 	streams, endStreams := context.WithCancel(context.Background()) // ended by stop
 	handler, err := api.Handler(api.Config{
 		Node:       s.node,
+		Router:     s.router,
+		Keys:       true,
+		Schedules:  true,
 		Limits:     s.cfg.Limits,
 		Version:    ReadBuild().Version,
 		Registerer: registry,

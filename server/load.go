@@ -61,20 +61,21 @@ func load(src Sources) (*Effective, error) {
 	if e.File == "" {
 		e.File, _ = src.LookupEnv(FileEnv)
 	}
-	inFile := map[string]given{}
+	var inFile file
 	if e.File != "" {
 		var err error
 		if inFile, err = readFile(e.File); err != nil {
 			return nil, err
 		}
 	}
+	e.Workers = inFile.workers
 	for name := range src.Flags {
 		if !isSetting(name) {
 			return nil, fmt.Errorf("flag --%s is not a setting", name)
 		}
 	}
 	for _, s := range settings {
-		g := src.find(s, inFile)
+		g := src.find(s, inFile.settings)
 		e.origins[s.Name] = g.origin
 		if g.value == "" && g.value == s.Default {
 			continue

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/edri-io/edri/consensus"
+	"github.com/edri-io/edri/router"
 )
 
 // raftSeries is where Raft's own measurements go. Raft (through
@@ -38,8 +39,9 @@ var raftSeries = sync.OnceValues(func() (prometheus.Collector, error) {
 	return sink, nil
 })
 
-// newRegistry returns a registry with the process's, Raft's and the node's series.
-func newRegistry(status func() (consensus.Status, error)) (*prometheus.Registry, error) {
+// newRegistry returns a registry with the process's, Raft's, the node's and its router's
+// series.
+func newRegistry(status func() (consensus.Status, error), stats func() (router.Stats, error)) (*prometheus.Registry, error) {
 	raft, err := raftSeries()
 	if err != nil {
 		return nil, err
@@ -50,6 +52,7 @@ func newRegistry(status func() (consensus.Status, error)) (*prometheus.Registry,
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		raft,
 		&nodeCollector{status},
+		&routerCollector{stats},
 	} {
 		if err := registry.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)

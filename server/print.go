@@ -26,6 +26,9 @@ func (e *Effective) WriteYAML(w io.Writer) error {
 		}
 		fmt.Fprintf(&out, "%-34s # %s\n", s.Name+": "+scalar, e.origins[s.Name])
 	}
+	if err := writeWorkers(&out, e.Workers); err != nil {
+		return fmt.Errorf("write %s: %w", workersKey, err)
+	}
 	if _, err := w.Write(out.Bytes()); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}

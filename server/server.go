@@ -12,6 +12,11 @@ import (
 	"time"
 
 	"github.com/edri-io/edri/consensus"
+	"github.com/edri-io/edri/cron"
+	"github.com/edri-io/edri/managers"
+	"github.com/edri-io/edri/managers/kv"
+	"github.com/edri-io/edri/router"
+	"github.com/edri-io/edri/timers"
 )
 
 // How long the parts of a graceful stop may take: together less than stopWithin,
@@ -19,8 +24,9 @@ import (
 // log is for.)
 const (
 	stopWithin     = 4800 * time.Millisecond
+	finishManagers = 800 * time.Millisecond  // what handlers are at, and its settlement
 	finishRequests = 1200 * time.Millisecond // what is under way, and streams that were told to end
-	handOver       = 2500 * time.Millisecond // leadership
+	handOver       = 2000 * time.Millisecond // leadership
 )
 
 // Options are what a Server needs besides its configuration.
@@ -32,6 +38,9 @@ type Options struct {
 	Exit func(code int)
 	// Tune changes what the node is opened with, for tests; default: nothing.
 	Tune func(*consensus.Config)
+	// Managers run with the node, in its process, beside the workers of the
+	// configuration.
+	Managers []*managers.Manager
 	// Restart starts the process anew, in its place, after damage that the next
 	// start repairs. It returns only if it cannot. Default: Exit.
 	Restart func() error
@@ -43,6 +52,9 @@ type Server struct {
 	logger *slog.Logger
 
 	node       *consensus.Node
+	router     *router.Router
+	cron       *cron.Scheduler
+	managers   []*managers.Manager
 	port       net.Listener
 	http       *http.Server
 	serving    atomic.Pointer[http.Server] // http, once it serves
@@ -64,7 +76,7 @@ func New(cfg Config, opts Options) (*Server, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, logger: opts.Logger}
+	s := &Server{cfg: cfg, logger: opts.Logger, managers: opts.Managers}
 	// The port first: a second start of the same node fails here, with the data
 	// directory untouched.
 	port, err := net.Listen("tcp", cfg.Listen)
@@ -74,6 +86,9 @@ func New(cfg Config, opts Options) (*Server, error) {
 	s.port = port
 	s.cfg.Listen = port.Addr().String() // with the port that 0 stood for
 	nodeConfig := s.nodeConfig(opts)
+	if err := s.addMachines(&nodeConfig); err != nil {
+		return nil, errors.Join(err, port.Close())
+	}
 	if opts.Tune != nil {
 		opts.Tune(&nodeConfig)
 	}
@@ -86,6 +101,30 @@ func New(cfg Config, opts Options) (*Server, error) {
 		return nil, errors.Join(err, s.node.Close(ctx), port.Close())
 	}
 	return s, nil
+}
+
+// addMachines adds the state machines above the journal, and what runs of them where
+// the node leads.
+func (s *Server) addMachines(c *consensus.Config) error {
+	table := timers.New()
+	s.router = router.New(table, s.logger)
+	s.router.Limits = c.Limits
+	keys := kv.New(table)
+	keys.Limits = c.Limits
+	s.cron = cron.New(table, s.router, s.logger)
+	s.cron.Limits = c.Limits
+	s.router.Tell(s.cron)
+	mux, err := consensus.NewMux(table, s.router, keys, s.cron)
+	if err != nil {
+		return fmt.Errorf("set up state machines: %w", err)
+	}
+	c.Machines = mux
+	c.Leading = []func(context.Context, *consensus.Node) error{
+		func(ctx context.Context, n *consensus.Node) error { return table.Run(ctx, n, s.logger) },
+		func(ctx context.Context, n *consensus.Node) error { return s.router.Lead(ctx, n) },
+		func(ctx context.Context, n *consensus.Node) error { return s.cron.Lead(ctx, n) },
+	}
+	return nil
 }
 
 func (s *Server) nodeConfig(opts Options) consensus.Config {
@@ -137,9 +176,12 @@ func (s *Server) Run(ctx context.Context) error {
 			failed <- fmt.Errorf("serve the API: %w", err)
 		}
 	})
+	running, err := s.startManagers()
+	if err != nil {
+		return errors.Join(err, s.stop(&runningManagers{stop: func() {}}))
+	}
 	watched, stopWatching := context.WithCancel(ctx)
 	s.tasks.Go(func() { s.watchReady(watched) })
-	var err error
 	select {
 	case <-ctx.Done():
 		s.logger.Info("node stops", "reason", context.Cause(ctx))
@@ -147,7 +189,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.logger.Error("API failed", "error", err)
 	}
 	stopWatching()
-	return errors.Join(err, s.stop())
+	return errors.Join(err, s.stop(running))
 }
 
 // Close releases what New opened. It is for a server that is not run.
@@ -155,15 +197,15 @@ func (s *Server) Close() error {
 	if s.started.Swap(true) {
 		return nil
 	}
-	return errors.Join(s.stop(), ignoreClosed(s.port.Close()))
+	return errors.Join(s.stop(&runningManagers{stop: func() {}}), ignoreClosed(s.port.Close()))
 }
 
 // ErrStopTooSlow says that the graceful stop took too long and was left.
 var ErrStopTooSlow = errors.New("graceful stop took too long")
 
-func (s *Server) stop() error {
+func (s *Server) stop(running *runningManagers) error {
 	done := make(chan error, 1)
-	go func() { done <- s.stopParts() }()
+	go func() { done <- s.stopParts(running) }()
 	timer := time.NewTimer(stopWithin)
 	defer timer.Stop()
 	select {
@@ -180,7 +222,10 @@ func (s *Server) stop() error {
 // stopParts ends one part after the other: the node hands leadership over, nobody
 // is sent here any more, nobody is served, what is in memory is written.
 // Leadership goes first, so that the cluster accepts writes while the rest ends.
-func (s *Server) stopParts() error {
+func (s *Server) stopParts(running *runningManagers) error {
+	if err := running.end(finishManagers); err != nil {
+		s.logger.Warn("managers are cut off", "error", err)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), handOver)
 	s.node.HandOver(ctx)
 	cancel()

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"strings"
 	"testing"
 	"time"
@@ -56,16 +57,29 @@ type running struct {
 
 func start(t *testing.T, cfg Config) running {
 	t.Helper()
-	s, err := New(cfg, Options{
-		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Exit:   func(code int) { t.Errorf("node asks for exit code %d", code) },
-	})
-	if err != nil {
-		t.Fatal(err)
+	return startWith(t, cfg, Options{})
+}
+
+// startWith starts a server whose goroutines are labelled with the test's name.
+func startWith(t *testing.T, cfg Config, opts Options) running {
+	t.Helper()
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
+	opts.Exit = func(code int) { t.Errorf("node asks for exit code %d", code) }
+	var s *Server
+	var err error
 	ctx, cancel := context.WithCancelCause(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
+	pprof.Do(ctx, pprof.Labels("test", t.Name()), func(ctx context.Context) {
+		if s, err = New(cfg, opts); err == nil {
+			go func() { done <- s.Run(ctx) }()
+		}
+	})
+	if err != nil {
+		cancel(err)
+		t.Fatal(err)
+	}
 	stopped := false
 	stop := func() error {
 		if stopped {

@@ -76,10 +76,12 @@ func run(ctx context.Context, args []string, lookupEnv func(string) (string, boo
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "edri",
-		Short: "Append, import, read and follow the events of an edri cluster",
+		Short: "Append, read and follow the events of an edri cluster, and have them delivered",
 		Example: `  edri events append --stream order/1 --type order.placed --data '{"total":7}'
   edri events query --stream order/1
   edri events tail --type-prefix order.
+  edri subscriptions consume orders
+  edri request call --type price.asked --data '{"article":7}'
   edri cluster status --server http://10.0.0.1:7420,http://10.0.0.2:7420`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -100,7 +102,7 @@ func (a *app) root() *cobra.Command {
 	flags.DurationVar(&a.timeout, "timeout", defaultTimeout, "how long to go on trying while no node serves")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "say on standard error when a connection is made again")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputs, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
-	root.AddCommand(a.eventsCommand(), a.streamsCommand(), a.clusterCommand(), a.backupCommand(), a.restoreCommand(), a.inspectCommand(), a.benchCommand(), a.versionCommand())
+	root.AddCommand(a.eventsCommand(), a.streamsCommand(), a.subscriptionsCommand(), a.requestCommand(), a.kvCommand(), a.scheduleCommand(), a.workerCommand(), a.clusterCommand(), a.backupCommand(), a.restoreCommand(), a.inspectCommand(), a.benchCommand(), a.versionCommand())
 	return root
 }
 

@@ -69,7 +69,8 @@ func exitCode(ctx context.Context, err error) int {
 	case event.CodeRevisionConflict, event.CodeIDConflict, event.CodeCheckFailed, event.CodeExists,
 		event.CodeStaleToken, event.CodeAlreadyAcked, event.CodeAlreadyAnswered:
 		return exitConflict
-	case event.CodeUnavailable, event.CodeDeadlineExceeded, event.CodeOverloaded, event.CodeNotLeader:
+	case event.CodeUnavailable, event.CodeDeadlineExceeded, event.CodeOverloaded, event.CodeNotLeader,
+		event.CodeNoResponder:
 		return exitUnavailable
 	}
 	return exitError

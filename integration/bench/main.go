@@ -99,6 +99,7 @@ var all = []struct {
 	{"backup", (*bench).backup},
 	{"scrub", (*bench).scrub},
 	{"replacement", (*bench).replacement},
+	{"subscriptions", (*bench).subscriptions},
 }
 
 // usual are the parts that are measured unasked: all but the longest.

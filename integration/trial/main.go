@@ -20,6 +20,7 @@ type trial struct {
 	level        uint // feature level of the binary; 0: as edri-server's
 	wrong        bool
 	hashInterval uint64 // entries; 0: as edri-server's
+	deadly       bool   // runs a manager with a handler that may end the process
 }
 
 func main() {
@@ -45,15 +46,17 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	logger := server.NewLogger(os.Stderr, e.LogLevel, e.LogFormat)
-	mux, err := t.machines()
+	own, err := t.managers(logger)
 	if err != nil {
 		return err
 	}
-	s, err := server.New(e.Config, server.Options{Logger: logger, Exit: os.Exit, Tune: func(cfg *consensus.Config) {
-		cfg.Machines, cfg.FeatureLevel, cfg.HashInterval = mux, uint32(t.level), t.hashInterval
+	var wrong error
+	s, err := server.New(e.Config, server.Options{Logger: logger, Exit: os.Exit, Managers: own, Tune: func(cfg *consensus.Config) {
+		cfg.Machines, wrong = t.machines(cfg.Machines)
+		cfg.FeatureLevel, cfg.HashInterval = uint32(t.level), t.hashInterval
 		cfg.Clock = func() time.Time { return time.Now().Add(t.clockAhead) }
 	}})
-	if err != nil {
+	if err := errors.Join(wrong, err); err != nil {
 		return err
 	}
 	if t.level >= newerLevel {
@@ -75,6 +78,7 @@ func parse(args []string) (trial, map[string]string, error) {
 	flags.UintVar(&t.level, "trial-level", 0, "feature level of this binary")
 	flags.BoolVar(&t.wrong, "trial-wrong", false, "execute the newer command otherwise than the others")
 	flags.Uint64Var(&t.hashInterval, "trial-hash-interval", 0, "entries between hashes that are compared")
+	flags.BoolVar(&t.deadly, "trial-deadly", false, "run a manager whose handler ends the process where an event says so")
 	given := map[string]string{}
 	for _, s := range server.Settings() {
 		take := func(value string) error { given[s.Name] = value; return nil }

@@ -13,7 +13,7 @@ import (
 
 const (
 	newerLevel = 2
-	newerOp    = 16
+	newerOp    = 99 // the last, which no part of edri has
 	sendPause  = 50 * time.Millisecond
 )
 
@@ -23,16 +23,16 @@ type newer struct{ step uint64 }
 
 var _ consensus.Leveled = newer{}
 
-// machines returns what the node knows beyond edri-server.
-func (t trial) machines() (*consensus.Mux, error) {
+// machines returns those of edri-server, and what the node knows beyond.
+func (t trial) machines(own *consensus.Mux) (*consensus.Mux, error) {
 	if t.level < newerLevel {
-		return nil, nil
+		return own, nil
 	}
 	step := uint64(1)
 	if t.wrong {
 		step = 2
 	}
-	mux, err := consensus.NewMux(newer{step})
+	mux, err := own.With(newer{step})
 	if err != nil {
 		return nil, fmt.Errorf("make the newer command: %w", err)
 	}
@@ -57,7 +57,7 @@ func (n newer) Apply(tx *consensus.Tx, _ uint32, _ []byte) ([]byte, error) {
 }
 
 // newerCommit is an edri.v1.Commit with the newer command: field 7, the operation,
-// with field 16, which is empty.
+// with field 99, which is empty.
 var newerCommit = []byte{7<<3 | 2, 3, newerOp<<3&0x7f | 2 | 0x80, newerOp >> 4, 0}
 
 // sendNewer gives the newer command until ctx ends, and tells when its fate changes.

@@ -29,6 +29,10 @@ const (
 	EventsName = "edri.v1.Events"
 	// ClusterName is the fully-qualified name of the Cluster service.
 	ClusterName = "edri.v1.Cluster"
+	// SubscriptionsName is the fully-qualified name of the Subscriptions service.
+	SubscriptionsName = "edri.v1.Subscriptions"
+	// RequestsName is the fully-qualified name of the Requests service.
+	RequestsName = "edri.v1.Requests"
 	// AdminName is the fully-qualified name of the Admin service.
 	AdminName = "edri.v1.Admin"
 )
@@ -65,6 +69,32 @@ const (
 	ClusterSetRetentionProcedure = "/edri.v1.Cluster/SetRetention"
 	// ClusterPurgeStreamProcedure is the fully-qualified name of the Cluster's PurgeStream RPC.
 	ClusterPurgeStreamProcedure = "/edri.v1.Cluster/PurgeStream"
+	// SubscriptionsCreateProcedure is the fully-qualified name of the Subscriptions's Create RPC.
+	SubscriptionsCreateProcedure = "/edri.v1.Subscriptions/Create"
+	// SubscriptionsUpdateProcedure is the fully-qualified name of the Subscriptions's Update RPC.
+	SubscriptionsUpdateProcedure = "/edri.v1.Subscriptions/Update"
+	// SubscriptionsDeleteProcedure is the fully-qualified name of the Subscriptions's Delete RPC.
+	SubscriptionsDeleteProcedure = "/edri.v1.Subscriptions/Delete"
+	// SubscriptionsPauseProcedure is the fully-qualified name of the Subscriptions's Pause RPC.
+	SubscriptionsPauseProcedure = "/edri.v1.Subscriptions/Pause"
+	// SubscriptionsSeekProcedure is the fully-qualified name of the Subscriptions's Seek RPC.
+	SubscriptionsSeekProcedure = "/edri.v1.Subscriptions/Seek"
+	// SubscriptionsGetProcedure is the fully-qualified name of the Subscriptions's Get RPC.
+	SubscriptionsGetProcedure = "/edri.v1.Subscriptions/Get"
+	// SubscriptionsListProcedure is the fully-qualified name of the Subscriptions's List RPC.
+	SubscriptionsListProcedure = "/edri.v1.Subscriptions/List"
+	// SubscriptionsListDeadProcedure is the fully-qualified name of the Subscriptions's ListDead RPC.
+	SubscriptionsListDeadProcedure = "/edri.v1.Subscriptions/ListDead"
+	// SubscriptionsRedriveProcedure is the fully-qualified name of the Subscriptions's Redrive RPC.
+	SubscriptionsRedriveProcedure = "/edri.v1.Subscriptions/Redrive"
+	// SubscriptionsDeliverProcedure is the fully-qualified name of the Subscriptions's Deliver RPC.
+	SubscriptionsDeliverProcedure = "/edri.v1.Subscriptions/Deliver"
+	// RequestsSendProcedure is the fully-qualified name of the Requests's Send RPC.
+	RequestsSendProcedure = "/edri.v1.Requests/Send"
+	// RequestsCallProcedure is the fully-qualified name of the Requests's Call RPC.
+	RequestsCallProcedure = "/edri.v1.Requests/Call"
+	// RequestsAttachProcedure is the fully-qualified name of the Requests's Attach RPC.
+	RequestsAttachProcedure = "/edri.v1.Requests/Attach"
 	// AdminBackupProcedure is the fully-qualified name of the Admin's Backup RPC.
 	AdminBackupProcedure = "/edri.v1.Admin/Backup"
 )
@@ -529,6 +559,456 @@ func (UnimplementedClusterHandler) SetRetention(context.Context, *connect.Reques
 
 func (UnimplementedClusterHandler) PurgeStream(context.Context, *connect.Request[edriv1.PurgeStreamRequest]) (*connect.Response[edriv1.PurgeStreamResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Cluster.PurgeStream is not implemented"))
+}
+
+// SubscriptionsClient is a client for the edri.v1.Subscriptions service.
+type SubscriptionsClient interface {
+	Create(context.Context, *connect.Request[edriv1.CreateSubscription]) (*connect.Response[edriv1.Subscription], error)
+	Update(context.Context, *connect.Request[edriv1.UpdateSubscription]) (*connect.Response[edriv1.Subscription], error)
+	Delete(context.Context, *connect.Request[edriv1.DeleteSubscription]) (*connect.Response[edriv1.DeleteSubscriptionResponse], error)
+	Pause(context.Context, *connect.Request[edriv1.PauseSubscription]) (*connect.Response[edriv1.Subscription], error)
+	Seek(context.Context, *connect.Request[edriv1.SeekSubscription]) (*connect.Response[edriv1.Subscription], error)
+	Get(context.Context, *connect.Request[edriv1.GetSubscriptionRequest]) (*connect.Response[edriv1.Subscription], error)
+	// List returns subscriptions in the order of their names' bytes.
+	List(context.Context, *connect.Request[edriv1.ListSubscriptionsRequest]) (*connect.Response[edriv1.ListSubscriptionsResponse], error)
+	// ListDead returns the dead letters of a subscription, oldest position first.
+	ListDead(context.Context, *connect.Request[edriv1.ListDeadRequest]) (*connect.Response[edriv1.ListDeadResponse], error)
+	Redrive(context.Context, *connect.Request[edriv1.Redrive]) (*connect.Response[edriv1.Redriven], error)
+	// Deliver makes the caller a member of a subscription for as long as the stream
+	// lasts. A member that ends its side of the stream leaves: what it has not
+	// settled goes to others, uncounted. A stream that breaks counts an attempt for
+	// each of its deliveries, unless the member is back within the lease and shows
+	// their tokens.
+	Deliver(context.Context) *connect.BidiStreamForClient[edriv1.DeliverRequest, edriv1.DeliverResponse]
+}
+
+// NewSubscriptionsClient constructs a client for the edri.v1.Subscriptions service. By default, it
+// uses the Connect protocol with the binary Protobuf Codec, asks for gzipped responses, and sends
+// uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the connect.WithGRPC() or
+// connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewSubscriptionsClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) SubscriptionsClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	subscriptionsMethods := edriv1.File_edriv1_edri_proto.Services().ByName("Subscriptions").Methods()
+	return &subscriptionsClient{
+		create: connect.NewClient[edriv1.CreateSubscription, edriv1.Subscription](
+			httpClient,
+			baseURL+SubscriptionsCreateProcedure,
+			connect.WithSchema(subscriptionsMethods.ByName("Create")),
+			connect.WithClientOptions(opts...),
+		),
+		update: connect.NewClient[edriv1.UpdateSubscription, edriv1.Subscription](
+			httpClient,
+			baseURL+SubscriptionsUpdateProcedure,
+			connect.WithSchema(subscriptionsMethods.ByName("Update")),
+			connect.WithClientOptions(opts...),
+		),
+		delete: connect.NewClient[edriv1.DeleteSubscription, edriv1.DeleteSubscriptionResponse](
+			httpClient,
+			baseURL+SubscriptionsDeleteProcedure,
+			connect.WithSchema(subscriptionsMethods.ByName("Delete")),
+			connect.WithClientOptions(opts...),
+		),
+		pause: connect.NewClient[edriv1.PauseSubscription, edriv1.Subscription](
+			httpClient,
+			baseURL+SubscriptionsPauseProcedure,
+			connect.WithSchema(subscriptionsMethods.ByName("Pause")),
+			connect.WithClientOptions(opts...),
+		),
+		seek: connect.NewClient[edriv1.SeekSubscription, edriv1.Subscription](
+			httpClient,
+			baseURL+SubscriptionsSeekProcedure,
+			connect.WithSchema(subscriptionsMethods.ByName("Seek")),
+			connect.WithClientOptions(opts...),
+		),
+		get: connect.NewClient[edriv1.GetSubscriptionRequest, edriv1.Subscription](
+			httpClient,
+			baseURL+SubscriptionsGetProcedure,
+			connect.WithSchema(subscriptionsMethods.ByName("Get")),
+			connect.WithClientOptions(opts...),
+		),
+		list: connect.NewClient[edriv1.ListSubscriptionsRequest, edriv1.ListSubscriptionsResponse](
+			httpClient,
+			baseURL+SubscriptionsListProcedure,
+			connect.WithSchema(subscriptionsMethods.ByName("List")),
+			connect.WithClientOptions(opts...),
+		),
+		listDead: connect.NewClient[edriv1.ListDeadRequest, edriv1.ListDeadResponse](
+			httpClient,
+			baseURL+SubscriptionsListDeadProcedure,
+			connect.WithSchema(subscriptionsMethods.ByName("ListDead")),
+			connect.WithClientOptions(opts...),
+		),
+		redrive: connect.NewClient[edriv1.Redrive, edriv1.Redriven](
+			httpClient,
+			baseURL+SubscriptionsRedriveProcedure,
+			connect.WithSchema(subscriptionsMethods.ByName("Redrive")),
+			connect.WithClientOptions(opts...),
+		),
+		deliver: connect.NewClient[edriv1.DeliverRequest, edriv1.DeliverResponse](
+			httpClient,
+			baseURL+SubscriptionsDeliverProcedure,
+			connect.WithSchema(subscriptionsMethods.ByName("Deliver")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// subscriptionsClient implements SubscriptionsClient.
+type subscriptionsClient struct {
+	create   *connect.Client[edriv1.CreateSubscription, edriv1.Subscription]
+	update   *connect.Client[edriv1.UpdateSubscription, edriv1.Subscription]
+	delete   *connect.Client[edriv1.DeleteSubscription, edriv1.DeleteSubscriptionResponse]
+	pause    *connect.Client[edriv1.PauseSubscription, edriv1.Subscription]
+	seek     *connect.Client[edriv1.SeekSubscription, edriv1.Subscription]
+	get      *connect.Client[edriv1.GetSubscriptionRequest, edriv1.Subscription]
+	list     *connect.Client[edriv1.ListSubscriptionsRequest, edriv1.ListSubscriptionsResponse]
+	listDead *connect.Client[edriv1.ListDeadRequest, edriv1.ListDeadResponse]
+	redrive  *connect.Client[edriv1.Redrive, edriv1.Redriven]
+	deliver  *connect.Client[edriv1.DeliverRequest, edriv1.DeliverResponse]
+}
+
+// Create calls edri.v1.Subscriptions.Create.
+func (c *subscriptionsClient) Create(ctx context.Context, req *connect.Request[edriv1.CreateSubscription]) (*connect.Response[edriv1.Subscription], error) {
+	return c.create.CallUnary(ctx, req)
+}
+
+// Update calls edri.v1.Subscriptions.Update.
+func (c *subscriptionsClient) Update(ctx context.Context, req *connect.Request[edriv1.UpdateSubscription]) (*connect.Response[edriv1.Subscription], error) {
+	return c.update.CallUnary(ctx, req)
+}
+
+// Delete calls edri.v1.Subscriptions.Delete.
+func (c *subscriptionsClient) Delete(ctx context.Context, req *connect.Request[edriv1.DeleteSubscription]) (*connect.Response[edriv1.DeleteSubscriptionResponse], error) {
+	return c.delete.CallUnary(ctx, req)
+}
+
+// Pause calls edri.v1.Subscriptions.Pause.
+func (c *subscriptionsClient) Pause(ctx context.Context, req *connect.Request[edriv1.PauseSubscription]) (*connect.Response[edriv1.Subscription], error) {
+	return c.pause.CallUnary(ctx, req)
+}
+
+// Seek calls edri.v1.Subscriptions.Seek.
+func (c *subscriptionsClient) Seek(ctx context.Context, req *connect.Request[edriv1.SeekSubscription]) (*connect.Response[edriv1.Subscription], error) {
+	return c.seek.CallUnary(ctx, req)
+}
+
+// Get calls edri.v1.Subscriptions.Get.
+func (c *subscriptionsClient) Get(ctx context.Context, req *connect.Request[edriv1.GetSubscriptionRequest]) (*connect.Response[edriv1.Subscription], error) {
+	return c.get.CallUnary(ctx, req)
+}
+
+// List calls edri.v1.Subscriptions.List.
+func (c *subscriptionsClient) List(ctx context.Context, req *connect.Request[edriv1.ListSubscriptionsRequest]) (*connect.Response[edriv1.ListSubscriptionsResponse], error) {
+	return c.list.CallUnary(ctx, req)
+}
+
+// ListDead calls edri.v1.Subscriptions.ListDead.
+func (c *subscriptionsClient) ListDead(ctx context.Context, req *connect.Request[edriv1.ListDeadRequest]) (*connect.Response[edriv1.ListDeadResponse], error) {
+	return c.listDead.CallUnary(ctx, req)
+}
+
+// Redrive calls edri.v1.Subscriptions.Redrive.
+func (c *subscriptionsClient) Redrive(ctx context.Context, req *connect.Request[edriv1.Redrive]) (*connect.Response[edriv1.Redriven], error) {
+	return c.redrive.CallUnary(ctx, req)
+}
+
+// Deliver calls edri.v1.Subscriptions.Deliver.
+func (c *subscriptionsClient) Deliver(ctx context.Context) *connect.BidiStreamForClient[edriv1.DeliverRequest, edriv1.DeliverResponse] {
+	return c.deliver.CallBidiStream(ctx)
+}
+
+// SubscriptionsHandler is an implementation of the edri.v1.Subscriptions service.
+type SubscriptionsHandler interface {
+	Create(context.Context, *connect.Request[edriv1.CreateSubscription]) (*connect.Response[edriv1.Subscription], error)
+	Update(context.Context, *connect.Request[edriv1.UpdateSubscription]) (*connect.Response[edriv1.Subscription], error)
+	Delete(context.Context, *connect.Request[edriv1.DeleteSubscription]) (*connect.Response[edriv1.DeleteSubscriptionResponse], error)
+	Pause(context.Context, *connect.Request[edriv1.PauseSubscription]) (*connect.Response[edriv1.Subscription], error)
+	Seek(context.Context, *connect.Request[edriv1.SeekSubscription]) (*connect.Response[edriv1.Subscription], error)
+	Get(context.Context, *connect.Request[edriv1.GetSubscriptionRequest]) (*connect.Response[edriv1.Subscription], error)
+	// List returns subscriptions in the order of their names' bytes.
+	List(context.Context, *connect.Request[edriv1.ListSubscriptionsRequest]) (*connect.Response[edriv1.ListSubscriptionsResponse], error)
+	// ListDead returns the dead letters of a subscription, oldest position first.
+	ListDead(context.Context, *connect.Request[edriv1.ListDeadRequest]) (*connect.Response[edriv1.ListDeadResponse], error)
+	Redrive(context.Context, *connect.Request[edriv1.Redrive]) (*connect.Response[edriv1.Redriven], error)
+	// Deliver makes the caller a member of a subscription for as long as the stream
+	// lasts. A member that ends its side of the stream leaves: what it has not
+	// settled goes to others, uncounted. A stream that breaks counts an attempt for
+	// each of its deliveries, unless the member is back within the lease and shows
+	// their tokens.
+	Deliver(context.Context, *connect.BidiStream[edriv1.DeliverRequest, edriv1.DeliverResponse]) error
+}
+
+// NewSubscriptionsHandler builds an HTTP handler from the service implementation. It returns the
+// path on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewSubscriptionsHandler(svc SubscriptionsHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	subscriptionsMethods := edriv1.File_edriv1_edri_proto.Services().ByName("Subscriptions").Methods()
+	subscriptionsCreateHandler := connect.NewUnaryHandler(
+		SubscriptionsCreateProcedure,
+		svc.Create,
+		connect.WithSchema(subscriptionsMethods.ByName("Create")),
+		connect.WithHandlerOptions(opts...),
+	)
+	subscriptionsUpdateHandler := connect.NewUnaryHandler(
+		SubscriptionsUpdateProcedure,
+		svc.Update,
+		connect.WithSchema(subscriptionsMethods.ByName("Update")),
+		connect.WithHandlerOptions(opts...),
+	)
+	subscriptionsDeleteHandler := connect.NewUnaryHandler(
+		SubscriptionsDeleteProcedure,
+		svc.Delete,
+		connect.WithSchema(subscriptionsMethods.ByName("Delete")),
+		connect.WithHandlerOptions(opts...),
+	)
+	subscriptionsPauseHandler := connect.NewUnaryHandler(
+		SubscriptionsPauseProcedure,
+		svc.Pause,
+		connect.WithSchema(subscriptionsMethods.ByName("Pause")),
+		connect.WithHandlerOptions(opts...),
+	)
+	subscriptionsSeekHandler := connect.NewUnaryHandler(
+		SubscriptionsSeekProcedure,
+		svc.Seek,
+		connect.WithSchema(subscriptionsMethods.ByName("Seek")),
+		connect.WithHandlerOptions(opts...),
+	)
+	subscriptionsGetHandler := connect.NewUnaryHandler(
+		SubscriptionsGetProcedure,
+		svc.Get,
+		connect.WithSchema(subscriptionsMethods.ByName("Get")),
+		connect.WithHandlerOptions(opts...),
+	)
+	subscriptionsListHandler := connect.NewUnaryHandler(
+		SubscriptionsListProcedure,
+		svc.List,
+		connect.WithSchema(subscriptionsMethods.ByName("List")),
+		connect.WithHandlerOptions(opts...),
+	)
+	subscriptionsListDeadHandler := connect.NewUnaryHandler(
+		SubscriptionsListDeadProcedure,
+		svc.ListDead,
+		connect.WithSchema(subscriptionsMethods.ByName("ListDead")),
+		connect.WithHandlerOptions(opts...),
+	)
+	subscriptionsRedriveHandler := connect.NewUnaryHandler(
+		SubscriptionsRedriveProcedure,
+		svc.Redrive,
+		connect.WithSchema(subscriptionsMethods.ByName("Redrive")),
+		connect.WithHandlerOptions(opts...),
+	)
+	subscriptionsDeliverHandler := connect.NewBidiStreamHandler(
+		SubscriptionsDeliverProcedure,
+		svc.Deliver,
+		connect.WithSchema(subscriptionsMethods.ByName("Deliver")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/edri.v1.Subscriptions/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case SubscriptionsCreateProcedure:
+			subscriptionsCreateHandler.ServeHTTP(w, r)
+		case SubscriptionsUpdateProcedure:
+			subscriptionsUpdateHandler.ServeHTTP(w, r)
+		case SubscriptionsDeleteProcedure:
+			subscriptionsDeleteHandler.ServeHTTP(w, r)
+		case SubscriptionsPauseProcedure:
+			subscriptionsPauseHandler.ServeHTTP(w, r)
+		case SubscriptionsSeekProcedure:
+			subscriptionsSeekHandler.ServeHTTP(w, r)
+		case SubscriptionsGetProcedure:
+			subscriptionsGetHandler.ServeHTTP(w, r)
+		case SubscriptionsListProcedure:
+			subscriptionsListHandler.ServeHTTP(w, r)
+		case SubscriptionsListDeadProcedure:
+			subscriptionsListDeadHandler.ServeHTTP(w, r)
+		case SubscriptionsRedriveProcedure:
+			subscriptionsRedriveHandler.ServeHTTP(w, r)
+		case SubscriptionsDeliverProcedure:
+			subscriptionsDeliverHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedSubscriptionsHandler returns CodeUnimplemented from all methods.
+type UnimplementedSubscriptionsHandler struct{}
+
+func (UnimplementedSubscriptionsHandler) Create(context.Context, *connect.Request[edriv1.CreateSubscription]) (*connect.Response[edriv1.Subscription], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Subscriptions.Create is not implemented"))
+}
+
+func (UnimplementedSubscriptionsHandler) Update(context.Context, *connect.Request[edriv1.UpdateSubscription]) (*connect.Response[edriv1.Subscription], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Subscriptions.Update is not implemented"))
+}
+
+func (UnimplementedSubscriptionsHandler) Delete(context.Context, *connect.Request[edriv1.DeleteSubscription]) (*connect.Response[edriv1.DeleteSubscriptionResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Subscriptions.Delete is not implemented"))
+}
+
+func (UnimplementedSubscriptionsHandler) Pause(context.Context, *connect.Request[edriv1.PauseSubscription]) (*connect.Response[edriv1.Subscription], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Subscriptions.Pause is not implemented"))
+}
+
+func (UnimplementedSubscriptionsHandler) Seek(context.Context, *connect.Request[edriv1.SeekSubscription]) (*connect.Response[edriv1.Subscription], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Subscriptions.Seek is not implemented"))
+}
+
+func (UnimplementedSubscriptionsHandler) Get(context.Context, *connect.Request[edriv1.GetSubscriptionRequest]) (*connect.Response[edriv1.Subscription], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Subscriptions.Get is not implemented"))
+}
+
+func (UnimplementedSubscriptionsHandler) List(context.Context, *connect.Request[edriv1.ListSubscriptionsRequest]) (*connect.Response[edriv1.ListSubscriptionsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Subscriptions.List is not implemented"))
+}
+
+func (UnimplementedSubscriptionsHandler) ListDead(context.Context, *connect.Request[edriv1.ListDeadRequest]) (*connect.Response[edriv1.ListDeadResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Subscriptions.ListDead is not implemented"))
+}
+
+func (UnimplementedSubscriptionsHandler) Redrive(context.Context, *connect.Request[edriv1.Redrive]) (*connect.Response[edriv1.Redriven], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Subscriptions.Redrive is not implemented"))
+}
+
+func (UnimplementedSubscriptionsHandler) Deliver(context.Context, *connect.BidiStream[edriv1.DeliverRequest, edriv1.DeliverResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Subscriptions.Deliver is not implemented"))
+}
+
+// RequestsClient is a client for the edri.v1.Requests service.
+type RequestsClient interface {
+	// Send commits a request and returns at once.
+	Send(context.Context, *connect.Request[edriv1.SendRequest]) (*connect.Response[edriv1.RequestSent], error)
+	// Call commits a request, which is refused with no_responder where no
+	// subscription would receive it, and waits for its outcome.
+	Call(context.Context, *connect.Request[edriv1.SendRequest]) (*connect.Response[edriv1.RequestOutcome], error)
+	// Attach waits for the outcome of a request that was sent before, by whomever.
+	// It is known until one hour after the request's deadline.
+	Attach(context.Context, *connect.Request[edriv1.AttachRequest]) (*connect.Response[edriv1.RequestOutcome], error)
+}
+
+// NewRequestsClient constructs a client for the edri.v1.Requests service. By default, it uses the
+// Connect protocol with the binary Protobuf Codec, asks for gzipped responses, and sends
+// uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the connect.WithGRPC() or
+// connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewRequestsClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) RequestsClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	requestsMethods := edriv1.File_edriv1_edri_proto.Services().ByName("Requests").Methods()
+	return &requestsClient{
+		send: connect.NewClient[edriv1.SendRequest, edriv1.RequestSent](
+			httpClient,
+			baseURL+RequestsSendProcedure,
+			connect.WithSchema(requestsMethods.ByName("Send")),
+			connect.WithClientOptions(opts...),
+		),
+		call: connect.NewClient[edriv1.SendRequest, edriv1.RequestOutcome](
+			httpClient,
+			baseURL+RequestsCallProcedure,
+			connect.WithSchema(requestsMethods.ByName("Call")),
+			connect.WithClientOptions(opts...),
+		),
+		attach: connect.NewClient[edriv1.AttachRequest, edriv1.RequestOutcome](
+			httpClient,
+			baseURL+RequestsAttachProcedure,
+			connect.WithSchema(requestsMethods.ByName("Attach")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// requestsClient implements RequestsClient.
+type requestsClient struct {
+	send   *connect.Client[edriv1.SendRequest, edriv1.RequestSent]
+	call   *connect.Client[edriv1.SendRequest, edriv1.RequestOutcome]
+	attach *connect.Client[edriv1.AttachRequest, edriv1.RequestOutcome]
+}
+
+// Send calls edri.v1.Requests.Send.
+func (c *requestsClient) Send(ctx context.Context, req *connect.Request[edriv1.SendRequest]) (*connect.Response[edriv1.RequestSent], error) {
+	return c.send.CallUnary(ctx, req)
+}
+
+// Call calls edri.v1.Requests.Call.
+func (c *requestsClient) Call(ctx context.Context, req *connect.Request[edriv1.SendRequest]) (*connect.Response[edriv1.RequestOutcome], error) {
+	return c.call.CallUnary(ctx, req)
+}
+
+// Attach calls edri.v1.Requests.Attach.
+func (c *requestsClient) Attach(ctx context.Context, req *connect.Request[edriv1.AttachRequest]) (*connect.Response[edriv1.RequestOutcome], error) {
+	return c.attach.CallUnary(ctx, req)
+}
+
+// RequestsHandler is an implementation of the edri.v1.Requests service.
+type RequestsHandler interface {
+	// Send commits a request and returns at once.
+	Send(context.Context, *connect.Request[edriv1.SendRequest]) (*connect.Response[edriv1.RequestSent], error)
+	// Call commits a request, which is refused with no_responder where no
+	// subscription would receive it, and waits for its outcome.
+	Call(context.Context, *connect.Request[edriv1.SendRequest]) (*connect.Response[edriv1.RequestOutcome], error)
+	// Attach waits for the outcome of a request that was sent before, by whomever.
+	// It is known until one hour after the request's deadline.
+	Attach(context.Context, *connect.Request[edriv1.AttachRequest]) (*connect.Response[edriv1.RequestOutcome], error)
+}
+
+// NewRequestsHandler builds an HTTP handler from the service implementation. It returns the path on
+// which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewRequestsHandler(svc RequestsHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	requestsMethods := edriv1.File_edriv1_edri_proto.Services().ByName("Requests").Methods()
+	requestsSendHandler := connect.NewUnaryHandler(
+		RequestsSendProcedure,
+		svc.Send,
+		connect.WithSchema(requestsMethods.ByName("Send")),
+		connect.WithHandlerOptions(opts...),
+	)
+	requestsCallHandler := connect.NewUnaryHandler(
+		RequestsCallProcedure,
+		svc.Call,
+		connect.WithSchema(requestsMethods.ByName("Call")),
+		connect.WithHandlerOptions(opts...),
+	)
+	requestsAttachHandler := connect.NewUnaryHandler(
+		RequestsAttachProcedure,
+		svc.Attach,
+		connect.WithSchema(requestsMethods.ByName("Attach")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/edri.v1.Requests/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case RequestsSendProcedure:
+			requestsSendHandler.ServeHTTP(w, r)
+		case RequestsCallProcedure:
+			requestsCallHandler.ServeHTTP(w, r)
+		case RequestsAttachProcedure:
+			requestsAttachHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedRequestsHandler returns CodeUnimplemented from all methods.
+type UnimplementedRequestsHandler struct{}
+
+func (UnimplementedRequestsHandler) Send(context.Context, *connect.Request[edriv1.SendRequest]) (*connect.Response[edriv1.RequestSent], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Requests.Send is not implemented"))
+}
+
+func (UnimplementedRequestsHandler) Call(context.Context, *connect.Request[edriv1.SendRequest]) (*connect.Response[edriv1.RequestOutcome], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Requests.Call is not implemented"))
+}
+
+func (UnimplementedRequestsHandler) Attach(context.Context, *connect.Request[edriv1.AttachRequest]) (*connect.Response[edriv1.RequestOutcome], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Requests.Attach is not implemented"))
 }
 
 // AdminClient is a client for the edri.v1.Admin service.

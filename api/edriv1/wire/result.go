@@ -10,10 +10,12 @@ const (
 	resultError    protowire.Number = 5
 	resultOpen     protowire.Number = 6
 
-	opAppended       protowire.Number = 1
-	opSessionOpened  protowire.Number = 2
-	opProducerOpened protowire.Number = 3
-	opError          protowire.Number = 15
+	opAppended        protowire.Number = 1
+	opSessionOpened   protowire.Number = 2
+	opProducerOpened  protowire.Number = 3
+	opError           protowire.Number = 15
+	opKeyChanged      protowire.Number = 21
+	opTransactionDone protowire.Number = 22
 )
 
 // CommitResult is a decoded edri.v1.CommitResult. Its byte slices alias what it
@@ -32,6 +34,10 @@ type OpResult struct {
 	Position, Revision    uint64
 	Duplicate             bool
 	Session, LastSequence uint64
+	// Of a KeyChanged.
+	KeyRevision, KeyPrevious uint64
+	// Transaction is the encoded KeyTransactionDone, nil where there is none.
+	Transaction []byte
 	// Error is the encoded Error, nil where the operation succeeded.
 	Error []byte
 }
@@ -71,6 +77,10 @@ func (o *OpResult) decode(b []byte) error {
 			err = o.decodeVarints(m, &o.Session, nil, nil)
 		} else if m, ok := f.Bytes(opProducerOpened); ok {
 			err = o.decodeVarints(m, &o.Session, &o.LastSequence, nil)
+		} else if m, ok := f.Bytes(opKeyChanged); ok {
+			err = o.decodeVarints(m, &o.KeyRevision, &o.KeyPrevious, nil)
+		} else if m, ok := f.Bytes(opTransactionDone); ok {
+			o.Transaction = present(m)
 		} else if m, ok := f.Bytes(opError); ok {
 			o.Error = present(m)
 		}

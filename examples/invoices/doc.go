@@ -1,0 +1,2 @@
+// Invoices makes an invoice for each order, once, whatever crashes.
+package main

@@ -1,0 +1,258 @@
+package router
+
+import (
+	"testing"
+	"time"
+
+	"github.com/edri-io/edri/api/edriv1"
+	"github.com/edri-io/edri/event"
+)
+
+// leasing is a config with leases of 10 s and waits of 1 s, then 5 s.
+func leasing() *edriv1.SubscriptionConfig {
+	config := of("a")
+	config.AckWait = int64(10 * time.Second)
+	config.Backoff = []int64{int64(time.Second), int64(5 * time.Second)}
+	return config
+}
+
+func TestALeaseThatEndsIsAnAttempt(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	g := s.subscribe("s", leasing())
+	s.append("a", "a")
+	m, other := s.join("s", "m", 2), s.join("s", "other", 0)
+	s.run()
+	m.gets("1 2")
+	s.wait(5 * time.Second)
+	m.m.Extend([]Held{{2, m.held[2].Token}})
+	s.wait(5 * time.Second)
+	other.credits(5)
+	s.run()
+	other.gets("1#2") // at once: it is the first that was lost
+	m.refused(1, "stale_token")
+	m.m.Extend([]Held{{1, m.held[1].Token}})
+	m.loses("1")
+	s.wait(5 * time.Second)
+	other.gets("2#2")
+	s.wait(10 * time.Second)
+	other.gets("1#3") // after a wait of 5 s, for the second attempt was lost too
+	v := s.View()
+	defer v.Close()
+	for p, err := range PendingOf(v, g) {
+		if err != nil || p.Attempts != 2 {
+			t.Errorf("pending %+v, %v; want 2 attempts", p, err)
+		}
+	}
+}
+
+// Extensions, and a shorter ack_wait, do not put off when other leases end.
+func TestLeasesEndInTheirOwnTime(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.subscribe("s", leasing())
+	s.append("a")
+	m := s.join("s", "m", 2)
+	s.run()
+	short := leasing()
+	short.AckWait = int64(time.Second)
+	s.must(update("s", short))
+	s.run()
+	s.append("a")
+	s.run()
+	m.gets("1 2")
+	m.credits(1)
+	s.wait(time.Second)
+	m.gets("2#2")
+	m.acks(2)
+	s.wait(8 * time.Second)
+	m.gets("")
+	m.credits(1)
+	s.wait(time.Second)
+	m.gets("1#2")
+}
+
+func TestWhatIsGivenBackIsNotCounted(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.subscribe("s", leasing())
+	s.append("a", "a", "a")
+	m := s.join("s", "m", 3)
+	s.run()
+	m.gets("1 2 3")
+	other := s.join("s", "other", 3)
+	m.m.GiveBack([]Held{{2, m.held[2].Token}})
+	s.run()
+	other.gets("2")
+	// What was settled a moment before its member left is settled.
+	acked := "none"
+	m.settle(m.settlement(3, edriv1.Settle_ACK), func(code string) { acked = code })
+	m.m.Leave(true)
+	s.run()
+	other.gets("1")
+	if acked != "" {
+		t.Errorf("ack of 3: %s", acked)
+	}
+	other.acks(1, 2)
+	s.wait(checkpointTick)
+	s.expectState("s", "cursor 3;;")
+}
+
+func TestABrokenConnectionIsAnAttemptAfterAWhile(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.subscribe("s", leasing())
+	s.append("a", "a", "a")
+	m := s.join("s", "m", 3)
+	s.run()
+	m.gets("1 2 3")
+	other := s.join("s", "other", 3)
+	m.m.Leave(false)
+	s.wait(adoptionTime - leaseTick)
+	other.gets("")
+	delete(m.held, 3)
+	s.rejoin(m, "s", 0) // with 1 and 2
+	s.wait(leaseTick)
+	other.gets("3#2")
+	m.loses("")
+	m.acks(1, 2)
+	// The token of a lease that ended counts while nobody else has the event.
+	other.m.Leave(false)
+	s.wait(adoptionTime)
+	other.acks(3)
+}
+
+// Who comes back before the old connection is known to be broken has what it shows.
+func TestATokenIsWorthMoreThanAConnection(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.subscribe("s", leasing())
+	s.append("a")
+	m := s.join("s", "m", 1)
+	s.run()
+	old := m.m
+	s.rejoin(m, "s", 0)
+	m.loses("")
+	old.Leave(false)
+	s.wait(adoptionTime)
+	m.gets("1")
+	m.acks(1)
+}
+
+func TestNakWaitsForTheBackoff(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	config := leasing()
+	config.MaxDeliver = 3
+	s.subscribe("s", config)
+	s.append("a", "a")
+	m := s.join("s", "m", 5)
+	s.run()
+	m.gets("1 2")
+	first := *m.held[1]
+	if got := m.says(1, edriv1.Settle_NAK); got != "" {
+		t.Fatal(got)
+	}
+	s.wait(time.Second - leaseTick)
+	m.gets("")
+	s.wait(leaseTick)
+	m.gets("1#2")
+	second := m.held[1]
+	m.held[1] = &first
+	m.refused(1, "stale_token")
+	m.held[1] = second
+	if got := m.says(1, edriv1.Settle_NAK); got != "" {
+		t.Fatal(got)
+	}
+	s.wait(5 * time.Second)
+	m.gets("1#3")
+	if got := m.says(1, edriv1.Settle_NAK); got != "" {
+		t.Fatal(got)
+	}
+	s.wait(time.Minute)
+	m.gets("2#2")                              // its lease was over
+	s.expectState("s", "cursor 3; 2(2); 1(3)") // 3 is the dead letter's event
+	s.must(redriveOf("s"))
+	m.credits(1)
+	s.run()
+	m.gets("1")
+}
+
+// A settlement that is refused takes the lease from nobody.
+func TestRefusedEffectsLeaveTheLease(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.subscribe("s", leasing())
+	s.append("a")
+	m := s.join("s", "m", 5)
+	s.run()
+	m.gets("1")
+	wrong := add("x")
+	wrong.GetAppend().Expected = &edriv1.Append_Revision{Revision: 7}
+	got := "none"
+	m.settle(m.settlement(1, edriv1.Settle_ACK), func(code string) { got = code }, wrong)
+	s.run()
+	if got != string(event.CodeCheckFailed) {
+		t.Errorf("ack with an effect that does not hold: %s", got)
+	}
+	m.gets("")
+	m.acks(1)
+}
+
+func TestMembersAreServedInTurn(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.subscribe("s", leasing())
+	m1, m2, m3 := s.join("s", "m1", 2), s.join("s", "m2", 1), s.join("s", "m3", 5)
+	s.append("a", "a", "a", "a", "a", "a")
+	s.run()
+	for m, want := range map[*seat]int{m1: 2, m2: 1, m3: 3} {
+		if len(m.events) != want {
+			t.Errorf("%s has %v, want %d of them", m.name, m.events, want)
+		}
+	}
+}
+
+// What is being settled is handed to nobody, also by a token whose lease is over; if it
+// comes to nothing, the event goes on.
+func TestWhatIsBeingSettledIsNotHandedOut(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.subscribe("s", leasing())
+	s.append("a", "a")
+	m := s.join("s", "m", 2)
+	s.run()
+	s.wait(10 * time.Second) // their leases end, and nobody else is there
+	results := map[event.Position]string{}
+	for p := event.Position(1); p <= 2; p++ {
+		m.settle(m.settlement(p, edriv1.Settle_ACK), func(code string) { results[p] = code })
+	}
+	other := s.join("s", "other", 5)
+	s.step()
+	other.gets("")
+	lost := s.log[1]
+	s.log = s.log[:1]
+	lost.done(nil, event.Errorf(event.CodeOverloaded, "too much"))
+	s.run()
+	if results[1] != "" || results[2] != "overloaded" {
+		t.Errorf("results %v", results)
+	}
+	s.wait(adoptionTime + 5*time.Second)
+	other.gets("2#3")
+}
+
+// What waits for its backoff is nobody's.
+func TestAWaitIsNotAdopted(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.subscribe("s", leasing())
+	s.append("a")
+	m := s.join("s", "m", 2)
+	s.run()
+	s.wait(20 * time.Second) // lost twice
+	m.gets("1 1#2")
+	s.rejoin(m, "s", 1)
+	m.loses("1")
+	s.wait(5 * time.Second)
+	m.gets("1#3")
+}
