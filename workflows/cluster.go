@@ -122,6 +122,9 @@ type Message struct {
 type Assign struct {
 	Run     Run
 	Entries []Entry
+	// Events are the beginning of the history, as far as the leader had it at hand: of a
+	// run that begins, KindStarted. The worker reads the rest.
+	Events []event.Recorded
 }
 
 // Entries are more entries of a run that the worker holds.
@@ -131,14 +134,17 @@ type Entries struct {
 }
 
 // Advanced is the result of an advance. With Err nothing of it took effect: by
-// revision_conflict the run is another worker's, by check_failed it was to end with
-// entries that were not consumed, by another error its effects or it itself cannot be.
+// revision_conflict with the stream of the history the run is another worker's, by
+// check_failed it was to end with entries that were not consumed, by another error its
+// effects or it itself cannot be.
 // By outcome_unknown, unavailable, not_leader and overloaded it may be sent again, the
 // same with the same nonce.
 type Advanced struct {
 	Number  uint64
 	Advance uint64
 	Err     *event.Error
+	// Revision is, without Err, where the history ends; 0: not told.
+	Revision event.Revision
 }
 
 // Query asks about a run, which the worker may hold or not. It takes no credit.
@@ -196,7 +202,8 @@ type Advance struct {
 	Busy bool
 	// Block pauses the run, until it is resumed or retried.
 	Block *Block
-	// Effects are of one of the steps whose result is recorded.
+	// Effects are of one of the steps whose result is recorded. Their events have an id
+	// and a source; the cluster adds what it knows of the run (correlation, causation).
 	Effects managers.Effects
 }
 

@@ -29,6 +29,7 @@ const (
 	ErrorRefused    = "edri.refused"   // the effects of a step cannot be committed
 	ErrorUnhandled  = "edri.unhandled" // an update whose run ended before it looked
 	ErrorUnknown    = "edri.outcome_unknown"
+	ErrorQuota      = "edri.quota_exceeded" // more steps, timers or children than a run may have open
 )
 
 func (e *Error) Error() string {
