@@ -221,29 +221,39 @@ func nameOfAdvance(b []byte) (a advancing, err error) {
 
 // done takes one result in. It may be called by the goroutine that applies.
 func (w *workStream) done(a advancing, result []byte, err *event.Error) {
+	told := workflows.Advanced{Number: a.number, Advance: a.advance, Err: err}
 	if err == nil {
-		err = resultFailure(result)
+		told.Revision, told.Err = resultOfAdvance(result)
 	}
-	w.session.Advanced(workflows.Advanced{Number: a.number, Advance: a.advance, Err: err})
+	w.session.Advanced(told)
 	w.mu.Lock()
 	w.open--
 	w.mu.Unlock()
 	signal(w.room)
 }
 
-// resultFailure returns why a commit failed, nil if it did not.
-func resultFailure(result []byte) *event.Error {
-	encoded, err := wire.ResultError(result)
-	if err == nil && encoded == nil {
-		return nil
+// resultOfAdvance reads the result of a commit whose first operation is an advance. Where
+// it failed, the error is that of the advance, which has its own meaning, before that of
+// the effects.
+func resultOfAdvance(result []byte) (event.Revision, *event.Error) {
+	var r wire.CommitResult
+	if err := r.Decode(result); err != nil {
+		return 0, event.Errorf(event.CodeInternal, "read the result: %v", err)
 	}
-	if err == nil {
-		var failed *event.Error
-		if failed, err = event.DecodeError(encoded); err == nil {
-			return failed
+	if r.Error == nil {
+		if len(r.Ops) == 0 {
+			return 0, event.Errorf(event.CodeInternal, "an advance without a result")
 		}
+		return event.Revision(r.Ops[0].HistoryRevision), nil
 	}
-	return event.Errorf(event.CodeInternal, "read the result: %v", err)
+	failed, err := event.DecodeError(r.Error)
+	if err != nil {
+		return 0, event.Errorf(event.CodeInternal, "read the result: %v", err)
+	}
+	if len(failed.Violations) > 0 {
+		return 0, failed.Violations[0].Err
+	}
+	return 0, failed
 }
 
 func (w *workStream) idle() bool {
@@ -302,7 +312,13 @@ func appendWorkItem(dst []byte, m *workflows.Message) []byte {
 	switch {
 	case m.Assign != nil:
 		body := intwire.AppendMessage(nil, 1, appendRunState(nil, &m.Assign.Run))
-		item = intwire.AppendMessage(nil, 1, appendRunEntries(body, m.Assign.Entries))
+		body = appendRunEntries(body, m.Assign.Entries)
+		for i := range m.Assign.Events {
+			e := &m.Assign.Events[i]
+			body = intwire.AppendMessage(body, 3, wire.AppendRecorded(nil, uint64(e.Position), uint64(e.Revision), e.Stream,
+				e.Stamp.UnixNano(), event.AppendEvent(nil, &e.Event)))
+		}
+		item = intwire.AppendMessage(nil, 1, body)
 	case m.Entries != nil:
 		body := intwire.AppendUint(nil, 1, m.Entries.Number)
 		item = intwire.AppendMessage(nil, 2, appendRunEntries(body, m.Entries.Entries))
@@ -311,6 +327,7 @@ func appendWorkItem(dst []byte, m *workflows.Message) []byte {
 		if m.Advanced.Err != nil {
 			body = intwire.AppendMessage(body, 3, event.AppendError(nil, m.Advanced.Err))
 		}
+		body = intwire.AppendUint(body, 4, uint64(m.Advanced.Revision))
 		item = intwire.AppendMessage(nil, 3, body)
 	case m.Query != nil:
 		body := intwire.AppendMessage(intwire.AppendUint(nil, 1, m.Query.ID), 2, appendRunState(nil, &m.Query.Run))
@@ -332,9 +349,10 @@ func appendRunState(dst []byte, r *workflows.Run) []byte {
 	dst = intwire.AppendUint(dst, 5, r.Advance)
 	dst = intwire.AppendUint(dst, 6, r.Entry)
 	for _, h := range r.History {
-		dst = intwire.AppendMessage(dst, 7, intwire.AppendUint(intwire.AppendUint(nil, 1, uint64(h.From)), 2, uint64(h.To)))
+		part := intwire.AppendUint(intwire.AppendUint(nil, 1, uint64(h.From)), 2, uint64(h.To))
+		dst = intwire.AppendMessage(dst, 7, intwire.AppendUint(part, 3, uint64(h.Since)))
 	}
-	return intwire.AppendBool(dst, 8, r.Ended)
+	return intwire.AppendBytes(intwire.AppendBool(dst, 8, r.Ended), 9, r.Correlation)
 }
 
 // appendRunEntries appends entries as field 2, which both messages that have some call so.

@@ -298,7 +298,7 @@ func runMessage(r *engine.Run, d *engine.Details) *edriv1.WorkflowRun {
 		m.First = r.First
 	}
 	for _, h := range r.History {
-		m.History = append(m.History, &edriv1.RevisionRange{From: uint64(h.From), To: uint64(h.To)})
+		m.History = append(m.History, &edriv1.RevisionRange{From: uint64(h.From), To: uint64(h.To), Since: uint64(h.Since)})
 	}
 	for _, o := range d.Open {
 		m.Open = append(m.Open, &edriv1.OpenItem{Kind: edriv1.OpenItem_Kind(o.Kind), Seq: o.Seq, Due: o.Due, What: o.What})
@@ -334,7 +334,7 @@ func (s *service) queryRun(ctx context.Context, f *wire.Frame[edriv1.QueryRunReq
 // runError reads an error as runs have it, nil where there is none.
 func runError(text string) (*workflows.Error, error) {
 	if text == "" {
-		return nil, nil 
+		return nil, nil
 	}
 	e := new(workflows.Error)
 	return e, json.Unmarshal([]byte(text), e)

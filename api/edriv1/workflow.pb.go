@@ -2176,7 +2176,9 @@ type RunAdvanced struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Advance uint64                 `protobuf:"varint,1,opt,name=advance,proto3" json:"advance,omitempty"`
 	// The run has ended, or is paused.
-	Over          bool `protobuf:"varint,2,opt,name=over,proto3" json:"over,omitempty"`
+	Over bool `protobuf:"varint,2,opt,name=over,proto3" json:"over,omitempty"`
+	// Of the history's last event.
+	Revision      uint64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2223,6 +2225,13 @@ func (x *RunAdvanced) GetOver() bool {
 		return x.Over
 	}
 	return false
+}
+
+func (x *RunAdvanced) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
 }
 
 var File_edriv1_workflow_proto protoreflect.FileDescriptor
@@ -2392,10 +2401,11 @@ const file_edriv1_workflow_proto_rawDesc = "" +
 	"\astarted\x18\x02 \x01(\bR\astarted\"$\n" +
 	"\n" +
 	"RunChanged\x12\x16\n" +
-	"\x06number\x18\x01 \x01(\x04R\x06number\";\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\"W\n" +
 	"\vRunAdvanced\x12\x18\n" +
 	"\aadvance\x18\x01 \x01(\x04R\aadvance\x12\x12\n" +
-	"\x04over\x18\x02 \x01(\bR\x04over*\x8b\x01\n" +
+	"\x04over\x18\x02 \x01(\bR\x04over\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision*\x8b\x01\n" +
 	"\tRunStatus\x12\x1a\n" +
 	"\x16RUN_STATUS_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aRUNNING\x10\x01\x12\r\n" +

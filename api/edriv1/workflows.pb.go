@@ -641,9 +641,11 @@ func (x *WorkflowRun) GetWorker() string {
 }
 
 type RevisionRange struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	From          uint64                 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
-	To            uint64                 `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	From  uint64                 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	To    uint64                 `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	// A position at or before the first event.
+	Since         uint64 `protobuf:"varint,3,opt,name=since,proto3" json:"since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -688,6 +690,13 @@ func (x *RevisionRange) GetFrom() uint64 {
 func (x *RevisionRange) GetTo() uint64 {
 	if x != nil {
 		return x.To
+	}
+	return 0
+}
+
+func (x *RevisionRange) GetSince() uint64 {
+	if x != nil {
+		return x.Since
 	}
 	return 0
 }
@@ -1599,6 +1608,7 @@ type RunState struct {
 	Entry         uint64           `protobuf:"varint,6,opt,name=entry,proto3" json:"entry,omitempty"`
 	History       []*RevisionRange `protobuf:"bytes,7,rep,name=history,proto3" json:"history,omitempty"`
 	Ended         bool             `protobuf:"varint,8,opt,name=ended,proto3" json:"ended,omitempty"`
+	Correlation   string           `protobuf:"bytes,9,opt,name=correlation,proto3" json:"correlation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1689,6 +1699,13 @@ func (x *RunState) GetEnded() bool {
 	return false
 }
 
+func (x *RunState) GetCorrelation() string {
+	if x != nil {
+		return x.Correlation
+	}
+	return ""
+}
+
 type RunEntry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
@@ -1758,9 +1775,11 @@ func (x *RunEntry) GetData() string {
 }
 
 type AssignedRun struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Run           *RunState              `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
-	Entries       []*RunEntry            `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Run     *RunState              `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	Entries []*RunEntry            `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"`
+	// The beginning of the history, as far as the leader had it at hand.
+	Events        []*RecordedEvent `protobuf:"bytes,3,rep,name=events,proto3" json:"events,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1805,6 +1824,13 @@ func (x *AssignedRun) GetRun() *RunState {
 func (x *AssignedRun) GetEntries() []*RunEntry {
 	if x != nil {
 		return x.Entries
+	}
+	return nil
+}
+
+func (x *AssignedRun) GetEvents() []*RecordedEvent {
+	if x != nil {
+		return x.Events
 	}
 	return nil
 }
@@ -1862,10 +1888,12 @@ func (x *RunEntries) GetEntries() []*RunEntry {
 }
 
 type AdvanceResult struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
-	Advance       uint64                 `protobuf:"varint,2,opt,name=advance,proto3" json:"advance,omitempty"`
-	Error         *Error                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Number  uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Advance uint64                 `protobuf:"varint,2,opt,name=advance,proto3" json:"advance,omitempty"`
+	Error   *Error                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	// Of the history's last event; 0 with an error.
+	Revision      uint64 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1919,6 +1947,13 @@ func (x *AdvanceResult) GetError() *Error {
 		return x.Error
 	}
 	return nil
+}
+
+func (x *AdvanceResult) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
 }
 
 type RunQuery struct {
@@ -2092,10 +2127,11 @@ const file_edriv1_workflows_proto_rawDesc = "" +
 	"\x06unread\x18\x15 \x01(\x04R\x06unread\x12%\n" +
 	"\x04open\x18\x16 \x03(\v2\x11.edri.v1.OpenItemR\x04open\x12\x12\n" +
 	"\x04busy\x18\x17 \x01(\bR\x04busy\x12\x16\n" +
-	"\x06worker\x18\x18 \x01(\tR\x06worker\"3\n" +
+	"\x06worker\x18\x18 \x01(\tR\x06worker\"I\n" +
 	"\rRevisionRange\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
-	"\x02to\x18\x02 \x01(\x04R\x02to\"\xbc\x01\n" +
+	"\x02to\x18\x02 \x01(\x04R\x02to\x12\x14\n" +
+	"\x05since\x18\x03 \x01(\x04R\x05since\"\xbc\x01\n" +
 	"\bOpenItem\x12*\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x16.edri.v1.OpenItem.KindR\x04kind\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x10\n" +
@@ -2161,7 +2197,7 @@ const file_edriv1_workflows_proto_rawDesc = "" +
 	"\x05query\x18\x04 \x01(\v2\x11.edri.v1.RunQueryH\x00R\x05query\x12\x16\n" +
 	"\x05drain\x18\x05 \x01(\x04H\x00R\x05drain\x12/\n" +
 	"\arevoked\x18\x06 \x01(\v2\x13.edri.v1.RevokedRunH\x00R\arevokedB\x06\n" +
-	"\x04item\"\xd8\x01\n" +
+	"\x04item\"\xfa\x01\n" +
 	"\bRunState\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x12\n" +
@@ -2170,23 +2206,26 @@ const file_edriv1_workflows_proto_rawDesc = "" +
 	"\aadvance\x18\x05 \x01(\x04R\aadvance\x12\x14\n" +
 	"\x05entry\x18\x06 \x01(\x04R\x05entry\x120\n" +
 	"\ahistory\x18\a \x03(\v2\x16.edri.v1.RevisionRangeR\ahistory\x12\x14\n" +
-	"\x05ended\x18\b \x01(\bR\x05ended\"^\n" +
+	"\x05ended\x18\b \x01(\bR\x05ended\x12 \n" +
+	"\vcorrelation\x18\t \x01(\tR\vcorrelation\"^\n" +
 	"\bRunEntry\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04time\x18\x03 \x01(\x03R\x04time\x12\x12\n" +
-	"\x04data\x18\x04 \x01(\tR\x04data\"_\n" +
+	"\x04data\x18\x04 \x01(\tR\x04data\"\x8f\x01\n" +
 	"\vAssignedRun\x12#\n" +
 	"\x03run\x18\x01 \x01(\v2\x11.edri.v1.RunStateR\x03run\x12+\n" +
-	"\aentries\x18\x02 \x03(\v2\x11.edri.v1.RunEntryR\aentries\"Q\n" +
+	"\aentries\x18\x02 \x03(\v2\x11.edri.v1.RunEntryR\aentries\x12.\n" +
+	"\x06events\x18\x03 \x03(\v2\x16.edri.v1.RecordedEventR\x06events\"Q\n" +
 	"\n" +
 	"RunEntries\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12+\n" +
-	"\aentries\x18\x02 \x03(\v2\x11.edri.v1.RunEntryR\aentries\"g\n" +
+	"\aentries\x18\x02 \x03(\v2\x11.edri.v1.RunEntryR\aentries\"\x83\x01\n" +
 	"\rAdvanceResult\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x18\n" +
 	"\aadvance\x18\x02 \x01(\x04R\aadvance\x12$\n" +
-	"\x05error\x18\x03 \x01(\v2\x0e.edri.v1.ErrorR\x05error\"i\n" +
+	"\x05error\x18\x03 \x01(\v2\x0e.edri.v1.ErrorR\x05error\x12\x1a\n" +
+	"\brevision\x18\x04 \x01(\x04R\brevision\"i\n" +
 	"\bRunQuery\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12#\n" +
 	"\x03run\x18\x02 \x01(\v2\x11.edri.v1.RunStateR\x03run\x12\x12\n" +
@@ -2264,19 +2303,20 @@ var file_edriv1_workflows_proto_goTypes = []any{
 	(RunStatus)(0),                // 31: edri.v1.RunStatus
 	(*AdvanceRun)(nil),            // 32: edri.v1.AdvanceRun
 	(*Op)(nil),                    // 33: edri.v1.Op
-	(*Error)(nil),                 // 34: edri.v1.Error
-	(*StartRun)(nil),              // 35: edri.v1.StartRun
-	(*SignalRun)(nil),             // 36: edri.v1.SignalRun
-	(*UpdateRun)(nil),             // 37: edri.v1.UpdateRun
-	(*CancelRun)(nil),             // 38: edri.v1.CancelRun
-	(*TerminateRun)(nil),          // 39: edri.v1.TerminateRun
-	(*PauseRun)(nil),              // 40: edri.v1.PauseRun
-	(*RetryRun)(nil),              // 41: edri.v1.RetryRun
-	(*ResetRun)(nil),              // 42: edri.v1.ResetRun
-	(*DeleteRun)(nil),             // 43: edri.v1.DeleteRun
-	(*WorkflowDefined)(nil),       // 44: edri.v1.WorkflowDefined
-	(*RunStarted)(nil),            // 45: edri.v1.RunStarted
-	(*RunChanged)(nil),            // 46: edri.v1.RunChanged
+	(*RecordedEvent)(nil),         // 34: edri.v1.RecordedEvent
+	(*Error)(nil),                 // 35: edri.v1.Error
+	(*StartRun)(nil),              // 36: edri.v1.StartRun
+	(*SignalRun)(nil),             // 37: edri.v1.SignalRun
+	(*UpdateRun)(nil),             // 38: edri.v1.UpdateRun
+	(*CancelRun)(nil),             // 39: edri.v1.CancelRun
+	(*TerminateRun)(nil),          // 40: edri.v1.TerminateRun
+	(*PauseRun)(nil),              // 41: edri.v1.PauseRun
+	(*RetryRun)(nil),              // 42: edri.v1.RetryRun
+	(*ResetRun)(nil),              // 43: edri.v1.ResetRun
+	(*DeleteRun)(nil),             // 44: edri.v1.DeleteRun
+	(*WorkflowDefined)(nil),       // 45: edri.v1.WorkflowDefined
+	(*RunStarted)(nil),            // 46: edri.v1.RunStarted
+	(*RunChanged)(nil),            // 47: edri.v1.RunChanged
 }
 var file_edriv1_workflows_proto_depIdxs = []int32{
 	29, // 0: edri.v1.ListWorkflowsResponse.workflows:type_name -> edri.v1.DefineWorkflow
@@ -2304,48 +2344,49 @@ var file_edriv1_workflows_proto_depIdxs = []int32{
 	8,  // 22: edri.v1.RunState.history:type_name -> edri.v1.RevisionRange
 	22, // 23: edri.v1.AssignedRun.run:type_name -> edri.v1.RunState
 	23, // 24: edri.v1.AssignedRun.entries:type_name -> edri.v1.RunEntry
-	23, // 25: edri.v1.RunEntries.entries:type_name -> edri.v1.RunEntry
-	34, // 26: edri.v1.AdvanceResult.error:type_name -> edri.v1.Error
-	22, // 27: edri.v1.RunQuery.run:type_name -> edri.v1.RunState
-	29, // 28: edri.v1.Workflows.Define:input_type -> edri.v1.DefineWorkflow
-	1,  // 29: edri.v1.Workflows.ListDefinitions:input_type -> edri.v1.ListWorkflowsRequest
-	35, // 30: edri.v1.Workflows.Start:input_type -> edri.v1.StartRun
-	36, // 31: edri.v1.Workflows.Signal:input_type -> edri.v1.SignalRun
-	37, // 32: edri.v1.Workflows.Update:input_type -> edri.v1.UpdateRun
-	4,  // 33: edri.v1.Workflows.Query:input_type -> edri.v1.QueryRunRequest
-	38, // 34: edri.v1.Workflows.Cancel:input_type -> edri.v1.CancelRun
-	39, // 35: edri.v1.Workflows.Terminate:input_type -> edri.v1.TerminateRun
-	40, // 36: edri.v1.Workflows.Pause:input_type -> edri.v1.PauseRun
-	41, // 37: edri.v1.Workflows.Retry:input_type -> edri.v1.RetryRun
-	42, // 38: edri.v1.Workflows.Reset:input_type -> edri.v1.ResetRun
-	43, // 39: edri.v1.Workflows.Delete:input_type -> edri.v1.DeleteRun
-	6,  // 40: edri.v1.Workflows.Get:input_type -> edri.v1.GetRunRequest
-	10, // 41: edri.v1.Workflows.List:input_type -> edri.v1.ListRunsRequest
-	12, // 42: edri.v1.Workflows.Wait:input_type -> edri.v1.WaitRunRequest
-	12, // 43: edri.v1.Workflows.WaitMany:input_type -> edri.v1.WaitRunRequest
-	15, // 44: edri.v1.Workflows.Work:input_type -> edri.v1.WorkRequest
-	44, // 45: edri.v1.Workflows.Define:output_type -> edri.v1.WorkflowDefined
-	2,  // 46: edri.v1.Workflows.ListDefinitions:output_type -> edri.v1.ListWorkflowsResponse
-	45, // 47: edri.v1.Workflows.Start:output_type -> edri.v1.RunStarted
-	46, // 48: edri.v1.Workflows.Signal:output_type -> edri.v1.RunChanged
-	3,  // 49: edri.v1.Workflows.Update:output_type -> edri.v1.UpdateOutcome
-	5,  // 50: edri.v1.Workflows.Query:output_type -> edri.v1.QueryRunResponse
-	46, // 51: edri.v1.Workflows.Cancel:output_type -> edri.v1.RunChanged
-	46, // 52: edri.v1.Workflows.Terminate:output_type -> edri.v1.RunChanged
-	46, // 53: edri.v1.Workflows.Pause:output_type -> edri.v1.RunChanged
-	46, // 54: edri.v1.Workflows.Retry:output_type -> edri.v1.RunChanged
-	45, // 55: edri.v1.Workflows.Reset:output_type -> edri.v1.RunStarted
-	46, // 56: edri.v1.Workflows.Delete:output_type -> edri.v1.RunChanged
-	7,  // 57: edri.v1.Workflows.Get:output_type -> edri.v1.WorkflowRun
-	11, // 58: edri.v1.Workflows.List:output_type -> edri.v1.ListRunsResponse
-	13, // 59: edri.v1.Workflows.Wait:output_type -> edri.v1.RunOutcome
-	14, // 60: edri.v1.Workflows.WaitMany:output_type -> edri.v1.RunOutcomes
-	20, // 61: edri.v1.Workflows.Work:output_type -> edri.v1.WorkResponse
-	45, // [45:62] is the sub-list for method output_type
-	28, // [28:45] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	34, // 25: edri.v1.AssignedRun.events:type_name -> edri.v1.RecordedEvent
+	23, // 26: edri.v1.RunEntries.entries:type_name -> edri.v1.RunEntry
+	35, // 27: edri.v1.AdvanceResult.error:type_name -> edri.v1.Error
+	22, // 28: edri.v1.RunQuery.run:type_name -> edri.v1.RunState
+	29, // 29: edri.v1.Workflows.Define:input_type -> edri.v1.DefineWorkflow
+	1,  // 30: edri.v1.Workflows.ListDefinitions:input_type -> edri.v1.ListWorkflowsRequest
+	36, // 31: edri.v1.Workflows.Start:input_type -> edri.v1.StartRun
+	37, // 32: edri.v1.Workflows.Signal:input_type -> edri.v1.SignalRun
+	38, // 33: edri.v1.Workflows.Update:input_type -> edri.v1.UpdateRun
+	4,  // 34: edri.v1.Workflows.Query:input_type -> edri.v1.QueryRunRequest
+	39, // 35: edri.v1.Workflows.Cancel:input_type -> edri.v1.CancelRun
+	40, // 36: edri.v1.Workflows.Terminate:input_type -> edri.v1.TerminateRun
+	41, // 37: edri.v1.Workflows.Pause:input_type -> edri.v1.PauseRun
+	42, // 38: edri.v1.Workflows.Retry:input_type -> edri.v1.RetryRun
+	43, // 39: edri.v1.Workflows.Reset:input_type -> edri.v1.ResetRun
+	44, // 40: edri.v1.Workflows.Delete:input_type -> edri.v1.DeleteRun
+	6,  // 41: edri.v1.Workflows.Get:input_type -> edri.v1.GetRunRequest
+	10, // 42: edri.v1.Workflows.List:input_type -> edri.v1.ListRunsRequest
+	12, // 43: edri.v1.Workflows.Wait:input_type -> edri.v1.WaitRunRequest
+	12, // 44: edri.v1.Workflows.WaitMany:input_type -> edri.v1.WaitRunRequest
+	15, // 45: edri.v1.Workflows.Work:input_type -> edri.v1.WorkRequest
+	45, // 46: edri.v1.Workflows.Define:output_type -> edri.v1.WorkflowDefined
+	2,  // 47: edri.v1.Workflows.ListDefinitions:output_type -> edri.v1.ListWorkflowsResponse
+	46, // 48: edri.v1.Workflows.Start:output_type -> edri.v1.RunStarted
+	47, // 49: edri.v1.Workflows.Signal:output_type -> edri.v1.RunChanged
+	3,  // 50: edri.v1.Workflows.Update:output_type -> edri.v1.UpdateOutcome
+	5,  // 51: edri.v1.Workflows.Query:output_type -> edri.v1.QueryRunResponse
+	47, // 52: edri.v1.Workflows.Cancel:output_type -> edri.v1.RunChanged
+	47, // 53: edri.v1.Workflows.Terminate:output_type -> edri.v1.RunChanged
+	47, // 54: edri.v1.Workflows.Pause:output_type -> edri.v1.RunChanged
+	47, // 55: edri.v1.Workflows.Retry:output_type -> edri.v1.RunChanged
+	46, // 56: edri.v1.Workflows.Reset:output_type -> edri.v1.RunStarted
+	47, // 57: edri.v1.Workflows.Delete:output_type -> edri.v1.RunChanged
+	7,  // 58: edri.v1.Workflows.Get:output_type -> edri.v1.WorkflowRun
+	11, // 59: edri.v1.Workflows.List:output_type -> edri.v1.ListRunsResponse
+	13, // 60: edri.v1.Workflows.Wait:output_type -> edri.v1.RunOutcome
+	14, // 61: edri.v1.Workflows.WaitMany:output_type -> edri.v1.RunOutcomes
+	20, // 62: edri.v1.Workflows.Work:output_type -> edri.v1.WorkResponse
+	46, // [46:63] is the sub-list for method output_type
+	29, // [29:46] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_edriv1_workflows_proto_init() }

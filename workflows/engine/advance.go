@@ -23,7 +23,9 @@ func (w *work) advance(o advanceOp) ([]byte, error) {
 	case r.status != statusRunning:
 		return nil, event.Errorf(event.CodeRunEnded, "run %s has ended: %s", r.name(), r.status)
 	case r.advance+1 != o.advance:
-		return nil, event.Errorf(event.CodeRevisionConflict, "run %s has come to advance %d; %d does not follow", r.name(), r.advance, o.advance)
+		err := event.Errorf(event.CodeRevisionConflict, "run %s has come to advance %d; %d does not follow", r.name(), r.advance, o.advance)
+		err.Stream = workflows.HistoryStream(string(r.id)) // of effects it may be another
+		return nil, err
 	}
 	r.advance, r.nonce, r.dirty = o.advance, o.nonce, true
 	r.set(flagBusy, o.busy)

@@ -17,10 +17,7 @@ func (w *work) startChild(r *run, c startChild) error {
 		return err
 	}
 	if len(c.start.correlation) == 0 {
-		c.start.correlation = r.correlation
-		if len(c.start.correlation) == 0 {
-			c.start.correlation = r.id
-		}
+		c.start.correlation = r.correlated()
 	}
 	child, _, err := w.start(c.start, origin{parent: r, seq: c.seq})
 	var refused *event.Error

@@ -23,14 +23,10 @@ func (w *work) record(r *run, kind string, at int64, data []byte) error {
 	id = strconv.AppendUint(id, r.number, 10)
 	id = append(id, '/')
 	id = strconv.AppendUint(id, r.events, 10)
-	correlation := r.correlation
-	if len(correlation) == 0 {
-		correlation = r.id
-	}
 	e := event.Event{
 		ID: string(id), Source: sourcePrefix + string(r.typ), Type: workflows.HistoryPrefix + kind,
 		Subject: string(r.id), Time: time.Unix(0, at).UTC(),
-		Extensions: map[string]event.Value{event.AttrCorrelation: event.String(string(correlation))},
+		Extensions: map[string]event.Value{event.AttrCorrelation: event.String(string(r.correlated()))},
 	}
 	if data != nil {
 		e.DataContentType, e.Data = "application/json", data

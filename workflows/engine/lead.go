@@ -420,7 +420,15 @@ func (d *dispatcher) assign(v *consensus.View, t *task, s *Session) error {
 	t.holder, t.sent, t.until = s, r.last, 0
 	s.held[t.number] = t
 	s.credits--
-	s.tell(workflows.Message{Assign: &workflows.Assign{Run: stateOf(r), Entries: entries}})
+	a := &workflows.Assign{Run: stateOf(r), Entries: entries}
+	if r.events == 1 {
+		first, err := firstEvent(v, r)
+		if err != nil {
+			return err
+		}
+		a.Events = []event.Recorded{first}
+	}
+	s.tell(workflows.Message{Assign: a})
 	return nil
 }
 

@@ -21,5 +21,6 @@ func changed(r *run) []byte {
 
 func advanced(r *run) []byte {
 	over := r.status != statusRunning || r.is(flagPaused)
-	return wire.AppendMessage(nil, 43, wire.AppendBool(wire.AppendUint(nil, 1, r.advance), 2, over))
+	body := wire.AppendBool(wire.AppendUint(nil, 1, r.advance), 2, over)
+	return wire.AppendMessage(nil, 43, wire.AppendUint(body, 3, uint64(r.history[len(r.history)-1].To)))
 }

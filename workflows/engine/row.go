@@ -88,6 +88,14 @@ func (r *run) set(flag byte, on bool) {
 // unread reports whether something has come that was not consumed.
 func (r *run) unread() bool { return r.last > r.read }
 
+// correlated is what the run's events are found together by.
+func (r *run) correlated() []byte {
+	if len(r.correlation) == 0 {
+		return r.id
+	}
+	return r.correlation
+}
+
 // name is what others know a run by: ID/number.
 func (r *run) name() string { return fmt.Sprintf("%s/%d", r.id, r.number) }
 

@@ -22,7 +22,6 @@ type Run struct {
 	Unread         uint64
 	Open           uint64
 	First, Next    uint64
-	Correlation    string
 }
 
 // Details are what of a run is not needed to find it.
@@ -89,8 +88,27 @@ func findRun(v *consensus.View, t target) (*run, error) {
 func stateOf(r *run) workflows.Run {
 	return workflows.Run{
 		ID: string(r.id), Number: r.number, Type: string(r.typ), Version: r.version,
-		Advance: r.advance, Entry: r.read, History: r.history, Ended: r.status != statusRunning,
+		Advance: r.advance, Entry: r.read, History: since(r.history, r.pin), Ended: r.status != statusRunning,
+		Correlation: string(r.correlated()),
 	}
+}
+
+// since says of each part of a history where to look for it.
+func since(history []workflows.Range, first event.Position) []workflows.Range {
+	for i := range history {
+		history[i].Since = first
+	}
+	return history
+}
+
+// firstEvent returns the first event of a run's history.
+func firstEvent(v *consensus.View, r *run) (event.Recorded, error) {
+	got, err := v.Journal().Get(r.pin)
+	if err != nil {
+		return event.Recorded{}, err
+	}
+	e, err := event.DecodeEvent(got.Event)
+	return event.Recorded{Event: e, Position: got.Position, Revision: got.Revision, Stream: got.Stream, Stamp: time.Unix(0, got.Stamp).UTC()}, err
 }
 
 // RunOf returns the run of an id: the last, where number is 0.
@@ -106,7 +124,7 @@ func shown(r *run) Run {
 	return Run{
 		Run: stateOf(r), Status: statuses[r.status], Paused: r.is(flagPaused), Busy: r.is(flagBusy),
 		Started: r.started, Ended: r.ended, Events: r.events, Unread: r.last - r.read, Open: r.open,
-		First: r.first, Next: r.next, Correlation: string(r.correlation),
+		First: r.first, Next: r.next,
 	}
 }
 
