@@ -94,6 +94,8 @@ func (w *worker) run() {
 		say(`{"hello":{"protocol":2}}`)
 	case "concurrent":
 		say(`{"hello":{"protocol":1,"concurrency":3}}`)
+	case "poisoned":
+		say(`{"hello":{"protocol":1,"concurrency":8}}`)
 	case "beats", "stops beating":
 		say(`{"hello":{"protocol":1,"heartbeatMs":300}}`)
 	case "stubborn":
@@ -193,6 +195,12 @@ func (w *worker) deliver(d *delivered) {
 		default:
 			say(`{"ack":{"id":%d,%s,"respond":{"data":1}}}`, d.ID, made)
 		}
+	case "poisoned":
+		if strings.HasPrefix(d.Event.ID, "poison") {
+			time.AfterFunc(3*time.Millisecond, func() { os.Exit(3) }) // beside others
+			return
+		}
+		time.AfterFunc(5*time.Millisecond, func() { say(`{"ack":{"id":%d,%s}}`, d.ID, made) })
 	case "writes no event":
 		say(`{"ack":{"id":%d,"append":[{"event":{}}]}}`, d.ID)
 	case "chatters":
