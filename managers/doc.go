@@ -39,5 +39,6 @@
 // there is room. Of a worker's output one line of 8 MiB
 // is held at most.
 //
-// Where two locks meet, it is never: pool.mu and instance.mu are held one at a time.
+// Where two locks meet, it is never: pool.mu, instance.mu and living.mu are held one at
+// a time.
 package managers

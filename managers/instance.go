@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -96,9 +95,7 @@ func (i *instance) run(ctx context.Context) error {
 	close(i.exited)
 	over()
 	i.pool.retire(i)
-	// What it started goes with it. That the group's id is another's by now would
-	// take all other process ids to have been used in between.
-	signalGroup(i.cmd.Process, syscall.SIGKILL)
+	i.killRest()
 	until := time.Now().Add(drainTime)
 	_ = i.stdout.SetReadDeadline(until)
 	_ = i.stderr.SetReadDeadline(until)
@@ -141,7 +138,7 @@ func (i *instance) launch() (err error) {
 	i.cmd.Stdin, i.cmd.Stdout, i.cmd.Stderr = i.theirs[0], i.theirs[1], i.theirs[2]
 	i.cmd.SysProcAttr = groupAttributes()
 	i.heard = time.Now()
-	return i.cmd.Start()
+	return i.begin()
 }
 
 func (i *instance) close() {

@@ -61,6 +61,7 @@ type Manager struct {
 	handlers  map[string]handler
 	processes []processRoute
 	err       error // what was wrong with Handle and HandleProcess
+	killed    bool  // under living.mu
 }
 
 // New returns a manager without handlers.

@@ -20,6 +20,7 @@ const (
 // pool keeps the instances of a process running and gives each delivery to one that is
 // free.
 type pool struct {
+	manager      *Manager
 	process      Process
 	keys         KeyReader // nil: keys cannot be read
 	subscription string
@@ -44,6 +45,7 @@ type pool struct {
 
 func newPool(m *Manager, p Process, keys KeyReader) *pool {
 	return &pool{
+		manager:      m,
 		process:      p,
 		keys:         keys,
 		subscription: m.cfg.Subscription.Name,

@@ -32,6 +32,7 @@ type office struct {
 	log      lockedBuffer
 	consumed atomic.Int32 // calls of Consume
 	members  atomic.Int32 // of them, those that go on
+	manager  *managers.Manager
 	stop     func()
 }
 
@@ -97,6 +98,7 @@ func (o *office) start(mode string, cfg managers.Config, p managers.Process) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	o.manager = m
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- m.Run(ctx, o) }()
@@ -230,6 +232,43 @@ func (o *office) noProcessIsLeftOf(count int, mode string) {
 	for _, match := range pidLine.FindAllStringSubmatch(o.log.String(), count) {
 		pid, _ := strconv.Atoi(match[1])
 		o.until("process "+match[1]+" is gone", func() bool { return !alive(pid) })
+	}
+}
+
+func TestKillEndsRunWithAllThatItsProcessesStarted(t *testing.T) {
+	t.Parallel()
+	o := open(t, "stubborn", 1, managers.Config{Grace: time.Millisecond}, managers.Process{StopGrace: 10 * time.Minute})
+	o.untilLogged("worker process is ready")
+	o.until("the processes are known", func() bool { return len(pidLine.FindAllString(o.log.String(), -1)) == 2 })
+	stopped := make(chan struct{})
+	go func() { o.stop(); close(stopped) }()
+	o.until("the manager is no member", func() bool { return o.members.Load() == 0 })
+	select {
+	case <-stopped:
+		t.Error("Run does not wait for its processes")
+	case <-time.After(50 * time.Millisecond): // it has minutes
+	}
+	o.manager.Kill()
+	<-stopped
+	o.noProcessIsLeft()
+	// Another Run starts nothing.
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := o.manager.Run(ctx, o); err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(o.log.String(), "worker process started"); n != 1 {
+		t.Errorf("%d processes were started, want 1", n)
+	}
+}
+
+func TestAnEventThatKillsItsProcessAloneMakesNoOtherWait(t *testing.T) {
+	t.Parallel()
+	o := open(t, "dies", 1, managers.Config{Subscription: event.Subscription{MaxDeliver: 6}}, managers.Process{})
+	o.reasons()
+	text := o.log.String()
+	if !strings.Contains(text, "restart_in=400ms") || strings.Contains(text, "restart_in=800ms") {
+		t.Error("the wait must grow for the first two attempts, and not for those that are alone")
 	}
 }
 

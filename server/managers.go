@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,9 +29,13 @@ func (s *Server) Client() (*client.Client, error) {
 	return client.New(client.Config{Servers: []string{"http://" + net.JoinHostPort(host, port)}, Logger: s.logger})
 }
 
+// killedWithin is how long the end of processes that were killed is waited for.
+const killedWithin = 200 * time.Millisecond
+
 // runningManagers are those that run beside the node.
 type runningManagers struct {
 	stop    context.CancelFunc
+	list    []*managers.Manager
 	client  *client.Client
 	running sync.WaitGroup
 }
@@ -38,7 +43,7 @@ type runningManagers struct {
 // startManagers runs the managers of the options and the workers of the configuration
 // until they are stopped.
 func (s *Server) startManagers() (*runningManagers, error) {
-	list := s.managers
+	list := slices.Clone(s.managers)
 	for _, w := range s.cfg.Workers {
 		m, err := w.Manager(s.cfg.NodeID+"/"+w.Name, s.logger)
 		if err != nil {
@@ -47,7 +52,7 @@ func (s *Server) startManagers() (*runningManagers, error) {
 		list = append(list, m)
 	}
 	ctx, cancel := context.WithCancel(context.Background()) // ended by stop
-	r := &runningManagers{stop: cancel}
+	r := &runningManagers{stop: cancel, list: list}
 	if len(list) == 0 {
 		return r, nil
 	}
@@ -83,7 +88,8 @@ func (s *Server) runManager(ctx context.Context, c managers.Cluster, m *managers
 	}
 }
 
-// end tells the managers to end and waits for them, so long.
+// end tells the managers to end and waits for them, so long. Then their processes are
+// killed, with all that these have started: nobody is left to do so later.
 func (r *runningManagers) end(patience time.Duration) error {
 	r.stop()
 	done := make(chan struct{})
@@ -96,9 +102,16 @@ func (r *runningManagers) end(patience time.Duration) error {
 	case <-done:
 	case <-time.After(patience):
 		err = errors.New("managers did not end in time; what they had comes again")
+		for _, m := range r.list {
+			m.Kill()
+		}
 	}
 	if r.client != nil {
 		err = errors.Join(err, r.client.Close())
+	}
+	select {
+	case <-done:
+	case <-time.After(killedWithin):
 	}
 	return err
 }

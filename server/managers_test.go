@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"strconv"
@@ -100,6 +103,57 @@ func TestManagersAndWorkersLiveAsLongAsTheNode(t *testing.T) {
 		}
 	}()
 	await(ctx, t, "no goroutine is left", func() bool { left = goroutines(t); return left == "" })
+}
+
+// stubborn is a worker in sh that neither answers nor ends, nor does what it has
+// started. It writes both process ids into a file.
+const stubborn = `
+trap '' TERM
+sleep 600 &
+echo $$ $! > "$PIDS.new" && mv "$PIDS.new" "$PIDS"
+echo '{"hello":{"protocol":1}}'
+while :; do sleep 1; done
+`
+
+// The patience of a stop is much shorter than that of a manager.
+func TestAStopLeavesNothingOfAWorkerThatHangs(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("needs sh")
+	}
+	cfg := single(t)
+	file := filepath.Join(t.TempDir(), "pids")
+	cfg.Workers = []Worker{{
+		Name:         "shell",
+		Subscription: event.Subscription{Name: "shell", Filter: event.Filter{Exact: map[string]string{"type": "placed"}}},
+		Process:      managers.Process{Command: []string{"sh", "-c", stubborn}, Env: []string{"PIDS=" + file}},
+	}}
+	s := startWith(t, cfg, Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var worker, child int
+	await(ctx, t, "the worker runs", func() bool {
+		text, err := os.ReadFile(file)
+		_, serr := fmt.Sscan(string(text), &worker, &child)
+		return err == nil && serr == nil
+	})
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), 2*time.Second) // less than the worker's graces
+	defer cancel()
+	for _, pid := range []int{worker, child} {
+		await(ctx, t, "its processes are gone", func() bool { return !runs(pid) })
+	}
+}
+
+// runs reports whether a process is there that is not waiting to be reaped.
+func runs(pid int) bool {
+	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || !strings.Contains(string(stat), ") Z ")
 }
 
 func countIn(ctx context.Context, t *testing.T, h managerstest.Harness, stream string) int {
