@@ -3,6 +3,7 @@ package router
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -27,6 +28,7 @@ type stage struct {
 	refuse func(op uint32) *event.Error
 	// afterView is run once, when the dispatcher has taken a view.
 	afterView func()
+	alarms    map[string]string // by subject
 }
 
 var _ Node = (*stage)(nil)
@@ -46,10 +48,18 @@ func newStage(t testing.TB) *stage {
 }
 
 func stageIn(h *hall) *stage {
-	s := &stage{hall: h}
+	s := &stage{hall: h, alarms: map[string]string{}}
 	s.router = &Router{Machine: h.witness.Machine, logger: slog.New(slog.DiscardHandler)}
 	h.witness.also = s.router
 	return s
+}
+
+func (s *stage) Alarm(subject, what string) { s.alarms[subject] = what }
+
+func (s *stage) ClearAlarms(kind string, keep []string) {
+	maps.DeleteFunc(s.alarms, func(subject, _ string) bool {
+		return strings.HasPrefix(subject, kind) && !slices.Contains(keep, subject)
+	})
 }
 
 func (s *stage) Now() int64               { return s.now }

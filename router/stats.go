@@ -22,6 +22,9 @@ type Stats struct {
 	Subscriptions, Members, InFlight, Pending int
 	// Blocked counts subscriptions that hand out nothing new, since so much is pending.
 	Blocked int
+	// Stuck counts those that have finished nothing for long, though events wait; each
+	// is an alarm.
+	Stuck int
 	// Oldest is the age of the oldest event that is pending, or out; 0: none is.
 	Oldest time.Duration
 }
@@ -77,6 +80,9 @@ func (d *dispatcher) stats(s *Stats) error {
 		s.Pending += len(q.open)
 		if q.full() {
 			s.Blocked++
+		}
+		if q.pace.since != 0 {
+			s.Stuck++
 		}
 		if p := q.oldestOpen(); p != 0 && (oldest == 0 || p < oldest) {
 			oldest = p

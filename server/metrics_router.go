@@ -23,13 +23,14 @@ var (
 	descInFlight      = gaugeDesc("router_in_flight", "Deliveries that members have; 0 where the node does not lead.")
 	descPending       = gaugeDesc("router_pending", "Events that the leader knows to match and that are not done; 0 where the node does not lead.")
 	descBlocked       = gaugeDesc("router_blocked", "Subscriptions that hand out nothing new, since max_pending events are pending; 0 where the node does not lead.")
+	descStuck         = gaugeDesc("router_stuck", "Subscriptions that have finished nothing for minutes, though events wait; each is an alarm. 0 where the node does not lead.")
 	descOldest        = gaugeDesc("router_oldest_pending_seconds", "Age of the oldest event that is not done; 0 for none, and where the node does not lead.")
 )
 
 // Describe implements prometheus.Collector.
 func (c *routerCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descDeliveries, descRedeliveries, descSettlements, descDeadLetters,
-		descSubscriptions, descRouterMembers, descInFlight, descPending, descBlocked, descOldest} {
+		descSubscriptions, descRouterMembers, descInFlight, descPending, descBlocked, descStuck, descOldest} {
 		ch <- d
 	}
 }
@@ -55,5 +56,6 @@ func (c *routerCollector) Collect(ch chan<- prometheus.Metric) {
 	put(descInFlight, prometheus.GaugeValue, float64(s.InFlight))
 	put(descPending, prometheus.GaugeValue, float64(s.Pending))
 	put(descBlocked, prometheus.GaugeValue, float64(s.Blocked))
+	put(descStuck, prometheus.GaugeValue, float64(s.Stuck))
 	put(descOldest, prometheus.GaugeValue, s.Oldest.Seconds())
 }
