@@ -17,6 +17,8 @@ type Stats struct {
 	// counted in Dead too.
 	Settled [len(Verbs)]uint64
 	Dead    uint64
+	// Ended counts those that were skipped since retention or a purge had ended them.
+	Ended uint64
 
 	// Of all subscriptions; 0 where the node does not lead.
 	Subscriptions, Members, InFlight, Pending int
@@ -37,7 +39,7 @@ var Verbs = [...]string{"ack", "nak", "park", "skip", "lost"}
 type counts struct {
 	deliveries, redeliveries atomic.Uint64
 	verbs                    [len(Verbs)]atomic.Uint64
-	dead                     atomic.Uint64
+	dead, ended              atomic.Uint64
 }
 
 func (c *counts) delivered(failedBefore int) {
@@ -57,7 +59,7 @@ func (c *counts) settled(verb int, dead bool) {
 // Stats returns what this node has delivered and has to deliver.
 func (r *Router) Stats() (Stats, error) {
 	s := Stats{
-		Deliveries: r.counts.deliveries.Load(), Redeliveries: r.counts.redeliveries.Load(), Dead: r.counts.dead.Load(),
+		Deliveries: r.counts.deliveries.Load(), Redeliveries: r.counts.redeliveries.Load(), Dead: r.counts.dead.Load(), Ended: r.counts.ended.Load(),
 	}
 	for i := range r.counts.verbs {
 		s.Settled[i] = r.counts.verbs[i].Load()

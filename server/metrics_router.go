@@ -18,6 +18,7 @@ var (
 	descRedeliveries  = gaugeDesc("router_redeliveries_total", "Deliveries that were not the first attempt.")
 	descSettlements   = gaugeDesc("router_settlements_total", "Attempts that ended, by how; lost: without a settlement.", "verb")
 	descDeadLetters   = gaugeDesc("router_dead_letters_total", "Events that were given up.")
+	descEnded         = gaugeDesc("router_ended_total", "Events that were skipped, since a purge or retention had ended them while they waited.")
 	descSubscriptions = gaugeDesc("router_subscriptions", "Subscriptions; 0 where the node does not lead.")
 	descRouterMembers = gaugeDesc("router_members", "Members of subscriptions; 0 where the node does not lead.")
 	descInFlight      = gaugeDesc("router_in_flight", "Deliveries that members have; 0 where the node does not lead.")
@@ -29,7 +30,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *routerCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descDeliveries, descRedeliveries, descSettlements, descDeadLetters,
+	for _, d := range []*prometheus.Desc{descDeliveries, descRedeliveries, descSettlements, descDeadLetters, descEnded,
 		descSubscriptions, descRouterMembers, descInFlight, descPending, descBlocked, descStuck, descOldest} {
 		ch <- d
 	}
@@ -48,6 +49,7 @@ func (c *routerCollector) Collect(ch chan<- prometheus.Metric) {
 	put(descDeliveries, prometheus.CounterValue, float64(s.Deliveries))
 	put(descRedeliveries, prometheus.CounterValue, float64(s.Redeliveries))
 	put(descDeadLetters, prometheus.CounterValue, float64(s.Dead))
+	put(descEnded, prometheus.CounterValue, float64(s.Ended))
 	for i, verb := range router.Verbs {
 		put(descSettlements, prometheus.CounterValue, float64(s.Settled[i]), verb)
 	}
