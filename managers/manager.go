@@ -79,6 +79,9 @@ func New(name string, cfg Config) (*Manager, error) {
 	return &Manager{name: name, cfg: cfg, handlers: make(map[string]handler)}, nil
 }
 
+// Name returns the manager's name.
+func (m *Manager) Name() string { return m.name }
+
 func (cfg Config) normalised() (Config, error) {
 	if _, err := cfg.Subscription.Normalised(); err != nil {
 		return cfg, err

@@ -68,18 +68,25 @@ func (s *Server) startManagers() (*runningManagers, error) {
 }
 
 // runManager runs a manager again and again: what is wrong with it may be mended while
-// the node lives, and is no reason for the node to end.
+// the node lives, and is no reason for the node to end. While it does not run that is an
+// alarm, which is logged once and not with every try.
 func (s *Server) runManager(ctx context.Context, c managers.Cluster, m *managers.Manager) {
+	subject := "manager " + m.Name()
 	for {
+		// It runs once it has for as long as it is waited after a try.
+		runs := time.AfterFunc(managersWait, func() { s.node.ClearAlarm(subject) })
 		err := m.Run(ctx, c)
+		runs.Stop()
 		switch {
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, managers.ErrSuperseded):
+			s.node.ClearAlarm(subject)
 			s.logger.Warn("a newer version of the manager runs elsewhere; this one ends", "error", err)
 			return
 		}
-		s.logger.Error("manager ended", "error", err, "again_in", managersWait)
+		s.node.Alarm(subject, fmt.Sprintf("%v; it is tried again every %v", err, managersWait))
+		s.logger.Debug("manager ended", "error", err, "again_in", managersWait)
 		select {
 		case <-ctx.Done():
 			return

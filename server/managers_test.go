@@ -209,13 +209,30 @@ func TestAManagerThatIsWrongDoesNotEndTheNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	managers.Handle(absent, "placed", func(context.Context, struct{}) (managers.Effects, error) { return managers.Effects{}, nil })
-	told := &lines{next: slog.NewTextHandler(t.Output(), nil), seen: make(chan string, 100)}
+	told := &lines{next: slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}), seen: make(chan string, 10_000)}
 	s := startWith(t, single(t), Options{Managers: append(wrong, empty, absent), Logger: slog.New(told)})
-	for range 2 {
-		for line := <-told.seen; line != "manager ended"; line = <-told.seen {
+	alarms := 0
+	for ended := 0; ended < 4; { // each twice
+		switch <-told.seen {
+		case "manager ended":
+			ended++
+		case "alarm":
+			alarms++
 		}
 	}
 	s.get(t, "/readyz", isOK)
+	if alarms != 2 {
+		t.Errorf("%d alarms are logged, want one for each manager", alarms)
+	}
+	status, err := s.node.Status()
+	if err != nil || len(status.Alarms) != 2 || !strings.Contains(status.Alarms[0], `manager absent: not_found: subscription "absent" does not exist; it is tried again every 5s`) {
+		t.Errorf("alarms %q, %v", status.Alarms, err)
+	}
+	if err := clientOf(t, s).Subscribe(t.Context(), event.Subscription{Name: "absent"}, managers.Start{}); err != nil {
+		t.Fatal(err)
+	}
+	for line := <-told.seen; line != "alarm is over"; line = <-told.seen {
+	}
 }
 
 // lines is a log whose messages can be waited for.
