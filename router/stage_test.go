@@ -370,16 +370,21 @@ func (c *seat) refused(p event.Position, want string) {
 func (s *stage) append(list ...string) {
 	s.Helper()
 	for _, text := range list {
-		typ, key, _ := strings.Cut(text, "/")
 		s.events++
-		e := &edriv1.CloudEvent{Id: fmt.Sprint("event ", s.events), Source: "tests", SpecVersion: "1.0", Type: typ}
-		if key != "" {
-			e.Attributes = map[string]*edriv1.CloudEvent_CloudEventAttributeValue{
-				event.AttrPartitionKey: {Attr: &edriv1.CloudEvent_CloudEventAttributeValue_CeString{CeString: key}},
-			}
-		}
-		s.must(&edriv1.Op{Op: &edriv1.Op_Append{Append: &edriv1.Append{Event: e}}})
+		s.must(appends(text, s.events))
 	}
+}
+
+// appends appends the event of a number, given as "type" or "type/partition key".
+func appends(text string, number int) *edriv1.Op {
+	typ, key, _ := strings.Cut(text, "/")
+	e := &edriv1.CloudEvent{Id: fmt.Sprint("event ", number), Source: "tests", SpecVersion: "1.0", Type: typ}
+	if key != "" {
+		e.Attributes = map[string]*edriv1.CloudEvent_CloudEventAttributeValue{
+			event.AttrPartitionKey: {Attr: &edriv1.CloudEvent_CloudEventAttributeValue_CeString{CeString: key}},
+		}
+	}
+	return &edriv1.Op{Op: &edriv1.Op_Append{Append: &edriv1.Append{Event: e}}}
 }
 
 // of is the config of a subscription of a type.
