@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/edri-io/edri/cron"
 	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/router"
 )
@@ -20,8 +21,8 @@ type Config struct {
 	Router *router.Router
 	// Keys says that the node has the state machine of keys; false: they are not served.
 	Keys bool
-	// Schedules: the node has the state machine of package cron, and serves it.
-	Schedules bool
+	// Schedules is the node's scheduler; nil: schedules are not served.
+	Schedules *cron.Scheduler
 	// Limits are the node's; they bound what is read of a request. Default:
 	// event.DefaultLimits.
 	Limits event.Limits

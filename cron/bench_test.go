@@ -21,7 +21,7 @@ func BenchmarkAdvance(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			s, err := ParseSpec(spec)
+			s, err := (&Machine{}).ParseSpec(spec)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -103,10 +103,10 @@ func (l *leader) advance() bool {
 	now := l.node.Now()
 	var list []advance
 	var jobs []*job
-	for fires := 0; len(l.queue) > 0 && l.queue[0].wake <= now && len(list) < maxAdvanced; {
+	for changes := 0; len(l.queue) > 0 && l.queue[0].wake <= now && len(list) < maxAdvanced; {
 		j := l.queue[0]
 		a := j.advance(now)
-		if fires += len(a.fires); fires > maxFires && len(list) > 0 {
+		if changes += len(a.fires) * j.plan.spec.action.changes(); changes > maxFires && len(list) > 0 {
 			break // the next operation has it
 		}
 		heap.Pop(&l.queue)

@@ -68,7 +68,7 @@ func TestBadSpecsAreRefused(t *testing.T) {
 			}
 			continue // the generated code refuses it too
 		}
-		_, err = ParseSpec(b)
+		_, err = (&Machine{}).ParseSpec(b)
 		if code := event.CodeOf(err); code != event.CodeInvalid && code != event.CodeTooLarge || !strings.HasPrefix(strings.TrimPrefix(err.Error(), string(code)+": "), c.want) {
 			t.Errorf("got %v, want %s", err, c.want)
 		}

@@ -23,7 +23,7 @@ func (s *Server) openHTTP() error {
 		Node:       s.node,
 		Router:     s.router,
 		Keys:       true,
-		Schedules:  true,
+		Schedules:  s.cron,
 		Limits:     s.cfg.Limits,
 		Version:    ReadBuild().Version,
 		Registerer: registry,
