@@ -41,6 +41,7 @@ type actionKind byte
 const (
 	actionAppend  actionKind = 1
 	actionRequest actionKind = 2
+	actionKeys    actionKind = 3
 )
 
 // newAction returns an action of a kind, nil if that is unknown.
@@ -50,6 +51,8 @@ func newAction(k actionKind) action {
 		return &appendAction{}
 	case actionRequest:
 		return &requestAction{}
+	case actionKeys:
+		return &keysAction{}
 	}
 	return nil
 }

@@ -42,10 +42,11 @@ var (
 	_ consensus.Sparing  = (*Scheduler)(nil)
 )
 
-// New returns a scheduler whose delayed events are in t and whose requests are r's,
-// which must tell it of their ends (router.Machine.Tell).
-func New(t *timers.Table, r Requests, logger *slog.Logger) *Scheduler {
-	return &Scheduler{Machine: NewMachine(t, r), logger: logger}
+// New returns a scheduler whose delayed events are in t, whose requests are r's, which must
+// tell it of their ends (router.Machine.Tell), and whose keys are those of the machine of
+// package managers/kv.
+func New(t *timers.Table, r Requests, keys consensus.StateMachine, logger *slog.Logger) *Scheduler {
+	return &Scheduler{Machine: NewMachine(t, r, keys), logger: logger}
 }
 
 // Observe implements consensus.Observer.

@@ -2,6 +2,7 @@ package cron
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/edri-io/edri/api/edriv1"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/managers/kv"
+	"github.com/edri-io/edri/timers"
 )
 
 func with(change func(*edriv1.ScheduleSpec)) *edriv1.ScheduleSpec {
@@ -18,9 +21,16 @@ func with(change func(*edriv1.ScheduleSpec)) *edriv1.ScheduleSpec {
 	return s
 }
 
+// keys changes a spec to one that changes keys.
+func keys(then ...*edriv1.KeyOp) func(*edriv1.ScheduleSpec) {
+	return func(s *edriv1.ScheduleSpec) { s.Action = transact(&edriv1.KeyTransaction{Then: then}) }
+}
+
 // What is wrong is refused where it enters, by an error that begins with the field.
 func TestBadSpecsAreRefused(t *testing.T) {
 	t.Parallel()
+	table := timers.New()
+	machine := NewMachine(table, nil, kv.New(table))
 	for _, c := range []struct {
 		change func(*edriv1.ScheduleSpec)
 		want   string
@@ -58,6 +68,16 @@ func TestBadSpecsAreRefused(t *testing.T) {
 			s.Action.GetAppend().Event.Data = &edriv1.CloudEvent_BinaryData{BinaryData: make([]byte, 70<<10)}
 		}, "action: its event in bytes"},
 		{func(s *edriv1.ScheduleSpec) { s.Action = ask("a", 0); s.Action.GetRequest().Timeout = 1 }, "action: timeout 1ns"},
+		{keys(), "action: its transaction changes nothing"},
+		{keys(putKey("b", "a\x07b", "v")), `action: keys: then[0].put.key`},
+		{keys(putKey("b", "", "v")), "action: keys: then[0].put.key: is missing"},
+		{keys(putKey("b", "k", "v"), putKey("b\n", "k", "v")), `action: keys: then[1].put.bucket`},
+		{keys(putKey("b", "k", strings.Repeat("v", 70<<10))), "action: its transaction in bytes: 7"},
+		{keys(&edriv1.KeyOp{Op: &edriv1.KeyOp_Put{Put: &edriv1.PutKey{Bucket: "b", Key: "k", Ttl: proto.Int64(-1)}}}), "action: keys: then[0].put.ttl: -1ns"},
+		{keys(slices.Repeat([]*edriv1.KeyOp{putKey("b", "k", "v")}, 513)...), "action: keys: compare, then and otherwise: 513 is more than 512"},
+		{keys(slices.Repeat([]*edriv1.KeyOp{putKey("b", "k", "v")}, 10_000)...), "action: its transaction in bytes"},
+		{keys(&edriv1.KeyOp{}), "action: keys: decode operation: then[0]"},
+		{func(s *edriv1.ScheduleSpec) { keys(putKey("b", "k", "v"))(s); s.Overlap = edriv1.ScheduleSpec_SKIP }, "overlap: the action has no end"},
 		{func(s *edriv1.ScheduleSpec) { s.Description = "\xff" }, ""},
 	} {
 		spec := with(c.change)
@@ -68,7 +88,7 @@ func TestBadSpecsAreRefused(t *testing.T) {
 			}
 			continue // the generated code refuses it too
 		}
-		_, err = (&Machine{}).ParseSpec(b)
+		_, err = machine.ParseSpec(b)
 		if code := event.CodeOf(err); code != event.CodeInvalid && code != event.CodeTooLarge || !strings.HasPrefix(strings.TrimPrefix(err.Error(), string(code)+": "), c.want) {
 			t.Errorf("got %v, want %s", err, c.want)
 		}
