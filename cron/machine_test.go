@@ -124,6 +124,37 @@ func TestOperationsOnSchedules(t *testing.T) {
 	}
 }
 
+// An update is made of the revision that its author has seen, and leaves what a schedule
+// is and has done.
+func TestUpdateIsHeldToItsRevision(t *testing.T) {
+	t.Parallel()
+	now := epoch2026.UnixNano()
+	s := newShop(t, standing(&now))
+	limited := func(every time.Duration, limit uint64) *edriv1.ScheduleSpec {
+		return &edriv1.ScheduleSpec{Every: int64(every), Limit: limit, Action: appendTo("ticks")}
+	}
+	s.must(create("a", limited(time.Minute, 3)))
+	s.must(trigger("a"))
+	incarnation := s.of("a").Incarnation
+	at := func(revision uint64, spec *edriv1.ScheduleSpec) *edriv1.Op {
+		op := update("a", spec)
+		op.GetUpdateSchedule().Revision = revision
+		return op
+	}
+	if c := s.must(at(1, limited(time.Hour, 3))).GetScheduleChanged(); c.Incarnation != incarnation || c.Revision != 2 {
+		t.Errorf("changed: %v", c)
+	}
+	for _, old := range []*edriv1.Op{at(1, limited(time.Minute, 3)), at(1, limited(time.Hour, 3)), at(3, limited(time.Minute, 3))} {
+		if got := s.do(old).GetError(); got.GetCode() != "revision_conflict" || !strings.Contains(got.GetMessage(), "is at revision 2") {
+			t.Errorf("of another revision: %v", got)
+		}
+	}
+	s.must(at(0, limited(time.Hour, 9)))
+	if got := s.of("a"); got.Revision != 3 || got.Fired != 1 || got.Left != 9 || got.Incarnation != incarnation {
+		t.Errorf("got %+v", got)
+	}
+}
+
 // An advance that is not of the state as it is has no effect.
 func TestAdvancesAreHeldAgainstTheState(t *testing.T) {
 	t.Parallel()

@@ -63,6 +63,11 @@ func (m *Machine) update(tx *consensus.Tx, o updateOp) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.revision != 0 && o.revision != s.revision {
+		e := event.Errorf(event.CodeRevisionConflict, "schedule %q is at revision %d, expected %d", o.name, s.revision, o.revision)
+		e.Stream, e.Expected, e.Actual = streamPrefix+string(o.name), event.Expected(o.revision), event.Revision(s.revision)
+		return nil, e
+	}
 	if bytes.Equal(s.definition.spec, o.spec) {
 		return changed(s), nil
 	}

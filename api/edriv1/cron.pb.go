@@ -613,11 +613,14 @@ func (x *CreateSchedule) GetNote() string {
 }
 
 // UpdateSchedule replaces the spec. What was due by the old one fires by it; the new
-// one holds from now on.
+// one holds from now on. Incarnation, counters, pause and what has begun stay; another
+// limit counts anew.
 type UpdateSchedule struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Spec          *ScheduleSpec          `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Spec  *ScheduleSpec          `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
+	// The revision that the schedule must have, else revision_conflict; 0: any.
+	Revision      uint64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -664,6 +667,13 @@ func (x *UpdateSchedule) GetSpec() *ScheduleSpec {
 		return x.Spec
 	}
 	return nil
+}
+
+func (x *UpdateSchedule) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
 }
 
 // DeleteSchedule ends a schedule. Requests that are open go on.
@@ -1262,10 +1272,11 @@ const file_edriv1_cron_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12)\n" +
 	"\x04spec\x18\x02 \x01(\v2\x15.edri.v1.ScheduleSpecR\x04spec\x12\x16\n" +
 	"\x06paused\x18\x03 \x01(\bR\x06paused\x12\x12\n" +
-	"\x04note\x18\x04 \x01(\tR\x04note\"O\n" +
+	"\x04note\x18\x04 \x01(\tR\x04note\"k\n" +
 	"\x0eUpdateSchedule\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12)\n" +
-	"\x04spec\x18\x02 \x01(\v2\x15.edri.v1.ScheduleSpecR\x04spec\"$\n" +
+	"\x04spec\x18\x02 \x01(\v2\x15.edri.v1.ScheduleSpecR\x04spec\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\"$\n" +
 	"\x0eDeleteSchedule\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"O\n" +
 	"\rPauseSchedule\x12\x12\n" +
