@@ -35,6 +35,7 @@ type Scheduler struct {
 	*Machine
 	logger  *slog.Logger
 	leading atomic.Pointer[leader] // nil while this node does not lead
+	tally   tally
 }
 
 var (
@@ -52,6 +53,7 @@ func New(t *timers.Table, r Requests, keys consensus.StateMachine, logger *slog.
 // Observe implements consensus.Observer.
 func (s *Scheduler) Observe(index uint64, notes []any) {
 	if l := s.leading.Load(); l != nil {
+		s.tally.observe(notes)
 		l.inbox.put(index, notes)
 	}
 }

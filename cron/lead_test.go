@@ -2,6 +2,7 @@ package cron
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -156,6 +157,12 @@ func TestCatchUp(t *testing.T) {
 				got := s.of("a")
 				if got.Missed+got.Fired != 10 {
 					t.Errorf("counters %+v", got.Counters)
+				}
+				v := s.core.View()
+				defer v.Close()
+				stats, err := s.scheduler.Stats(v)
+				if want := map[string]Counters{"append": got.Counters}; err != nil || stats.Schedules != 1 || !maps.Equal(stats.ByAction, want) {
+					t.Errorf("stats %+v, %v; want %+v", stats, err, want)
 				}
 			})
 		})
