@@ -300,3 +300,25 @@ func TestLoopIsQuietWhileNothingIsDue(t *testing.T) {
 		})
 	})
 }
+
+// A pause lets happen what is due, and that is counted once.
+func TestFireBeforeAPauseIsCountedOnce(t *testing.T) {
+	bubbled(t, func(t *testing.T, s *shop) {
+		s.run(func() {
+			s.must(create("a", every(10*time.Second)))
+			time.Sleep(9 * time.Second)
+			s.mu.Lock()
+			s.refuse = event.Errorf(event.CodeOverloaded, "full")
+			s.mu.Unlock()
+			time.Sleep(time.Second + time.Millisecond)
+			s.must(pauseOf("a", true, ""))
+			wantHistory(t, s, "ticks", "00:00:10")
+			v := s.core.View()
+			defer v.Close()
+			stats, err := s.scheduler.Stats(v)
+			if got := stats.ByAction["append"]; err != nil || got != (Counters{Fired: 1}) {
+				t.Errorf("got %+v, %v", got, err)
+			}
+		})
+	})
+}
