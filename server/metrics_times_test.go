@@ -10,8 +10,8 @@ import (
 	"github.com/edri-io/edri/event"
 )
 
-// What schedules and timers do shows in the metrics of the node that leads.
-func TestMetricsTellOfSchedulesAndTimers(t *testing.T) {
+// What schedules, timers and keys do shows in the metrics of the node that leads.
+func TestMetricsTellOfSchedulesTimersAndKeys(t *testing.T) {
 	t.Parallel()
 	s := startWith(t, single(t), Options{})
 	s.get(t, "/readyz", isOK)
@@ -19,7 +19,7 @@ func TestMetricsTellOfSchedulesAndTimers(t *testing.T) {
 	ctx := t.Context()
 	tick := event.Event{Type: "tick"}
 	put := func(bucket string) *client.KeyTxn {
-		return &client.KeyTxn{Then: []client.KeyStep{client.PutKey(bucket, "k", nil, client.PutOptions{})}}
+		return &client.KeyTxn{Then: []client.KeyStep{client.PutKey(bucket, "k", []byte("abc"), client.PutOptions{})}}
 	}
 	for name, action := range map[string]client.ScheduleAction{
 		"append": {Stream: "s", Event: tick}, "request": {Stream: "s", Event: tick, Request: true, Timeout: time.Hour},
@@ -44,6 +44,7 @@ func TestMetricsTellOfSchedulesAndTimers(t *testing.T) {
 			"schedule_schedules 4", `schedule_fired_total{action="append"} 2`, `schedule_fired_total{action="request"} 1`,
 			`schedule_fired_total{action="keys"} 1`, `schedule_failed_total{action="keys"} 1`, `schedule_failed_total{action="append"} 0`,
 			`schedule_skipped_total{action="request"} 2`, `schedule_missed_total{action="append"} 0`, `schedule_late_total{action="append"} 0`,
+			"kv_buckets 1", "kv_keys 1", "kv_value_bytes 3",
 			"timers_pending 3", "timers_overdue 0", // the third is the request's deadline
 		} {
 			if !strings.Contains(body, "\nedri_"+line+"\n") {

@@ -10,6 +10,7 @@
 // turn with it: growth (an append after 5 million events and after half a million),
 // backup and scrub (appends with and without), replacement (a wiped node of 2
 // million events comes back under a steady load), subscriptions (a busy one alone,
-// beside 9,999 idle ones, and beside one that is stuck with -full events behind it), schedules (how late they fire), timers (appends with and
-// without -full delayed events that wait).
+// beside 9,999 idle ones, and beside one that is stuck with -full events behind it),
+// schedules (how late they fire), timers (appends where -full delayed events wait, and
+// where ten do).
 package main

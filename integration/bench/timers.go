@@ -1,17 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"slices"
-	"strconv"
 	"time"
 
-	measured "github.com/edri-io/edri/bench"
 	"github.com/edri-io/edri/client"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/integration/cluster"
 )
 
 // schedules measures how late schedules fire.
@@ -20,84 +16,89 @@ func (b *bench) schedules(ctx context.Context) error {
 }
 
 const (
-	// timerProducers append beside the timers that wait.
-	timerProducers = 64
 	// timersAtOnce are set in one commit.
 	timersAtOnce = 500
-	idleFor      = 10 * time.Second
+	// idleFor is how long it is watched what nodes do of whom nothing is asked.
+	idleFor = 20 * time.Second
 )
 
-// timers measures appends, and what the leader does where there are none, with no and with
-// -full delayed events that wait, and prints the ratio.
+// timers compares appends, and what the leader does when there are none, where -full delayed
+// events wait with those where ten do.
 func (b *bench) timers(ctx context.Context) error {
-	c, err := client.New(client.Config{Servers: b.cluster.URLs()})
+	few, err := b.another(ctx, "few")
+	if err != nil {
+		return err
+	}
+	defer few.Close()
+	began := time.Now()
+	if err := delay(ctx, b.cluster, b.fullEvents); err != nil {
+		return err
+	}
+	fmt.Printf("%d delayed events were taken in %v\n", b.fullEvents, time.Since(began).Round(time.Millisecond))
+	if err := delay(ctx, few, 10); err != nil {
+		return err
+	}
+	sides := [2]side{
+		{name: "10 delayed events", cluster: few},
+		{name: fmt.Sprintf("%d delayed events", b.fullEvents), cluster: b.cluster},
+	}
+	if err := b.compare(ctx, sides); err != nil {
+		return err
+	}
+	// What is behind the appends ends first, such as sealing a segment.
+	for range 2 {
+		for _, s := range sides {
+			if err := tellIdle(ctx, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// delay has events wait, which come after all that is measured.
+func delay(ctx context.Context, on *cluster.Cluster, n int) error {
+	c, err := client.New(client.Config{Servers: on.URLs()})
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	none, err := b.beside(ctx, 0)
-	if err != nil {
-		return err
-	}
-	began := time.Now()
-	at := began.Add(30 * 24 * time.Hour)
-	if err := eachOf((b.fullEvents+timersAtOnce-1)/timersAtOnce, func(batch int64) error {
-		ops := make([]client.Op, timersAtOnce)
-		for i := range ops {
-			id := fmt.Sprintf("%d/%d", batch, i)
-			ops[i] = client.AppendLaterOp("bench/later", event.Event{ID: id, Source: "/edri/bench/timers", Type: "edri.bench.later"},
-				at.Add(time.Duration(batch*timersAtOnce)*time.Millisecond))
+	at := time.Now().Add(30 * 24 * time.Hour)
+	return eachOf((n+timersAtOnce-1)/timersAtOnce, func(batch int64) error {
+		var ops []client.Op
+		for i := (int(batch) - 1) * timersAtOnce; i < min(n, int(batch)*timersAtOnce); i++ {
+			ops = append(ops, client.AppendLaterOp("bench/later", event.Event{
+				ID: fmt.Sprint(i), Source: "/edri/bench/timers", Type: "edri.bench.later",
+			}, at.Add(time.Duration(i)*time.Millisecond)))
 		}
-		_, err := c.Commit(ctx, ops...)
-		return err
-	}); err != nil {
-		return fmt.Errorf("append later: %w", err)
-	}
-	fmt.Printf("%d delayed events were taken in %v\n", b.fullEvents, time.Since(began).Round(time.Millisecond))
-	many, err := b.beside(ctx, b.fullEvents)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("appends beside %d delayed events to none: %.2f\n", b.fullEvents, many/none)
-	return nil
+		if _, err := c.Commit(ctx, ops...); err != nil {
+			return fmt.Errorf("append later: %w", err)
+		}
+		return nil
+	})
 }
 
-// beside returns the rate of appends, the median of the rounds, and tells it with what the
-// leader takes of a processor while nothing is asked of it.
-func (b *bench) beside(ctx context.Context, pending int) (float64, error) {
-	var rates []float64
-	for range b.rounds {
-		var out bytes.Buffer
-		if err := edri(ctx, b.cluster, &out, "bench", "append", "--producers", strconv.Itoa(timerProducers), "--rounds", "1",
-			"--duration", b.duration.String(), "--output", "json"); err != nil {
-			return 0, err
-		}
-		var report measured.AppendReport
-		if err := json.Unmarshal(out.Bytes(), &report); err != nil {
-			return 0, fmt.Errorf("read report: %w", err)
-		}
-		rates = append(rates, report.Levels[0].Append.PerSecond)
-	}
-	slices.Sort(rates)
-	leader, err := b.cluster.Leader(ctx)
+// tellIdle tells what a leader takes of a processor of which nothing is asked.
+func tellIdle(ctx context.Context, s side) error {
+	leader, err := s.cluster.Leader(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	before, err := processorTime(leader)
 	if err != nil {
-		return 0, err
+		return err
 	}
+	idle := time.NewTimer(idleFor)
+	defer idle.Stop()
 	select {
-	case <-time.After(idleFor):
+	case <-idle.C:
 	case <-ctx.Done():
-		return 0, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
 	after, err := processorTime(leader)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	rate := rates[len(rates)/2]
-	fmt.Printf("%d delayed events wait: %.0f appends/s of %d producers (of %.0f); then idle, the leader takes %.2f %% of a processor\n",
-		pending, rate, timerProducers, rates, 100*(after-before).Seconds()/idleFor.Seconds())
-	return rate, nil
+	fmt.Printf("%s: the idle leader takes %.2f %% of a processor\n", s.name, 100*(after-before).Seconds()/idleFor.Seconds())
+	return nil
 }
