@@ -34,23 +34,26 @@ var layers = map[string][]string{
 	"consensus/backup":    {"event", "store", "log", "internal/..."},
 	"consensus": {"event", "store", "log", "internal/...",
 		"consensus/raftlog", "consensus/transport", "consensus/backup"},
-	"timers":      {"event", "store", "internal/...", "consensus"},
-	"router":      {"event", "store", "log", "internal/...", "consensus", "timers"},
-	"managers":    {"event", "internal/..."},
-	"managers/kv": {"event", "store", "log", "internal/...", "consensus", "timers"},
-	"cron":        {"event", "store", "log", "internal/...", "consensus", "timers", "router", "managers/kv"},
+	"timers":           {"event", "store", "internal/...", "consensus"},
+	"router":           {"event", "store", "log", "internal/...", "consensus", "timers"},
+	"managers":         {"event", "internal/..."},
+	"managers/kv":      {"event", "store", "log", "internal/...", "consensus", "timers"},
+	"cron":             {"event", "store", "log", "internal/...", "consensus", "timers", "router", "managers/kv"},
+	"workflows":        {"event", "managers", "internal/..."},
+	"workflows/engine": {"event", "store", "log", "internal/...", "consensus", "timers", "router", "managers", "managers/kv", "cron", "workflows"},
 	// For tests of what implements or uses the cluster of managers.
-	"managers/managerstest": {"event", "managers"},
-	"client/clienttest":     {"event", "managers/managerstest", "client"},
-	"api/edriv1/...":        {"api/edriv1/..."},
-	"api":                   {"event", "internal/...", "store", "log", "consensus", "consensus/backup", "timers", "router", "managers/kv", "cron", "api/edriv1/..."},
-	"client":                {"event", "managers", "api/edriv1/..."},
-	"bench":                 {"event", "managers", "client"},
+	"managers/managerstest":   {"event", "managers"},
+	"client/clienttest":       {"event", "managers/managerstest", "client"},
+	"workflows/workflowstest": {"event", "managers", "workflows"},
+	"api/edriv1/...":          {"api/edriv1/..."},
+	"api":                     {"event", "internal/...", "store", "log", "consensus", "consensus/backup", "timers", "router", "managers/kv", "cron", "workflows", "workflows/engine", "api/edriv1/..."},
+	"client":                  {"event", "managers", "workflows", "api/edriv1/..."},
+	"bench":                   {"event", "managers", "workflows", "client"},
 	"server": {"event", "internal/...", "store", "log", "consensus", "consensus/raftlog",
-		"consensus/transport", "consensus/backup", "timers", "router", "managers", "managers/kv", "cron", "api", "api/edriv1/...", "client", "bench"},
-	"cmd/...":         {"event", "managers", "server", "client", "bench"},
-	"examples/...":    {"event", "managers", "client", "server"},
-	"integration/...": {"event", "managers", "client", "server", "bench", "integration/..."},
+		"consensus/transport", "consensus/backup", "timers", "router", "managers", "managers/kv", "cron", "workflows", "workflows/engine", "api", "api/edriv1/...", "client", "bench"},
+	"cmd/...":         {"event", "managers", "workflows", "server", "client", "bench"},
+	"examples/...":    {"event", "managers", "workflows", "client", "server"},
+	"integration/...": {"event", "managers", "workflows", "client", "server", "bench", "integration/..."},
 	// A node as edri-server is one, with something about it that tests need.
 	"integration/trial": {"event", "managers", "server", "consensus"},
 }
@@ -64,6 +67,8 @@ var testLayers = map[string][]string{
 	"router":              {"api/edriv1/..."},
 	"managers/kv":         {"api/edriv1/..."},
 	"cron":                {"api/edriv1/..."},
+	"workflows/engine":    {"api/edriv1/..."},
+	"workflows":           {"workflows/workflowstest"},
 	"consensus/transport": {"api/edriv1/..."},
 	"api":                 {"client"},
 	"managers":            {"managers/managerstest"},
@@ -74,7 +79,7 @@ var testLayers = map[string][]string{
 }
 
 // testSupport are the folders that only tests may import: their code is a test's.
-var testSupport = []string{"managers/managerstest", "client/clienttest"}
+var testSupport = []string{"managers/managerstest", "client/clienttest", "workflows/workflowstest"}
 
 // external says which folders may import a third-party module, the standard
 // library aside. What is not listed here is open to every folder.
@@ -89,7 +94,7 @@ var external = map[string][]string{
 	"github.com/anishathalye/porcupine":      {},
 	"github.com/rogpeppe/go-internal":        {},
 	"pgregory.net/rapid":                     {},
-	"google.golang.org/protobuf":             {"event", "log", "consensus", "timers", "router", "managers/kv", "cron", "api/edriv1/...", "api", "client"},
+	"google.golang.org/protobuf":             {"event", "log", "consensus", "timers", "router", "cron", "api/edriv1/...", "api", "client"},
 	"github.com/robfig/cron/v3":              {"cron"},
 	"github.com/tidwall/btree":               {"store", "log"},
 	"go.yaml.in/yaml/v4":                     {"server", "cmd/..."},
@@ -125,6 +130,7 @@ func TestForbiddenImportsAreFound(t *testing.T) {
 		{dir: "managers", imports: []string{"testing"}},
 		{dir: "server", imports: []string{module + "/managers/managerstest"}},
 		{dir: "server", imports: []string{module + "/client/clienttest"}},
+		{dir: "client", imports: []string{module + "/workflows/workflowstest"}},
 	} {
 		if len(violations(f)) == 0 {
 			t.Errorf("folder %s (test %v) importing %q passed", f.dir, f.test, f.imports)

@@ -11,6 +11,7 @@ import (
 	"github.com/edri-io/edri/cron"
 	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/router"
+	"github.com/edri-io/edri/workflows/engine"
 )
 
 // Config configures the handler.
@@ -23,6 +24,8 @@ type Config struct {
 	Keys bool
 	// Schedules is the node's scheduler; nil: schedules are not served.
 	Schedules *cron.Scheduler
+	// Workflows is the node's engine; nil: workflows are not served.
+	Workflows *engine.Engine
 	// Limits are the node's; they bound what is read of a request. Default:
 	// event.DefaultLimits.
 	Limits event.Limits

@@ -8,6 +8,7 @@ import (
 
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/router"
 )
 
 // template is what the event of a fire is made of.
@@ -97,7 +98,7 @@ func (a *requestAction) cancel(m *Machine, tx *consensus.Tx, number uint64) erro
 }
 
 // RequestEnded implements router.Ender.
-func (m *Machine) RequestEnded(tx *consensus.Tx, request event.Position) error {
+func (m *Machine) RequestEnded(tx *consensus.Tx, request event.Position, _ router.RequestEnd) error {
 	return m.ended(tx, run{actionRequest, uint64(request)})
 }
 

@@ -49,6 +49,10 @@ func (e *Effects) RespondProblem(status int, title, detail string) {
 	e.Response.DataContentType = contentProblem
 }
 
+// Err returns why Emit, Respond or Put could not encode what they were given; nil: they
+// could. Whoever takes effects from a user's code asks, so that the code need not.
+func (e *Effects) Err() error { return e.err }
+
 // newEvent makes an event; what is wrong with its data is told when the effects are
 // taken, so that handlers need not look after each.
 func (e *Effects) newEvent(typ string, data any) event.Event {

@@ -1,0 +1,215 @@
+package workflows
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/edri-io/edri/managers"
+)
+
+// An advance has at most so many records, and bytes of them, unless a single input makes
+// more: a commit may have 4 MiB and 1,000 operations.
+const (
+	maxRecords     = 400
+	maxRecordBytes = 1 << 20
+)
+
+// advance feeds what waits to be fed, and returns what is to be committed; nil: nothing.
+func (r *live) advance() *Advance {
+	m := r.m
+	a := &Advance{Run: r.run.ID, Number: r.run.Number, Advance: r.run.Advance + 1}
+	m.checkForeign()
+	var steps []stepBlocked
+	for bytes := 0; !m.halted() && len(m.out) < maxRecords && bytes < maxRecordBytes; {
+		before := len(m.out)
+		p, ok := r.nextInput(a)
+		if !ok {
+			break
+		}
+		r.batch = append(r.batch, p)
+		if p.entry != nil {
+			r.feedEntry(p.entry)
+		} else if blocked := r.feedResult(p.result, a); blocked != nil {
+			steps = append(steps, *blocked)
+		}
+		for i := range m.out[before:] {
+			bytes += len(m.out[before+i].Data)
+		}
+	}
+	a.Records = m.take()
+	steps = append(steps, m.blocks...)
+	switch {
+	case m.halt != nil:
+		r.halted(a)
+	case m.end != nil:
+		r.ended(a)
+	default:
+		a.Busy = m.underway > 0
+		if len(steps) > 0 {
+			a.Block = &Block{Reason: reasonStepFailed, Details: mustMarshal(steps)}
+		}
+	}
+	if len(a.Records) == 0 && a.Block == nil {
+		r.batch = nil
+		return nil
+	}
+	a.Nonce = rand.Uint64()
+	return a
+}
+
+// nextInput takes the next input: entries before results, so that the code has them
+// before it ends by a result. Effects are of one step an advance.
+func (r *live) nextInput(a *Advance) (p pending, ok bool) {
+	hasEffects := len(a.Effects.Appends)+len(a.Effects.Keys) > 0
+	switch {
+	case len(r.front) > 0:
+		p = r.front[0]
+		r.front = r.front[1:]
+	case len(r.entries) > 0:
+		p = pending{entry: &r.entries[0]}
+		r.entries = r.entries[1:]
+	case len(r.results) > 0 && !(hasEffects && r.results[0].hasEffects()):
+		p = pending{result: r.results[0]}
+		r.results = r.results[1:]
+	default:
+		return p, false
+	}
+	return p, true
+}
+
+// feedEntry feeds an entry. An update that is refused leaves no history.
+func (r *live) feedEntry(e *Entry) {
+	m := r.m
+	record := Record{Entry: e.Number, Kind: e.Kind, Time: e.Time, Data: e.Data}
+	if e.Kind == KindUpdate {
+		var u UpdateReceived
+		if err := json.Unmarshal(e.Data, &u); err != nil {
+			record.Reject = &Error{Type: ErrorInvalid, Message: err.Error()}
+		} else {
+			record.Reject = m.reject(u)
+		}
+		if m.halt != nil {
+			return // the validator did not return: as if it had not been asked
+		}
+		if record.Reject != nil {
+			m.out = append(m.out, record)
+			return
+		}
+	}
+	m.feed(input{kind: e.Kind, time: e.Time, data: e.Data, record: &record})
+}
+
+// feedResult feeds the result of an attempt, unless nobody waits for it. It returns what
+// blocks the run.
+func (r *live) feedResult(res *result, a *Advance) *stepBlocked {
+	o := r.m.ops[res.seq]
+	if o == nil || o.kind != opStep || o.state != opAsked || o.attempt != res.attempt {
+		return nil
+	}
+	rec := StepRecord{Seq: res.seq, Name: o.name, Attempt: res.attempt, Started: res.began, Result: res.out, Error: res.err}
+	record := Record{Kind: KindStepCompleted, Time: res.ended}
+	if res.err != nil {
+		record.Kind = KindStepFailed
+		record.Do = failStep(&rec, o, res.ended)
+	} else {
+		a.Effects = mergeEffects(a.Effects, res.effects)
+	}
+	record.Data = appendStep(nil, &rec)
+	r.m.feed(input{kind: record.Kind, time: record.Time, step: &rec, record: &record})
+	if rec.Blocks {
+		return &stepBlocked{o.seq, o.name, rec.Error}
+	}
+	return nil
+}
+
+// failStep says in the record of an attempt that failed what comes next, and returns the
+// timer of that.
+func failStep(rec *StepRecord, o *op, now time.Time) Command {
+	options := &o.step.options
+	wait, again := options.Retry.again(o.attempt, rec.Error, rand.Float64)
+	if limit := options.ScheduleToClose; limit > 0 && now.Add(wait).After(o.asked.Add(limit)) && again {
+		again = false
+		rec.Error = timedOut(timeoutScheduleToClose, rec.Error)
+	}
+	final := rec.Error.Final || slices.Contains(options.Retry.NonRetryable, rec.Error.Type)
+	switch {
+	case o.canceled:
+	case again:
+		rec.RetryIn = wait.String()
+		return SetTimer{o.seq, wait}
+	case !final && options.Retry.Exhausted == Pause:
+		rec.Blocks = true
+	}
+	return nil
+}
+
+// mergeEffects returns those of the two that are any.
+func mergeEffects(a, b managers.Effects) managers.Effects {
+	if len(a.Appends)+len(a.Keys) > 0 {
+		return a
+	}
+	return b
+}
+
+// halted blocks the run, or fails it where the workflow says so.
+func (r *live) halted(a *Advance) {
+	f := r.m.halt
+	if f.reason == reasonDivergence {
+		a.Records, a.Effects = nil, managers.Effects{}
+	}
+	if f.reason == reasonPanic && r.def.options.PanicFails {
+		e := toError(f.err)
+		a.Records = append(a.Records, Record{
+			Kind: KindFailed, Time: r.m.now, Data: mustMarshal(EndRecord{Error: e}),
+			Do: End{Status: Failed, Err: e, Insist: true},
+		})
+		return
+	}
+	a.Block = &Block{Reason: f.reason, Details: mustMarshal(f.details)}
+}
+
+// ended insists on the end where the code cannot look at what came after it.
+func (r *live) ended(a *Advance) {
+	if !r.insist && len(r.entries) == 0 {
+		return
+	}
+	for i := range a.Records {
+		if end, ok := a.Records[i].Do.(End); ok {
+			end.Insist = true
+			a.Records[i].Do = end
+		}
+	}
+}
+
+// act begins and cancels steps. It reports whether that made results.
+func (r *live) act() (again bool) {
+	todo := r.m.todo
+	r.m.todo = nil
+	for _, o := range todo {
+		if o.done || o.state != opAsked {
+			continue
+		}
+		t := r.tasks[o.seq]
+		if t != nil && t.attempt != o.attempt {
+			t.cancel(errGone) // of an attempt that is over
+			t = nil
+		}
+		switch {
+		case t != nil && o.canceled:
+			t.cancel(errStepCanceled)
+		case t != nil:
+		case o.lost:
+			r.results = append(r.results, unknownResult(o))
+			again = true
+		case o.canceled:
+			r.results = append(r.results, canceledResult(o))
+			again = true
+		case r.draining:
+		default:
+			r.begin(o)
+		}
+	}
+	return again
+}

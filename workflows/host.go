@@ -1,0 +1,441 @@
+package workflows
+
+import (
+	"container/list"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/edri-io/edri/event"
+)
+
+const (
+	aliveEvery   = time.Second // a worker must not be silent for 10 s
+	firstRetry   = 50 * time.Millisecond
+	longestRetry = 2 * time.Second
+	awaitEntries = time.Second // that a refused end speaks of
+)
+
+// errShutdown is why the contexts of steps end when Run has to.
+var errShutdown = errors.New("the worker shuts down")
+
+// host is a worker with one version of each of some workflows, over all its sessions.
+type host struct {
+	*Runner
+	cluster Cluster
+	defs    map[Workflow]*definition
+
+	turns sync.WaitGroup // of runs, and of queries
+	tasks sync.WaitGroup
+
+	base context.Context // of all that outlives the ctx of Run for the grace
+	stop context.CancelCauseFunc
+
+	mu      sync.Mutex
+	session Session // nil: there is none
+	runs    map[uint64]*live
+	idle    *list.List // of *live, those that were used last first
+	closing bool
+	// emptied is closed when closing and no run is left.
+	emptied chan struct{}
+}
+
+func newHost(r *Runner, c Cluster) *host {
+	return &host{
+		Runner: r, cluster: c, defs: make(map[Workflow]*definition),
+		runs: make(map[uint64]*live), idle: list.New(), emptied: make(chan struct{}),
+	}
+}
+
+// work works until ctx ends.
+func (h *host) work(ctx context.Context) error {
+	h.base, h.stop = context.WithCancelCause(context.WithoutCancel(ctx))
+	defer h.stop(errShutdown)
+	defer h.leave()
+	wait := firstRetry
+	for ctx.Err() == nil {
+		s, err := h.connect(ctx)
+		switch {
+		case err == nil:
+			wait = firstRetry
+			h.serve(ctx, s)
+		case ctx.Err() != nil:
+		case hopeless(err):
+			return fmt.Errorf("work: %w", err)
+		default:
+			h.cfg.Logger.Warn("cluster is not reached", "error", err, "retry_in", wait)
+		}
+		if !sleep(ctx, wait/2+rand.N(wait/2)) {
+			return nil
+		}
+		wait = min(2*wait, longestRetry)
+	}
+	return nil
+}
+
+// hopeless errors come again however often one tries.
+func hopeless(err error) bool {
+	switch event.CodeOf(err) {
+	case event.CodeInvalid, event.CodeDenied, event.CodeUnauthenticated, event.CodeTooLarge:
+		return true
+	}
+	return false
+}
+
+// sleep reports whether the time passed before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// connect begins a session. Once there is one, it outlives ctx.
+func (h *host) connect(ctx context.Context) (Session, error) {
+	trying, cancel := context.WithCancel(h.base)
+	unlink := context.AfterFunc(ctx, cancel)
+	s, err := h.cluster.Work(trying, h.asWorker())
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	if !unlink() {
+		s.Close(true)
+		return nil, ctx.Err()
+	}
+	context.AfterFunc(h.base, cancel)
+	return s, nil
+}
+
+func (h *host) asWorker() Worker {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	w := Worker{Name: h.cfg.Name, Credits: max(0, h.cfg.CacheSize-len(h.runs))}
+	for name := range h.defs {
+		w.Workflows = append(w.Workflows, name)
+	}
+	for number, r := range h.runs {
+		w.Held = append(w.Held, Held{Number: number, Advance: r.committed.Load()})
+	}
+	return w
+}
+
+// serve works in one session, until it ends or ctx does.
+func (h *host) serve(ctx context.Context, s Session) {
+	h.begin(s)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			messages, err := s.Receive()
+			if err != nil {
+				h.cfg.Logger.Debug("session ended", "error", err)
+				return
+			}
+			for i := range messages {
+				h.receive(&messages[i])
+			}
+		}
+	}()
+	tick := time.NewTicker(aliveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ended:
+			h.begin(nil)
+			s.Close(false)
+			return
+		case <-tick.C:
+			s.Send(Reply{Alive: true})
+		case <-ctx.Done():
+			h.finishTasks(s, ended, tick)
+			s.Close(true)
+			<-ended
+			h.begin(nil)
+			return
+		}
+	}
+}
+
+// begin makes a session the one that is spoken to, and repeats to it what is not known to
+// have arrived.
+func (h *host) begin(s Session) {
+	h.mu.Lock()
+	h.session = s
+	runs := make([]*live, 0, len(h.runs))
+	for _, r := range h.runs {
+		runs = append(runs, r)
+	}
+	h.mu.Unlock()
+	if s == nil {
+		return
+	}
+	for _, r := range runs {
+		r.post(r.resend)
+	}
+}
+
+// send tells the leader something. Without a session it is lost.
+func (h *host) send(r Reply) {
+	h.mu.Lock()
+	s := h.session
+	h.mu.Unlock()
+	if s != nil {
+		s.Send(r)
+	}
+}
+
+// finishTasks gives the steps time to finish and to be committed.
+func (h *host) finishTasks(s Session, ended <-chan struct{}, tick *time.Ticker) {
+	h.mu.Lock()
+	h.closing = true
+	runs := make([]*live, 0, len(h.runs))
+	for _, r := range h.runs {
+		runs = append(runs, r)
+	}
+	h.emptiedLocked()
+	h.mu.Unlock()
+	for _, r := range runs {
+		r.post(func() { r.draining = true })
+	}
+	grace := time.NewTimer(h.cfg.Grace)
+	defer grace.Stop()
+	for patience := 2; patience > 0; {
+		select {
+		case <-h.emptied:
+			return
+		case <-ended:
+			return
+		case <-tick.C:
+			s.Send(Reply{Alive: true})
+		case <-grace.C:
+			// Functions may still have something to say now that their context ends.
+			h.stop(errShutdown)
+			grace.Reset(h.cfg.Grace)
+			patience--
+		}
+	}
+}
+
+// emptiedLocked tells when all is done.
+func (h *host) emptiedLocked() {
+	if h.closing && len(h.runs) == 0 {
+		select {
+		case <-h.emptied:
+		default:
+			close(h.emptied)
+		}
+	}
+}
+
+// leave ends what is left of the runs.
+func (h *host) leave() {
+	h.stop(errShutdown)
+	h.mu.Lock()
+	h.closing = true
+	runs := make([]*live, 0, len(h.runs))
+	for _, r := range h.runs {
+		runs = append(runs, r)
+	}
+	h.mu.Unlock()
+	for _, r := range runs {
+		r.post(r.drop)
+	}
+	h.turns.Wait()
+	done := make(chan struct{})
+	go func() {
+		h.tasks.Wait()
+		close(done)
+	}()
+	grace := time.NewTimer(h.cfg.Grace)
+	defer grace.Stop()
+	select {
+	case <-done:
+	case <-grace.C:
+		h.cfg.Logger.Error("step functions do not return though their context ended", "steps", h.stats.steps.Load())
+	}
+}
+
+// receive takes a message.
+func (h *host) receive(m *Message) {
+	switch {
+	case m.Assign != nil:
+		h.assign(m.Assign)
+	case m.Entries != nil:
+		e := m.Entries
+		h.with(e.Number, func(r *live) { r.take(e.Entries) })
+	case m.Advanced != nil:
+		a := m.Advanced
+		h.with(a.Number, func(r *live) { r.advanced(a) })
+	case m.Query != nil:
+		h.query(m.Query)
+	case m.Drain != nil:
+		h.with(m.Drain.Number, func(r *live) { r.draining = true })
+	case m.Revoke != nil:
+		h.revoke(m.Revoke)
+	}
+}
+
+func (h *host) revoke(m *Revoke) {
+	h.mu.Lock()
+	r := h.runs[m.Number]
+	h.mu.Unlock()
+	if r == nil {
+		return
+	}
+	h.cfg.Logger.Info("run is taken away", "run", r.run.ID, "reason", m.Reason)
+	h.forget(r) // at once: it may be assigned again
+	r.post(r.drop)
+}
+
+// with has something done to a run that is held.
+func (h *host) with(number uint64, f func(*live)) {
+	h.mu.Lock()
+	r := h.runs[number]
+	h.mu.Unlock()
+	if r != nil {
+		r.post(func() { f(r) })
+	}
+}
+
+// assign takes a run.
+func (h *host) assign(a *Assign) {
+	def := h.defs[Workflow{a.Run.Type, a.Run.Version}]
+	h.mu.Lock()
+	r := h.runs[a.Run.Number]
+	closing := h.closing
+	h.mu.Unlock()
+	if r != nil {
+		if r.post(func() { r.assignedAgain(a) }) {
+			return
+		}
+		h.forget(r) // it is about to
+	}
+	if def == nil || closing {
+		h.send(Reply{Release: &Release{a.Run.Number}})
+		h.send(Reply{Credits: 1})
+		return
+	}
+	r = newLive(h, def, a)
+	h.mu.Lock()
+	h.runs[a.Run.Number] = r
+	h.stats.held.Add(1)
+	h.mu.Unlock()
+	r.post(func() { r.assigned(a) })
+	h.evict()
+}
+
+// evict gives back the runs that were not used for longest, so that there is room for
+// others: an eighth of the cache.
+func (h *host) evict() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for n := len(h.runs) - (h.cfg.CacheSize - max(1, h.cfg.CacheSize/8)); n > 0; n-- {
+		last := h.idle.Back()
+		if last == nil {
+			return
+		}
+		r := h.idle.Remove(last).(*live)
+		r.place = nil
+		r.post(func() { r.evicted = true })
+	}
+}
+
+// rests notes that a run waits for an entry.
+func (h *host) rests(r *live) {
+	h.mu.Lock()
+	if r.place == nil && !r.gone {
+		r.place = h.idle.PushFront(r)
+	}
+	h.mu.Unlock()
+	h.evict()
+}
+
+// wakes notes that it does not.
+func (h *host) wakes(r *live) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r.place != nil {
+		h.idle.Remove(r.place)
+		r.place = nil
+	}
+}
+
+// forget takes a run out.
+func (h *host) forget(r *live) {
+	h.wakes(r)
+	h.mu.Lock()
+	if h.runs[r.run.Number] == r {
+		delete(h.runs, r.run.Number)
+		h.stats.held.Add(-1)
+	}
+	h.emptiedLocked()
+	h.mu.Unlock()
+}
+
+// query answers a query, of a run in memory or of a copy.
+func (h *host) query(q *Query) {
+	h.mu.Lock()
+	r := h.runs[q.Run.Number]
+	h.mu.Unlock()
+	if r != nil && r.post(func() { r.query(q) }) {
+		return
+	}
+	h.queryCopy(q)
+}
+
+// queryCopy answers a query by a replay of its own.
+func (h *host) queryCopy(q *Query) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closing {
+		return
+	}
+	h.turns.Go(func() {
+		result, err := h.replayQuery(q)
+		h.send(Reply{Answer: &Answer{ID: q.ID, Result: result, Err: err}})
+	})
+}
+
+func (h *host) replayQuery(q *Query) (json.RawMessage, *Error) {
+	def := h.defs[Workflow{q.Run.Type, q.Run.Version}]
+	if def == nil {
+		return nil, &Error{Type: ErrorNotFound, Message: fmt.Sprintf("the worker has no version %d of workflow %s", q.Run.Version, q.Run.Type)}
+	}
+	m := newMachine(def, q.Run, h.cfg.StuckAfter)
+	h.watch(m)
+	defer h.dismiss(m)
+	h.stats.replays.Add(1)
+	if err := m.replayAll(h.cluster.History(h.base, q.Run.ID, q.Run.History)); err != nil {
+		return nil, toError(err)
+	}
+	if m.halt != nil {
+		return nil, toError(m.halt.err)
+	}
+	return m.query(q.Name, q.Input)
+}
+
+// watch counts the goroutine of a machine that does not give way.
+func (h *host) watch(m *machine) {
+	m.co.onStuck = func() { h.stats.stuck.Add(1) }
+	m.co.onGone = func() { h.stats.stuck.Add(-1) }
+}
+
+// dismiss ends a machine, and counts the goroutine that does not end.
+func (h *host) dismiss(m *machine) {
+	stuck := m.co.stuck
+	if !stuck {
+		stuck = !m.close()
+	}
+	if stuck {
+		h.cfg.Logger.Error("a workflow's code does not give way", "run", m.run.ID, "workflow", m.def.name)
+	}
+}

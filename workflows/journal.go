@@ -1,0 +1,53 @@
+package workflows
+
+import (
+	"fmt"
+	"maps"
+
+	"github.com/edri-io/edri/event"
+)
+
+// Match selects events of the journal.
+type Match struct {
+	Type   string        // exactly
+	Filter *event.Filter // nil: all of the type
+	// Values are what the event must have, by name: "subject", "source", "stream", an
+	// extension's name or a JSON pointer into the data, such as "/order/id".
+	Values map[string]string
+}
+
+// NextEvent returns a future of the first event that is committed from now on and that
+// match selects.
+func NextEvent(ctx Context, match Match) *Future[event.Recorded] {
+	m := ctx.s.m
+	m.enterChanging()
+	o := m.open(ctx.s, opEvent, match.Type)
+	if o.done {
+		return &Future[event.Recorded]{o}
+	}
+	err := event.CheckName("type of an event that is awaited", match.Type)
+	if err == nil && match.Filter != nil {
+		err = match.Filter.Validate()
+	}
+	if err != nil {
+		o.resolve(nil, &Error{Type: ErrorInvalid, Message: err.Error(), Final: true})
+		return &Future[event.Recorded]{o}
+	}
+	data := mustMarshal(AwaitRecord{Seq: o.seq, Type: match.Type, Match: match.Values})
+	m.emit(KindEventAwaited, data, AwaitEvent{o.seq, match.Type, match.Filter, maps.Clone(match.Values)})
+	return &Future[event.Recorded]{o}
+}
+
+func (m *machine) applyEvent(in input, r EventReceived) {
+	o := m.find(in, r.Seq, opEvent)
+	if o == nil {
+		return
+	}
+	e, err := event.DecodeJSON(r.Event)
+	if err != nil {
+		o.resolve(nil, &Error{Type: ErrorInvalid, Message: fmt.Sprintf("event %s: %v", o.name, err), Final: true})
+		return
+	}
+	o.value = event.Recorded{Event: e, Position: r.Position, Stream: r.Stream}
+	o.resolve(nil, nil)
+}

@@ -1,0 +1,418 @@
+package workflows
+
+import (
+	"container/list"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/edri-io/edri/event"
+)
+
+// live is a run in a worker's memory. What comes for it is posted; one goroutine at a
+// time takes what was posted and goes on. But for the fields of the mailbox, everything
+// belongs to that one.
+//
+//	posted ─▶ queues ─▶ feed the machine ─▶ advance, sent ─▶ committed ─▶ begin steps
+//	             ▲                             │ refused
+//	             └──── the machine is made anew┘
+//
+// While an advance is under way nothing is fed, so that what is not committed is what it
+// says, and nothing else.
+type live struct {
+	h         *host
+	def       *definition
+	committed atomic.Uint64 // run.Advance, for whoever asks
+
+	mu     sync.Mutex // of the mailbox
+	box    []func()
+	active bool // a goroutine is at it
+	gone   bool // nothing is taken any more
+
+	place *list.Element // among the idle ones; of host.mu
+
+	run    Run              // id, number, type and version never change
+	events []event.Recorded // the history, as far as it came with the assignment
+	m      *machine         // nil: to be made
+	front  []pending        // inputs that are to be fed first
+	// entries, by number, and results wait to be fed; next is the number of the entry that
+	// comes after them.
+	entries []Entry
+	results []*result
+	next    uint64
+	tasks   map[uint64]*task // steps that wait for a slot or run, by seq
+
+	sent     *Advance
+	batch    []pending // its inputs
+	retry    *time.Timer
+	attempts int  // at loading, or at sending
+	insist   bool // the end was refused once for unread entries
+	waiting  bool // for those entries
+
+	draining bool // begin nothing more
+	evicted  bool
+}
+
+// pending is an input that is not committed: an entry or a result.
+type pending struct {
+	entry  *Entry
+	result *result
+}
+
+func newLive(h *host, def *definition, a *Assign) *live {
+	return &live{h: h, def: def, run: a.Run, tasks: make(map[uint64]*task)}
+}
+
+// post has f done, and the run go on after it. It reports false where the run is gone.
+func (r *live) post(f func()) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.gone {
+		return false
+	}
+	r.box = append(r.box, f)
+	if !r.active {
+		r.active = true
+		r.h.turns.Go(r.turn)
+	}
+	return true
+}
+
+// turn takes what was posted.
+func (r *live) turn() {
+	for {
+		r.mu.Lock()
+		box := r.box
+		r.box = nil
+		if len(box) == 0 || r.gone {
+			r.active = false
+			r.mu.Unlock()
+			return
+		}
+		r.mu.Unlock()
+		for _, f := range box {
+			if !r.gone {
+				f()
+			}
+		}
+		r.goOn()
+	}
+}
+
+// goOn does what there is to do.
+func (r *live) goOn() {
+	for !r.gone && r.sent == nil && !r.waiting && r.load() {
+		if a := r.advance(); a != nil {
+			r.sent = a
+			r.resend()
+			return
+		}
+		if r.m.halt != nil {
+			r.give("the code cannot go on")
+			return
+		}
+		if r.act() {
+			continue
+		}
+		switch atRest := len(r.tasks) == 0; {
+		case r.m.underway == 0 && !r.draining && !r.evicted:
+			r.h.rests(r)
+		case atRest && r.h.isClosing():
+			r.drop()
+		case atRest && (r.draining || r.evicted && r.m.underway == 0):
+			r.give("at rest")
+		}
+		return
+	}
+}
+
+func (h *host) isClosing() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.closing
+}
+
+// assigned begins with a run.
+func (r *live) assigned(a *Assign) {
+	r.events = a.Events
+	r.committed.Store(a.Run.Advance)
+	r.next = a.Run.Entry + 1
+	r.take(a.Entries)
+	r.draining = r.draining || r.h.isClosing()
+}
+
+// assignedAgain is for a run that a new leader gives to who has it already.
+func (r *live) assignedAgain(a *Assign) {
+	switch {
+	case a.Run.Advance <= r.run.Advance || r.sent != nil:
+		// What was sent is sent again, which says whose the advance is.
+		r.take(a.Entries)
+	default:
+		h := r.h
+		r.drop()
+		h.assign(a)
+	}
+}
+
+// take takes entries, some of which may be known.
+func (r *live) take(entries []Entry) {
+	r.h.wakes(r)
+	r.evicted = false
+	for _, e := range entries {
+		switch {
+		case e.Number < r.next:
+		case e.Number > r.next:
+			r.h.cfg.Logger.Warn("entries of a run are missing", "run", r.run.ID, "have", r.next-1, "got", e.Number)
+			r.give("entries are missing")
+			return
+		default:
+			r.entries = append(r.entries, e)
+			r.next++
+			r.waiting = false
+		}
+	}
+}
+
+// load makes the machine, where there is none, by a replay.
+func (r *live) load() bool {
+	if r.m != nil {
+		return true
+	}
+	m := newMachine(r.def, r.run, r.h.cfg.StuckAfter)
+	m.replay.tellForeign = func() { r.post(func() {}) }
+	r.h.watch(m)
+	if r.run.Advance > 0 {
+		r.h.stats.replays.Add(1)
+	}
+	if err := m.replayAll(r.history()); err != nil {
+		r.h.dismiss(m)
+		r.again(fmt.Errorf("replay: %w", err))
+		return false
+	}
+	m.blocks = nil // they are of the past too
+	r.m, r.events, r.attempts = m, nil, 0
+	return true
+}
+
+// history is what the machine replays: what came with the assignment, if that is all.
+func (r *live) history() iter.Seq2[event.Recorded, error] {
+	if n, ranges := len(r.events), len(r.run.History); n > 0 && (ranges == 0 || r.events[n-1].Revision >= r.run.History[ranges-1].To) {
+		return func(yield func(event.Recorded, error) bool) {
+			for _, e := range r.events {
+				if !yield(e, nil) {
+					return
+				}
+			}
+		}
+	}
+	return r.h.cluster.History(r.h.base, r.run.ID, r.run.History)
+}
+
+// again posts nothing after a while, so that what did not work is tried once more.
+func (r *live) again(err error) {
+	wait := min(firstRetry<<min(r.attempts, 10), longestRetry)
+	wait = wait/2 + rand.N(wait)
+	r.attempts++
+	r.h.cfg.Logger.Warn("run waits", "run", r.run.ID, "error", err, "retry_in", wait)
+	r.later(wait, func() {})
+}
+
+func (r *live) later(wait time.Duration, f func()) {
+	if r.retry != nil {
+		r.retry.Stop()
+	}
+	r.retry = time.AfterFunc(wait, func() { r.post(f) })
+}
+
+// resend sends the advance that is under way, once more if need be: it has a nonce.
+func (r *live) resend() {
+	if r.sent != nil {
+		r.h.send(Reply{Advance: r.sent})
+	}
+}
+
+// advanced takes the answer to an advance.
+func (r *live) advanced(a *Advanced) {
+	if r.sent == nil || a.Advance != r.sent.Advance {
+		return // of one that was sent twice
+	}
+	if a.Err != nil {
+		r.refused(a.Err)
+		return
+	}
+	r.h.stats.advances.Add(1)
+	sent := r.sent
+	r.settle()
+	r.run.Advance = sent.Advance
+	r.committed.Store(sent.Advance)
+	r.extend(sent, a.Revision)
+	for _, record := range sent.Records {
+		if record.Entry > 0 {
+			r.run.Entry = record.Entry
+		}
+	}
+	if sent.Block != nil {
+		r.h.stats.blocked.Add(1)
+		r.h.cfg.Logger.Error("run is blocked", "run", r.run.ID, "workflow", r.run.Type, "reason", sent.Block.Reason, "details", string(sent.Block.Details))
+		r.draining = true // what runs may finish
+	}
+	if r.m == nil {
+		return // a block in the place of what could not be committed
+	}
+	if r.m.end != nil {
+		r.drop()
+		return
+	}
+	r.m.blocks = nil
+}
+
+// settle ends an advance, whatever became of it.
+func (r *live) settle() {
+	r.sent, r.batch, r.attempts, r.insist = nil, nil, 0, false
+}
+
+// extend notes what the history is now.
+func (r *live) extend(a *Advance, end event.Revision) {
+	if len(r.run.History) == 0 {
+		r.run.History = []Range{{From: 1, To: 1}}
+	}
+	last := &r.run.History[len(r.run.History)-1]
+	if end > 0 {
+		last.To = end
+		return
+	}
+	for i := range a.Records {
+		if a.Records[i].Reject == nil {
+			last.To++
+		}
+	}
+}
+
+// refused takes the refusal of an advance.
+func (r *live) refused(err *event.Error) {
+	hasEffects := len(r.sent.Effects.Appends)+len(r.sent.Effects.Keys) > 0
+	switch code := err.Code; {
+	case code == event.CodeOutcomeUnknown, code == event.CodeUnavailable, code == event.CodeNotLeader,
+		code == event.CodeOverloaded, code == event.CodeDeadlineExceeded:
+		wait := min(firstRetry<<min(r.attempts, 10), longestRetry)
+		r.attempts++
+		r.later(wait/2+rand.N(wait), r.resend)
+	case code == event.CodeRevisionConflict && (!hasEffects || err.Stream == HistoryStream(r.run.ID)):
+		r.h.cfg.Logger.Info("run is another worker's", "run", r.run.ID)
+		r.drop()
+	case code == event.CodeCheckFailed && r.m != nil && r.m.end != nil && !r.insist:
+		r.lookAgain()
+	case hasEffects:
+		r.failEffects(err)
+	case r.sent.Block != nil && len(r.sent.Records) == 0:
+		r.h.cfg.Logger.Error("run cannot be blocked", "run", r.run.ID, "error", err)
+		r.drop()
+	default:
+		r.blockInstead(err)
+	}
+}
+
+// lookAgain lets the code look at entries that came before its end. What it ended by is
+// fed once more after them, if it was a result.
+func (r *live) lookAgain() {
+	last := 0 // behind the last entry
+	for i, p := range r.batch {
+		if p.entry != nil {
+			last = i + 1
+		}
+	}
+	front, rest := r.batch[:last], r.batch[last:]
+	var results []*result
+	for _, p := range rest {
+		results = append(results, p.result)
+	}
+	r.restart(front)
+	r.results = append(results, r.results...)
+	r.insist = true
+	if len(r.entries) == 0 {
+		r.waiting = true
+		r.later(awaitEntries, func() { r.waiting = false })
+	}
+}
+
+// failEffects lets the step fail whose effects were refused.
+func (r *live) failEffects(err *event.Error) {
+	for _, p := range r.batch {
+		if p.result != nil && p.result.hasEffects() {
+			p.result.refuse(err)
+		}
+	}
+	r.restart(r.batch)
+}
+
+// restart has the machine made anew, from what is committed and then these inputs.
+func (r *live) restart(front []pending) {
+	r.h.dismiss(r.m)
+	r.m = nil
+	r.settle()
+	r.front = front
+}
+
+// blockInstead blocks the run in the place of an advance that cannot be committed.
+func (r *live) blockInstead(err *event.Error) {
+	r.restart(nil)
+	r.sent = &Advance{
+		Run: r.run.ID, Number: r.run.Number, Advance: r.run.Advance + 1, Nonce: rand.Uint64(),
+		Block: &Block{Reason: string(err.Code), Details: mustMarshal(Note{Reason: err.Message})},
+	}
+	r.draining = true
+	r.resend()
+}
+
+// give gives the run back.
+func (r *live) give(why string) {
+	r.h.cfg.Logger.Debug("run is released", "run", r.run.ID, "reason", why)
+	if r.end() {
+		// Not before: it may be assigned again at once.
+		r.h.send(Reply{Release: &Release{r.run.Number}})
+		r.h.send(Reply{Credits: 1})
+	}
+}
+
+// drop is for a run that has ended or is another worker's.
+func (r *live) drop() {
+	if r.end() {
+		r.h.send(Reply{Credits: 1})
+	}
+}
+
+// end ends what the worker has of the run.
+func (r *live) end() bool {
+	r.mu.Lock()
+	gone := r.gone
+	r.gone, r.box = true, nil
+	r.mu.Unlock()
+	if gone {
+		return false
+	}
+	if r.retry != nil {
+		r.retry.Stop()
+	}
+	for _, t := range r.tasks {
+		t.cancel(errGone)
+	}
+	if r.m != nil {
+		r.h.dismiss(r.m)
+	}
+	r.h.forget(r)
+	return true
+}
+
+// query answers a query, from the machine if that is as committed.
+func (r *live) query(q *Query) {
+	if r.m == nil || r.m.halted() || r.sent != nil || len(r.entries)+len(r.results)+len(r.front) > 0 {
+		r.h.queryCopy(q)
+		return
+	}
+	result, err := r.m.query(q.Name, json.RawMessage(q.Input))
+	r.h.send(Reply{Answer: &Answer{ID: q.ID, Result: result, Err: err}})
+}

@@ -1,0 +1,285 @@
+package workflows
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// maxOpen is how many steps, timers, requests, waits and children a run may have open.
+const maxOpen = 2000
+
+// machine runs the code of one run. It is fed inputs, one after the other, and lets the
+// code run after each until it waits; what the code asks for comes out as records. It
+// knows neither clock nor cluster: the same inputs make the same records.
+//
+// It belongs to whoever feeds it. What is said here of "the code" runs on coroutines,
+// while the feeder waits.
+type machine struct {
+	def *definition
+	run Run // as it was when the machine was made
+	co  *coroutines
+
+	// What the code has.
+	begun       Started
+	now         time.Time
+	random      *rand.Rand
+	seq         uint64
+	ops         map[uint64]*op // open, by seq
+	underway    int            // steps that a worker has to run or runs
+	root        *scope
+	unread      []SignalReceived
+	queries     map[string]queryHandler
+	updates     map[string]updateHandler
+	openUpdates []string // ids, accepted and not answered
+	versions    map[string]int
+	undo        []func(Context) error
+	cancelled   bool // the run was asked to end
+
+	// What comes out.
+	out    []Record
+	todo   []*op         // steps that a worker has to begin, or to cancel
+	blocks []stepBlocked // steps that a person has to have retried
+	end    *End          // the run has ended
+	halt   *fault        // it cannot go on
+
+	replay replay
+}
+
+// fault is why a machine cannot go on.
+type fault struct {
+	reason  string // of the Block
+	details any
+	err     error
+	// kept is how many of the records hold nevertheless.
+	kept int
+}
+
+func newMachine(def *definition, run Run, limit time.Duration) *machine {
+	m := &machine{def: def, run: run, co: newCoroutines(limit), ops: make(map[uint64]*op)}
+	m.root = &scope{m: m}
+	m.co.panicked = m.panicked
+	return m
+}
+
+// close ends the coroutines of the code, which gets nothing done by that.
+func (m *machine) close() bool { return m.co.close() }
+
+// halted says that the machine takes no more inputs.
+func (m *machine) halted() bool { return m.halt != nil || m.end != nil }
+
+// feed takes an input and lets the code run.
+func (m *machine) feed(in input) {
+	if in.time.After(m.now) {
+		m.now = in.time
+	}
+	kept := len(m.out)
+	if in.record != nil {
+		m.out = append(m.out, *in.record)
+		kept++
+	}
+	m.apply(in)
+	if m.halt == nil {
+		m.co.turn(m.halted)
+	}
+	m.checkForeign()
+	if m.co.stuck && m.halt == nil {
+		m.stuck()
+	}
+	if m.halt != nil {
+		// What came is a fact; what the code made of it is not, since it is to be mended.
+		m.halt.kept = kept
+	}
+}
+
+// take returns the records that came out since the last time.
+func (m *machine) take() []Record {
+	out := m.out
+	if m.halt != nil {
+		out = out[:m.halt.kept]
+	}
+	m.out = nil
+	return out
+}
+
+// fail halts the machine. Where the code runs, that ends here.
+func (m *machine) fail(f *fault) {
+	if m.halt == nil {
+		m.halt = f
+	}
+	m.co.closing.Store(true)
+	if m.co.current != nil {
+		runtime.Goexit()
+	}
+}
+
+// stackDetails are those of a Block by a panic, or by code that is stuck.
+type stackDetails struct {
+	Text  string `json:"text"`
+	Stack string `json:"stack,omitempty"`
+}
+
+const (
+	reasonPanic = "panic"
+	reasonStuck = "stuck"
+)
+
+// panicked is told of a panic of the code.
+func (m *machine) panicked(text string, stack []byte) {
+	if m.halt == nil {
+		err := &Error{Type: ErrorPanic, Message: text}
+		m.halt = &fault{reason: reasonPanic, details: stackDetails{text, string(stack)}, err: err}
+	}
+}
+
+func (m *machine) stuck() {
+	id := m.co.running.Load()
+	text := fmt.Sprintf("the workflow's code did not wait by way of its context for %v", m.co.limit)
+	err := &Error{Type: ErrorTimeout, Message: text}
+	m.halt = &fault{reason: reasonStuck, details: stackDetails{text, string(stackOf(id))}, err: err}
+}
+
+// enter begins each call of the API: it holds the caller to be the code that runs.
+func (m *machine) enter() *coroutine {
+	m.co.leaveIfClosing()
+	running := m.co.running.Load()
+	// Looking at the id costs microseconds: while the past is replayed, that there is
+	// somebody who may call has to do.
+	if running == 0 || m.replay.live.Load() && running != goroutineID() {
+		m.foreign()
+	}
+	return m.co.current
+}
+
+// foreign ends a goroutine that must not call the API, and the run with it.
+func (m *machine) foreign() {
+	m.replay.foreign.Store(true)
+	if tell := m.replay.tellForeign; tell != nil {
+		tell()
+	}
+	runtime.Goexit()
+}
+
+// checkForeign halts the machine if its context was used by another goroutine.
+func (m *machine) checkForeign() {
+	if m.halt != nil || !m.replay.foreign.Load() {
+		return
+	}
+	m.co.closing.Store(true)
+	text := "the workflow's context was used by a goroutine that is not the run's: use workflows.Go, and steps for what is done outside"
+	m.halt = &fault{reason: reasonPanic, details: stackDetails{Text: text}, err: &Error{Type: ErrorPanic, Message: text}}
+}
+
+// enterChanging is enter for what a query or a validator must not do.
+func (m *machine) enterChanging() *coroutine {
+	co := m.enter()
+	if co.looks {
+		panic("a query or a validator must not change the run, nor wait")
+	}
+	return co
+}
+
+// emit lets out a record that the code asks for, or holds it to what was recorded. It
+// reports whether it is new.
+func (m *machine) emit(kind string, data []byte, do Command) bool {
+	if m.halt != nil {
+		return false
+	}
+	if m.replay.expects() {
+		m.hold(kind, data)
+		return false
+	}
+	m.out = append(m.out, Record{Kind: kind, Time: m.now, Data: data, Do: do})
+	return true
+}
+
+// main is the coroutine of the workflow's function.
+func (m *machine) main() {
+	ctx := Context{m.root}
+	result, err := m.def.call(ctx, m.begun.Input)
+	next := (*continued)(nil)
+	if err != nil {
+		next = asContinued(err)
+	}
+	if err != nil && next == nil {
+		err = m.compensate(err)
+	}
+	m.answerOpenUpdates()
+	m.finish(result, err, next)
+}
+
+// nextSeq numbers what the code asks for.
+func (m *machine) nextSeq() uint64 {
+	m.seq++
+	return m.seq
+}
+
+// open adds what the code asked for and waits for.
+func (m *machine) open(s *scope, kind opKind, name string) *op {
+	o := &op{m: m, scope: s, kind: kind, name: name, seq: m.nextSeq()}
+	switch {
+	case s.err != nil:
+		o.done, o.err = true, s.err
+	case len(m.ops) >= maxOpen:
+		o.done, o.err = true, &Error{
+			Type: ErrorQuota, Final: true,
+			Message: fmt.Sprintf("a run may have %d steps, timers, requests, waits and children open", maxOpen),
+		}
+	default:
+		m.ops[o.seq] = o
+	}
+	return o
+}
+
+// cancelOps cancels what is open of scopes that were canceled, in the order in which it
+// was asked for.
+func (m *machine) cancelOps() {
+	var found []uint64
+	for seq, o := range m.ops {
+		if o.scope.err != nil && !o.canceled {
+			found = append(found, seq)
+		}
+	}
+	slices.Sort(found)
+	for _, seq := range found {
+		if o := m.ops[seq]; o != nil {
+			o.cancel(o.scope.err)
+		}
+		if m.halt != nil {
+			return
+		}
+	}
+}
+
+// openSteps returns the steps that are open, in order.
+func (m *machine) openSteps() []*op {
+	var found []*op
+	for _, seq := range slices.Sorted(maps.Keys(m.ops)) {
+		if o := m.ops[seq]; o.kind == opStep {
+			found = append(found, o)
+		}
+	}
+	return found
+}
+
+// seed begins the run's random numbers.
+func (m *machine) seed() *rand.Rand {
+	if m.random == nil {
+		seed, _ := strconv.ParseUint(m.begun.Seed, 10, 64) // what is none is 0
+		m.random = rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15))
+	}
+	return m.random
+}
+
+func mustMarshal(v any) json.RawMessage {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // of our own types, whose raw parts were checked
+	}
+	return data
+}
