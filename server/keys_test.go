@@ -297,3 +297,21 @@ read -r stop
 		t.Errorf("the effects stand at %d and %d", s.Position, changes[0].Revision)
 	}
 }
+
+// A node that stops ends the streams of its readers, and is not held back by them.
+func TestReadersDoNotHoldTheirNodeBack(t *testing.T) {
+	t.Parallel()
+	s := start(t, single(t))
+	c := must[*client.Client](t)(client.New(client.Config{Servers: []string{s.URL()}}))
+	defer c.Close()
+	b := c.Bucket("default")
+	must[event.Position](t)(b.Put(t.Context(), "k", []byte("v"), client.PutOptions{}))
+	must[client.KeyEntry](t)(b.Get(t.Context(), "k", client.KeyReadOptions{})) // the stream stays open
+	began := time.Now()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("to stop took %v", took)
+	}
+}
