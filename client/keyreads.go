@@ -232,5 +232,5 @@ func (r *keyReads) patienceNow() time.Duration {
 func (r *keyReads) growPatience() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.patience = 2 * max(r.patience, r.client.silenceAfter)
+	r.patience = min(2*max(r.patience, r.client.silenceAfter), maxPatience*r.client.silenceAfter)
 }
