@@ -144,6 +144,9 @@ func checkAppend(fingerprints, body []byte, limits event.Limits) ([]byte, *event
 	if err := checkName("stream", stream, limits); err != nil {
 		return fingerprints, err
 	}
+	if err := event.CheckUnreserved(stream, h.Type); err != nil {
+		return fingerprints, asEventError(err)
+	}
 	return h.Fingerprint().AppendTo(fingerprints), nil
 }
 

@@ -1,6 +1,7 @@
 package cron
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/edri-io/edri/event"
@@ -63,8 +64,19 @@ func checkSpec(name, spec []byte) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	_, err := ParseSpec(spec)
-	return err
+	s, err := ParseSpec(spec)
+	if err != nil {
+		return err
+	}
+	e, err := s.action.template()
+	if err != nil {
+		return err
+	}
+	var reserved *event.Error
+	if errors.As(event.CheckUnreserved(cmp.Or(string(s.action.stream), e.Subject, e.Source), e.Type), &reserved) {
+		return invalid("action: %s", reserved.Message)
+	}
+	return nil
 }
 
 // ParseSpec reads and checks an edri.v1.ScheduleSpec. Its errors are *event.Error that
@@ -116,7 +128,10 @@ func (m *Machine) checkLater(o laterOp) error {
 	if len(stream) == 0 {
 		stream = h.DefaultStream()
 	}
-	return event.CheckName("stream", stream)
+	if err := event.CheckName("stream", stream); err != nil {
+		return err
+	}
+	return event.CheckUnreserved(stream, h.Type)
 }
 
 func checkCancel(o cancelOp) error {

@@ -106,7 +106,7 @@ func TestBadKeysAreRefusedByName(t *testing.T) {
 	_, get := b.Get(ctx, "a\tb", client.KeyReadOptions{})
 	_, history := c.CreateBucket(ctx, "b", client.BucketConfig{History: 5000})
 	for want, err := range map[string]error{
-		"compare, then and otherwise: 10000 is more than 512": many, "ttl: -5s": ttl,
+		"10000 is more than 1000": many, "ttl: -5s": ttl,
 		"value in bytes: 1048577 is more than 1048576": large, `key "a\tb": has the character U+0009`: control, `key "a\tb": has`: get,
 		"config.history: 5000": history,
 	} {
@@ -115,6 +115,29 @@ func TestBadKeysAreRefusedByName(t *testing.T) {
 		}
 		if code := event.CodeOf(err); code != event.CodeInvalid && code != event.CodeTooLarge {
 			t.Errorf("%v is %s", err, code)
+		}
+	}
+}
+
+// What looks like the change of a key comes from nobody but the keys.
+func TestNobodyElseAppendsToTheStreamsOfKeys(t *testing.T) {
+	t.Parallel()
+	c, ctx := withKeys(t)
+	must[event.Position](t)(c.Bucket("default").Put(ctx, "k", []byte("v"), client.PutOptions{}))
+	e := event.Event{ID: "1", Source: "/test", Type: "order.placed", Subject: "kv/default"}
+	own := event.Event{ID: "2", Source: "/edri/kv", Type: "edri.kv.put", Subject: "k"}
+	_, stream := c.Append(ctx, "kv/default", event.ExpectAny, e)
+	_, subject := c.Append(ctx, "", event.ExpectAny, e)
+	_, run := c.Append(ctx, "run/1", event.ExpectAny, e)
+	_, typ := c.Append(ctx, "elsewhere", event.ExpectAny, own)
+	_, request := c.Send(ctx, "elsewhere", own, client.CallOptions{Timeout: time.Second})
+	_, later := c.AppendLater(ctx, "kv/later", e, time.Now().Add(time.Hour))
+	for what, err := range map[string]error{
+		`stream "kv/default": `: stream, `stream "kv/default": streams`: subject, `stream "run/1": `: run, `type "edri.kv.put": `: typ,
+		`type "edri.kv.put": types`: request, `stream "kv/later": `: later,
+	} {
+		if event.CodeOf(err) != event.CodeInvalid || !strings.Contains(err.Error(), what) {
+			t.Errorf("got %v, want invalid with %s", err, what)
 		}
 	}
 }
