@@ -268,6 +268,37 @@ func TestExpiryIsTold(t *testing.T) {
 	codeIs(t, "expired", err, event.CodeNotFound)
 }
 
+// The cursor of a watch that tells nothing goes on while others are busy.
+func TestAWatchSaysHowFarItIsWhileOthersAreBusy(t *testing.T) {
+	t.Parallel()
+	c, ctx := withKeys(t)
+	b := c.Bucket("default")
+	must[event.Position](t)(b.Put(ctx, "other", nil, client.PutOptions{}))
+	var busy sync.WaitGroup
+	working, stop := context.WithCancel(ctx)
+	busy.Go(func() {
+		for n := 0; working.Err() == nil; n++ {
+			if n%2 == 0 {
+				_, _ = b.Put(working, "other", nil, client.PutOptions{})
+			} else {
+				_, _ = c.Append(working, "s", event.ExpectAny, event.Event{ID: fmt.Sprint(n), Source: "/test", Type: "test"})
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+	defer busy.Wait()
+	defer stop()
+	w := b.Watch(ctx, client.WatchOptions{Key: "k"})
+	defer w.Close()
+	last := event.Position(0)
+	for n := range 2 {
+		if !w.Next() || len(w.Changes()) > 0 || w.Position() <= last {
+			t.Fatalf("mark %d is at %d, after %d, with %v: %v", n, w.Position(), last, w.Changes(), w.Err())
+		}
+		last = w.Position()
+	}
+}
+
 // A worker of any language reads keys, and changes them in the commit of its ack.
 func TestAProcessWorkerReadsAndChangesKeys(t *testing.T) {
 	t.Parallel()
