@@ -208,6 +208,20 @@ func stopReading(ctx context.Context) {
 	}
 }
 
+// stopReadingWithNode is stopReading when the node stops, until the handler calls end.
+func (s *service) stopReadingWithNode(ctx context.Context) (end func()) {
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(s.cfg.Lifetime, func() {
+		defer close(stopped)
+		stopReading(ctx)
+	})
+	return func() {
+		if !stop() {
+			<-stopped // the response is not there any more when the handler has returned
+		}
+	}
+}
+
 // invalid is the error of a request that cannot be decoded.
 func invalid(err error) error {
 	return event.Errorf(event.CodeInvalid, "%v", err)

@@ -42,6 +42,8 @@ func (s *service) mountKeys(mux *http.ServeMux, options connect.HandlerOption) {
 	unary(mux, edriv1connect.KeysGetManyProcedure, s.getManyKeys, options)
 	unary(mux, edriv1connect.KeysListProcedure, s.listKeys, options)
 	unary(mux, edriv1connect.KeysHistoryProcedure, s.keyHistory, options)
+	mux.Handle(edriv1connect.KeysGetStreamProcedure,
+		connect.NewBidiStreamHandler(edriv1connect.KeysGetStreamProcedure, s.getKeyStream, options))
 	mux.Handle(edriv1connect.KeysWatchProcedure,
 		connect.NewServerStreamHandler(edriv1connect.KeysWatchProcedure, s.watchKeys, options))
 }

@@ -226,6 +226,12 @@ func (b *syncBuffer) String() string {
 
 func serve(t *testing.T, cfg Config) *fixture {
 	t.Helper()
+	return serveSaying(t, cfg, 20*time.Millisecond)
+}
+
+// serveSaying is serve with another interval of progress.
+func serveSaying(t *testing.T, cfg Config, progress time.Duration) *fixture {
+	t.Helper()
 	f := &fixture{t: t, node: newFakeNode(t), logged: &syncBuffer{}}
 	cfg.Node = f.node
 	cfg.Logger = slog.New(slog.NewTextHandler(f.logged, nil))
@@ -233,7 +239,7 @@ func serve(t *testing.T, cfg Config) *fixture {
 	if f.service, err = newService(cfg); err != nil {
 		t.Fatalf("new service: %v", err)
 	}
-	f.service.progress = 20 * time.Millisecond
+	f.service.progress = progress
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("listen: %v", err)

@@ -94,6 +94,12 @@ func (s *service) reached(cursor string) (event.Position, error) {
 func (s *service) copyEvents(ctx context.Context, scan *scan, send func(response []byte) error) error {
 	ctx, cancel := s.untilStop(ctx)
 	defer cancel()
+	var last time.Time // that something was sent
+	deliver := send
+	send = func(response []byte) error {
+		last = time.Now()
+		return deliver(response)
+	}
 	var response []byte
 	for sent := 0; ; sent++ {
 		response = response[:0]
@@ -106,7 +112,9 @@ func (s *service) copyEvents(ctx context.Context, scan *scan, send func(response
 			return err
 		}
 		s.metrics.eventsRead.Add(float64(events))
-		if events > 0 || sent == 0 || scan.over() || !caughtUp || !scan.tail {
+		// Where other streams are busy, follow does not come to say how far it is.
+		due := scan.tail && time.Since(last) >= s.progress
+		if events > 0 || sent == 0 || scan.over() || !caughtUp || !scan.tail || due {
 			response = wire.AppendResponseCursor(response, scan.cursor())
 			if sent == 0 {
 				response = wire.AppendResponseEnd(response, uint64(scan.end()))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/edri-io/edri/api/edriv1/wire"
 	"github.com/edri-io/edri/client"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/log"
 	"github.com/edri-io/edri/store"
 )
 
@@ -254,6 +256,56 @@ func TestTailSaysHowFarItLookedWithoutMatches(t *testing.T) {
 	next := f.client.OpenRead(testContext(t), client.Query{Stream: "other", Cursor: r.Cursor()})
 	if next.Next() || next.Err() != nil {
 		t.Errorf("the cursor of a tail without events: %v", next.Err())
+	}
+}
+
+// busy appends events to stream s, one right after the other, until the test ends.
+func (f *fixture) busy() {
+	ctx, stop := context.WithCancel(f.t.Context())
+	var appending sync.WaitGroup
+	appending.Go(func() {
+		for n := 0; ctx.Err() == nil; n++ {
+			if _, err := f.client.Append(ctx, "s", event.ExpectAny, testEvent(fmt.Sprint("busy ", n))); err != nil && ctx.Err() == nil {
+				f.t.Errorf("append: %v", err)
+				return
+			}
+		}
+	})
+	f.t.Cleanup(func() {
+		stop()
+		appending.Wait()
+	})
+}
+
+// Where others are so busy that the tail never waits long, its cursor goes on all the same.
+func TestTailSaysHowFarItLookedWhileOthersAreBusy(t *testing.T) {
+	t.Parallel()
+	f := serveSaying(t, Config{}, 300*time.Millisecond)
+	f.fill(1)
+	f.busy()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	raw := edriv1connect.NewEventsClient(http2Client(t), f.url)
+	tail, err := raw.Tail(ctx, connect.NewRequest(&edriv1.ReadRequest{Stream: "other"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tail.Close()
+	last, began := event.Position(0), time.Now()
+	const marks = 6
+	for n := range marks {
+		if !tail.Receive() {
+			t.Fatalf("mark %d: %v", n, tail.Err())
+		}
+		cursor, err := log.ParseCursor(tail.Msg().Cursor, testEpoch)
+		if err != nil || cursor.Position <= last && n > 0 {
+			t.Fatalf("mark %d is at %d, after %d: %v", n, cursor.Position, last, err)
+		}
+		last = cursor.Position
+	}
+	// At an interval, not with each event that others append.
+	if least := (marks - 1) * f.service.progress; time.Since(began) < least/2 {
+		t.Errorf("%d marks within %v", marks, time.Since(began))
 	}
 }
 

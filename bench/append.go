@@ -155,7 +155,7 @@ func newLoad(eventBytes int) *load {
 	for i := range data {
 		data[i] = "abcdefghijklmnopqrstuvwxyz0123456789"[(i*i+i/7)%36]
 	}
-	return &load{run: rand.Text()[:10], data: data, eventType: "edri.bench.append"}
+	return &load{run: rand.Text()[:10], data: data, eventType: "bench.append"}
 }
 
 // operation appends the next event of each producer to its own stream.

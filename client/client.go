@@ -37,7 +37,8 @@ func New(cfg Config) (*Client, error) {
 	}
 	c := &Client{cfg: cfg, servers: newServers(cfg.HTTPClient, cfg.Servers), watchEvery: watchInterval, silenceAfter: firstPatience}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
-	c.pool.client, c.reads.client = c, c
+	c.pool.client = c
+	c.reads.client, c.reads.wake = c, make(chan struct{}, 1)
 	return c, nil
 }
 
@@ -61,6 +62,21 @@ func (c *Client) start(l *lane) {
 		defer c.running.Done()
 		l.run()
 	}()
+}
+
+// launch runs f, which ends with the client. False: the client is closed.
+func (c *Client) launch(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.running.Add(1)
+	go func() {
+		defer c.running.Done()
+		f()
+	}()
+	return true
 }
 
 // Append adds one event to a stream; stream "" is the event's subject, else its

@@ -68,6 +68,11 @@ type fakeCluster struct {
 	// with a broken connection after so many responses, 0: never.
 	readFrame, cutReads int
 
+	// found answers the keys that a GetStream asks for at a node; nil: with themselves.
+	found func(n *fakeNode, keys []string) ([]wire.KeyFound, error)
+	// reads are the keys of each request.
+	reads [][]string
+
 	router fakeRouter
 }
 
@@ -136,6 +141,8 @@ func (n *fakeNode) start(address string) {
 		connect.NewServerStreamHandler(edriv1connect.EventsReadProcedure, n.read, options))
 	mux.Handle(edriv1connect.EventsTailProcedure,
 		connect.NewServerStreamHandler(edriv1connect.EventsTailProcedure, n.tail, options))
+	mux.Handle(edriv1connect.KeysGetStreamProcedure,
+		connect.NewBidiStreamHandler(edriv1connect.KeysGetStreamProcedure, n.getStream, options))
 	mux.Handle(edriv1connect.ClusterStatusProcedure,
 		connect.NewUnaryHandler(edriv1connect.ClusterStatusProcedure, n.status, options))
 	n.routes(mux, options)

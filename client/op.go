@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 
@@ -15,13 +16,17 @@ type Op struct {
 }
 
 // AppendOp returns the operation that appends e to a stream; stream "" is the
-// event's subject, else its source. An event that is not valid makes the commit
-// that contains the operation fail.
+// event's subject, else its source. An event that is not valid, or that only the cluster
+// itself may append (event.CheckUnreserved), makes the commit that contains the
+// operation fail.
 func AppendOp(stream string, expected event.Expected, e event.Event) Op {
 	if stream != "" {
 		if err := event.CheckName("stream", stream); err != nil {
 			return Op{err: err}
 		}
+	}
+	if err := event.CheckUnreserved(cmp.Or(stream, e.Subject, e.Source), e.Type); err != nil {
+		return Op{err: err}
 	}
 	if expected < event.ExpectExists {
 		return Op{err: event.Errorf(event.CodeInvalid, "expected %d: not any, exists or a revision", expected)}

@@ -25,6 +25,8 @@ type (
 	deliveriesFrame   = wire.Frame[edriv1.DeliverResponse]
 	sendFrame         = wire.Frame[edriv1.SendRequest]
 	outcomeFrame      = wire.Frame[edriv1.RequestOutcome]
+	getManyFrame      = wire.Frame[edriv1.GetManyKeysRequest]
+	foundFrame        = wire.Frame[edriv1.GetManyKeysResponse]
 )
 
 // maxResponse bounds one message from a server; the largest are reads, of a batch
@@ -130,7 +132,7 @@ func newSubscriptions(h connect.HTTPClient, url string, options connect.ClientOp
 // keys are a node's procedures that read keys; to change them is to commit.
 type keys struct {
 	getKey      *connect.Client[edriv1.GetKeyRequest, edriv1.KeyEntry]
-	getMany     *connect.Client[edriv1.GetManyKeysRequest, edriv1.GetManyKeysResponse]
+	getStream   *connect.Client[getManyFrame, foundFrame]
 	listKeys    *connect.Client[edriv1.ListKeysRequest, edriv1.ListKeysResponse]
 	keyHistory  *connect.Client[edriv1.KeyHistoryRequest, edriv1.KeyHistoryResponse]
 	watchKeys   *connect.Client[edriv1.WatchKeysRequest, edriv1.WatchKeysResponse]
@@ -141,7 +143,7 @@ type keys struct {
 func newKeys(h connect.HTTPClient, url string, options connect.ClientOption) keys {
 	return keys{
 		getKey:      connect.NewClient[edriv1.GetKeyRequest, edriv1.KeyEntry](h, url+edriv1connect.KeysGetProcedure, options),
-		getMany:     connect.NewClient[edriv1.GetManyKeysRequest, edriv1.GetManyKeysResponse](h, url+edriv1connect.KeysGetManyProcedure, options),
+		getStream:   connect.NewClient[getManyFrame, foundFrame](h, url+edriv1connect.KeysGetStreamProcedure, options),
 		listKeys:    connect.NewClient[edriv1.ListKeysRequest, edriv1.ListKeysResponse](h, url+edriv1connect.KeysListProcedure, options),
 		keyHistory:  connect.NewClient[edriv1.KeyHistoryRequest, edriv1.KeyHistoryResponse](h, url+edriv1connect.KeysHistoryProcedure, options),
 		watchKeys:   connect.NewClient[edriv1.WatchKeysRequest, edriv1.WatchKeysResponse](h, url+edriv1connect.KeysWatchProcedure, options),

@@ -224,7 +224,7 @@ func (n *Node) startRaft() error {
 		return fmt.Errorf("start raft: %w", err)
 	}
 	n.proposer = newProposer(r, n.dead, n.stamp)
-	n.reads = &readIndexes{raft: r, rounds: n.peers, local: n.serverID, established: n.progress.lastTerm, tasks: &n.tasks}
+	n.reads = &readIndexes{raft: r, rounds: n.peers, ask: n.askTerm, local: n.serverID, established: n.progress.lastTerm, tasks: &n.tasks}
 	n.tasks.Add(3)
 	n.raft.Store(r)
 	go n.watchLeadership(r)

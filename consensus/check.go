@@ -48,6 +48,9 @@ func (m *Mux) CheckCommit(b []byte, limits event.Limits) (CommitInfo, error) {
 	if err := c.checkHeader(); err != nil {
 		return CommitInfo{}, err
 	}
+	if weight := m.weight(c.ops); weight > limits.Ops {
+		return CommitInfo{}, event.TooLarge("operations of a commit, those within its operations included", int64(weight), int64(limits.Ops))
+	}
 	fingerprints, err := m.checkOps(&c, limits)
 	if err != nil {
 		return CommitInfo{}, err
@@ -58,6 +61,21 @@ func (m *Mux) CheckCommit(b []byte, limits event.Limits) (CommitInfo, error) {
 	}
 	copy(info.Epoch[:], c.epoch)
 	return info, nil
+}
+
+// weight counts operations, with those within them.
+func (m *Mux) weight(ops []op) int {
+	weight := 0
+	for _, o := range ops {
+		weight++
+		if o.number < opMachineFirst {
+			continue
+		}
+		if w, ok := m.find(o.number).(Weigher); ok {
+			weight += max(w.Weight(o.number, o.body), 1) - 1
+		}
+	}
+	return weight
 }
 
 func (c *commit) checkHeader() error {
@@ -125,6 +143,9 @@ func checkAppend(fingerprints, body []byte, limits event.Limits) ([]byte, *event
 	}
 	if err := checkName("stream", stream, limits); err != nil {
 		return fingerprints, err
+	}
+	if err := event.CheckUnreserved(stream, h.Type); err != nil {
+		return fingerprints, asEventError(err)
 	}
 	return h.Fingerprint().AppendTo(fingerprints), nil
 }

@@ -26,6 +26,11 @@ func TestCheckCommitRefuses(t *testing.T) {
 	noEvent := &edriv1.Op{Op: &edriv1.Op_Append{Append: &edriv1.Append{Stream: "a"}}}
 	falseExists := add("a", "1")
 	falseExists.GetAppend().Expected = &edriv1.Append_Exists{}
+	ownType, ownSubject := add("a", "1"), add("", "1")
+	ownType.GetAppend().Event.Type = "edri.kv.put"
+	ownSubject.GetAppend().Event.Attributes = map[string]*edriv1.CloudEvent_CloudEventAttributeValue{
+		"subject": {Attr: &edriv1.CloudEvent_CloudEventAttributeValue_CeString{CeString: "kv/b"}},
+	}
 	for name, test := range map[string]struct {
 		commit *edriv1.Commit
 		want   string // code, size and max, violations
@@ -37,6 +42,9 @@ func TestCheckCommitRefuses(t *testing.T) {
 		"a stream with control chars":  {alone(add("a\nb", "1")), "invalid"},
 		"an event without id":          {alone(add("a", "")), "invalid"},
 		"no event":                     {alone(noEvent), "invalid"},
+		"a type of edri's own":         {alone(ownType), "invalid"},
+		"a stream of edri's own":       {alone(add("a", "1"), add("run/1", "1")), "check_failed 1:invalid"},
+		"such a stream by the subject": {alone(ownSubject), "invalid"},
 		"exists false":                 {alone(falseExists), "invalid"},
 		"revision out of range":        {alone(at(1<<63, add("a", "1"))), "invalid"},
 		"several bad operations":       {alone(add("a", ""), add("a", "1"), noEvent), "check_failed 0:invalid 2:invalid"},

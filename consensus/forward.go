@@ -19,6 +19,7 @@ const (
 	kindReadIndex byte = 2 // payload: none; reply: uvarint index, or an error
 	kindPulse     byte = 3 // payload: none, or of one that stops a pulse; reply: a pulse
 	kindMembers   byte = 4 // payload: a memberRequest; reply: a memberReply, or an error
+	kindTerm      byte = 5 // payload: none; reply: uvarint term in which the node is, or an error
 )
 
 // Replies begin with one of these.
@@ -60,9 +61,22 @@ func (n *Node) Serve(kind byte, payload []byte, reply func([]byte)) {
 		n.serveCommits(payload, reply)
 	case kindPulse:
 		n.servePulse(payload, reply)
+	case kindTerm:
+		reply(binary.AppendUvarint([]byte{replyOK}, n.raft.Load().CurrentTerm()))
 	default:
 		reply(errorReply(event.Errorf(event.CodeInvalid, "unknown request kind %d", kind)))
 	}
+}
+
+// askTerm asks a peer in which term it is.
+func (n *Node) askTerm(peer raft.ServerID, done func(term uint64, err error)) {
+	n.peers.Go(peer, kindTerm, nil, func(reply []byte, err error) {
+		if err != nil {
+			done(0, err)
+			return
+		}
+		done(parseNumberReply(reply))
+	})
 }
 
 func (n *Node) serveReadIndex(reply func([]byte)) {
@@ -172,7 +186,7 @@ func (n *Node) leaderReadIndex(ctx context.Context) (uint64, error) {
 		if got.err != nil {
 			return 0, event.Errorf(event.CodeUnavailable, "ask the leader for a read index: %v", got.err)
 		}
-		return parseIndexReply(got.reply)
+		return parseNumberReply(got.reply)
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
@@ -274,7 +288,7 @@ func parseRefusals(b []byte, n int) ([]refusal, error) {
 	return refusals, nil
 }
 
-func parseIndexReply(b []byte) (uint64, error) {
+func parseNumberReply(b []byte) (uint64, error) {
 	if len(b) > 0 && b[0] == replyError {
 		refused, err := event.DecodeError(b[1:])
 		if err != nil {

@@ -26,6 +26,14 @@ type StateMachine interface {
 	Apply(tx *Tx, op uint32, body []byte) ([]byte, error)
 }
 
+// Weigher is a StateMachine some of whose operations do the work of many.
+type Weigher interface {
+	StateMachine
+	// Weight returns as how many operations one counts where a commit enters the cluster,
+	// by its size alone: it is called before Check, with what may be malformed.
+	Weight(op uint32, body []byte) int
+}
+
 // Mux finds the state machine of an operation. It never changes once made.
 type Mux struct {
 	machines  []StateMachine // by their operations

@@ -22,6 +22,7 @@ type simNetwork struct {
 	mu    sync.Mutex
 	nodes map[string]*simPort // by address
 	cut   map[[2]string]bool  // from, to
+	slow  map[string]bool     // nodes that what is sent to or by them reaches only later
 	// hold, if set, is called when an answer to an AppendEntries is about to reach
 	// its sender.
 	hold func(from, to string, req *raft.AppendEntriesRequest)
@@ -44,7 +45,7 @@ func (n *simNetwork) count(bytes int) {
 }
 
 func newSimNetwork() *simNetwork {
-	return &simNetwork{nodes: map[string]*simPort{}, cut: map[[2]string]bool{}}
+	return &simNetwork{nodes: map[string]*simPort{}, cut: map[[2]string]bool{}, slow: map[string]bool{}}
 }
 
 // partition cuts every way between the two groups.
@@ -62,6 +63,26 @@ func (n *simNetwork) heal() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	clear(n.cut)
+	clear(n.slow)
+}
+
+// wait returns when what is under way between two nodes arrives.
+func (n *simNetwork) wait(a, b *simPort) {
+	for {
+		n.mu.Lock()
+		slow := n.slow[a.name] || n.slow[b.name]
+		n.mu.Unlock()
+		if !slow {
+			return
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-a.stop:
+			return
+		case <-b.stop:
+			return
+		}
+	}
 }
 
 func (n *simNetwork) hooks() (hold func(from, to string, req *raft.AppendEntriesRequest), drop func(from, to string, req *raft.AppendEntriesRequest) bool) {
@@ -223,9 +244,11 @@ func (p *simPort) Go(id raft.ServerID, kind byte, payload []byte, done func([]by
 			done(nil, fmt.Errorf("%w: %w", transport.ErrNotSent, err))
 			return
 		}
+		p.net.wait(p, peer)
 		var once sync.Once
 		peer.node.Serve(kind, payload, func(answer []byte) {
 			once.Do(func() {
+				p.net.wait(p, peer)
 				if err := p.net.open(peer, p); err != nil {
 					done(nil, err)
 					return
@@ -276,6 +299,7 @@ func (t simRaft) call(to raft.ServerAddress, command any, body io.Reader) (any, 
 	if err != nil {
 		return nil, err
 	}
+	t.p.net.wait(t.p, peer)
 	hold, drop := t.p.net.hooks()
 	if req, ok := command.(*raft.AppendEntriesRequest); ok && drop != nil && drop(t.p.name, peer.name, req) {
 		return nil, errCut
@@ -299,6 +323,7 @@ func (t simRaft) call(to raft.ServerAddress, command any, body io.Reader) (any, 
 	case <-time.After(simTimeout):
 		return nil, errCut
 	case got := <-answer:
+		t.p.net.wait(t.p, peer)
 		if req, ok := command.(*raft.AppendEntriesRequest); ok && hold != nil {
 			hold(t.p.name, peer.name, req)
 		}

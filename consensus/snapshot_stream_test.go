@@ -157,6 +157,6 @@ func FuzzForwardedFrames(f *testing.F) {
 				t.Errorf("refusal %+v of %d commits", r, n)
 			}
 		}
-		_, _ = parseIndexReply(b)
+		_, _ = parseNumberReply(b)
 	})
 }

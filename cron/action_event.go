@@ -1,6 +1,7 @@
 package cron
 
 import (
+	"errors"
 	"maps"
 	"time"
 
@@ -144,7 +145,14 @@ func (t *template) check(kind string, attributes map[string]event.Value) error {
 	if len(stream) == 0 {
 		stream = h.DefaultStream()
 	}
-	return event.CheckName("stream", stream)
+	if err := event.CheckName("stream", stream); err != nil {
+		return err
+	}
+	var reserved *event.Error
+	if errors.As(event.CheckUnreserved(stream, h.Type), &reserved) {
+		return invalid("action: %s", reserved.Message)
+	}
+	return nil
 }
 
 // Fields of io.cloudevents.v1.CloudEvent.

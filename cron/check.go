@@ -116,7 +116,10 @@ func (m *Machine) checkLater(o laterOp) error {
 	if len(stream) == 0 {
 		stream = h.DefaultStream()
 	}
-	return event.CheckName("stream", stream)
+	if err := event.CheckName("stream", stream); err != nil {
+		return err
+	}
+	return event.CheckUnreserved(stream, h.Type)
 }
 
 func checkCancel(o cancelOp) error {

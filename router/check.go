@@ -147,5 +147,8 @@ func (m *Machine) checkEvent(stream, encoded []byte, kind string) error {
 	if len(stream) == 0 {
 		stream = h.DefaultStream()
 	}
-	return event.CheckName("stream", stream)
+	if err := event.CheckName("stream", stream); err != nil {
+		return err
+	}
+	return event.CheckUnreserved(stream, h.Type)
 }

@@ -106,7 +106,7 @@ func TestBadKeysAreRefusedByName(t *testing.T) {
 	_, get := b.Get(ctx, "a\tb", client.KeyReadOptions{})
 	_, history := c.CreateBucket(ctx, "b", client.BucketConfig{History: 5000})
 	for want, err := range map[string]error{
-		"compare, then and otherwise: 10000 is more than 512": many, "ttl: -5s": ttl,
+		"10000 is more than 1000": many, "ttl: -5s": ttl,
 		"value in bytes: 1048577 is more than 1048576": large, `key "a\tb": has the character U+0009`: control, `key "a\tb": has`: get,
 		"config.history: 5000": history,
 	} {
@@ -115,6 +115,29 @@ func TestBadKeysAreRefusedByName(t *testing.T) {
 		}
 		if code := event.CodeOf(err); code != event.CodeInvalid && code != event.CodeTooLarge {
 			t.Errorf("%v is %s", err, code)
+		}
+	}
+}
+
+// What looks like the change of a key comes from nobody but the keys.
+func TestNobodyElseAppendsToTheStreamsOfKeys(t *testing.T) {
+	t.Parallel()
+	c, ctx := withKeys(t)
+	must[event.Position](t)(c.Bucket("default").Put(ctx, "k", []byte("v"), client.PutOptions{}))
+	e := event.Event{ID: "1", Source: "/test", Type: "order.placed", Subject: "kv/default"}
+	own := event.Event{ID: "2", Source: "/edri/kv", Type: "edri.kv.put", Subject: "k"}
+	_, stream := c.Append(ctx, "kv/default", event.ExpectAny, e)
+	_, subject := c.Append(ctx, "", event.ExpectAny, e)
+	_, run := c.Append(ctx, "run/1", event.ExpectAny, e)
+	_, typ := c.Append(ctx, "elsewhere", event.ExpectAny, own)
+	_, request := c.Send(ctx, "elsewhere", own, client.CallOptions{Timeout: time.Second})
+	_, later := c.AppendLater(ctx, "kv/later", e, time.Now().Add(time.Hour))
+	for what, err := range map[string]error{
+		`stream "kv/default": `: stream, `stream "kv/default": streams`: subject, `stream "run/1": `: run, `type "edri.kv.put": `: typ,
+		`type "edri.kv.put": types`: request, `stream "kv/later": `: later,
+	} {
+		if event.CodeOf(err) != event.CodeInvalid || !strings.Contains(err.Error(), what) {
+			t.Errorf("got %v, want invalid with %s", err, what)
 		}
 	}
 }
@@ -245,6 +268,37 @@ func TestExpiryIsTold(t *testing.T) {
 	codeIs(t, "expired", err, event.CodeNotFound)
 }
 
+// The cursor of a watch that tells nothing goes on while others are busy.
+func TestAWatchSaysHowFarItIsWhileOthersAreBusy(t *testing.T) {
+	t.Parallel()
+	c, ctx := withKeys(t)
+	b := c.Bucket("default")
+	must[event.Position](t)(b.Put(ctx, "other", nil, client.PutOptions{}))
+	var busy sync.WaitGroup
+	working, stop := context.WithCancel(ctx)
+	busy.Go(func() {
+		for n := 0; working.Err() == nil; n++ {
+			if n%2 == 0 {
+				_, _ = b.Put(working, "other", nil, client.PutOptions{})
+			} else {
+				_, _ = c.Append(working, "s", event.ExpectAny, event.Event{ID: fmt.Sprint(n), Source: "/test", Type: "test"})
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+	defer busy.Wait()
+	defer stop()
+	w := b.Watch(ctx, client.WatchOptions{Key: "k"})
+	defer w.Close()
+	last := event.Position(0)
+	for n := range 2 {
+		if !w.Next() || len(w.Changes()) > 0 || w.Position() <= last {
+			t.Fatalf("mark %d is at %d, after %d, with %v: %v", n, w.Position(), last, w.Changes(), w.Err())
+		}
+		last = w.Position()
+	}
+}
+
 // A worker of any language reads keys, and changes them in the commit of its ack.
 func TestAProcessWorkerReadsAndChangesKeys(t *testing.T) {
 	t.Parallel()
@@ -295,5 +349,23 @@ read -r stop
 	}
 	if s := must[client.Stream](t)(c.Stream(ctx, "done", client.ReadOptions{})); s.Position != changes[0].Revision-1 {
 		t.Errorf("the effects stand at %d and %d", s.Position, changes[0].Revision)
+	}
+}
+
+// A node that stops ends the streams of its readers, and is not held back by them.
+func TestReadersDoNotHoldTheirNodeBack(t *testing.T) {
+	t.Parallel()
+	s := start(t, single(t))
+	c := must[*client.Client](t)(client.New(client.Config{Servers: []string{s.URL()}}))
+	defer c.Close()
+	b := c.Bucket("default")
+	must[event.Position](t)(b.Put(t.Context(), "k", []byte("v"), client.PutOptions{}))
+	must[client.KeyEntry](t)(b.Get(t.Context(), "k", client.KeyReadOptions{})) // the stream stays open
+	began := time.Now()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("to stop took %v", took)
 	}
 }

@@ -1137,7 +1137,7 @@ const file_edriv1_keys_proto_rawDesc = "" +
 	"\x11WatchKeysResponse\x12+\n" +
 	"\achanges\x18\x01 \x03(\v2\x11.edri.v1.KeyEntryR\achanges\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x1a\n" +
-	"\bposition\x18\x03 \x01(\x04R\bposition2\x9c\x06\n" +
+	"\bposition\x18\x03 \x01(\x04R\bposition2\xe8\x06\n" +
 	"\x04Keys\x126\n" +
 	"\fCreateBucket\x12\x15.edri.v1.CreateBucket\x1a\x0f.edri.v1.Bucket\x126\n" +
 	"\fUpdateBucket\x12\x15.edri.v1.UpdateBucket\x1a\x0f.edri.v1.Bucket\x12D\n" +
@@ -1148,7 +1148,8 @@ const file_edriv1_keys_proto_rawDesc = "" +
 	"\x06Delete\x12\x12.edri.v1.DeleteKey\x1a\x13.edri.v1.KeyChanged\x12@\n" +
 	"\bTransact\x12\x17.edri.v1.KeyTransaction\x1a\x1b.edri.v1.KeyTransactionDone\x120\n" +
 	"\x03Get\x12\x16.edri.v1.GetKeyRequest\x1a\x11.edri.v1.KeyEntry\x12D\n" +
-	"\aGetMany\x12\x1b.edri.v1.GetManyKeysRequest\x1a\x1c.edri.v1.GetManyKeysResponse\x12;\n" +
+	"\aGetMany\x12\x1b.edri.v1.GetManyKeysRequest\x1a\x1c.edri.v1.GetManyKeysResponse\x12J\n" +
+	"\tGetStream\x12\x1b.edri.v1.GetManyKeysRequest\x1a\x1c.edri.v1.GetManyKeysResponse(\x010\x01\x12;\n" +
 	"\x04List\x12\x18.edri.v1.ListKeysRequest\x1a\x19.edri.v1.ListKeysResponse\x12B\n" +
 	"\aHistory\x12\x1a.edri.v1.KeyHistoryRequest\x1a\x1b.edri.v1.KeyHistoryResponse\x12@\n" +
 	"\x05Watch\x12\x19.edri.v1.WatchKeysRequest\x1a\x1a.edri.v1.WatchKeysResponse0\x01B+Z)github.com/edri-io/edri/api/edriv1;edriv1b\x06proto3"
@@ -1222,24 +1223,26 @@ var file_edriv1_keys_proto_depIdxs = []int32{
 	25, // 22: edri.v1.Keys.Transact:input_type -> edri.v1.KeyTransaction
 	5,  // 23: edri.v1.Keys.Get:input_type -> edri.v1.GetKeyRequest
 	6,  // 24: edri.v1.Keys.GetMany:input_type -> edri.v1.GetManyKeysRequest
-	9,  // 25: edri.v1.Keys.List:input_type -> edri.v1.ListKeysRequest
-	11, // 26: edri.v1.Keys.History:input_type -> edri.v1.KeyHistoryRequest
-	13, // 27: edri.v1.Keys.Watch:input_type -> edri.v1.WatchKeysRequest
-	3,  // 28: edri.v1.Keys.CreateBucket:output_type -> edri.v1.Bucket
-	3,  // 29: edri.v1.Keys.UpdateBucket:output_type -> edri.v1.Bucket
-	4,  // 30: edri.v1.Keys.DeleteBucket:output_type -> edri.v1.DeleteBucketResponse
-	3,  // 31: edri.v1.Keys.GetBucket:output_type -> edri.v1.Bucket
-	2,  // 32: edri.v1.Keys.ListBuckets:output_type -> edri.v1.ListBucketsResponse
-	26, // 33: edri.v1.Keys.Put:output_type -> edri.v1.KeyChanged
-	26, // 34: edri.v1.Keys.Delete:output_type -> edri.v1.KeyChanged
-	27, // 35: edri.v1.Keys.Transact:output_type -> edri.v1.KeyTransactionDone
-	18, // 36: edri.v1.Keys.Get:output_type -> edri.v1.KeyEntry
-	7,  // 37: edri.v1.Keys.GetMany:output_type -> edri.v1.GetManyKeysResponse
-	10, // 38: edri.v1.Keys.List:output_type -> edri.v1.ListKeysResponse
-	12, // 39: edri.v1.Keys.History:output_type -> edri.v1.KeyHistoryResponse
-	14, // 40: edri.v1.Keys.Watch:output_type -> edri.v1.WatchKeysResponse
-	28, // [28:41] is the sub-list for method output_type
-	15, // [15:28] is the sub-list for method input_type
+	6,  // 25: edri.v1.Keys.GetStream:input_type -> edri.v1.GetManyKeysRequest
+	9,  // 26: edri.v1.Keys.List:input_type -> edri.v1.ListKeysRequest
+	11, // 27: edri.v1.Keys.History:input_type -> edri.v1.KeyHistoryRequest
+	13, // 28: edri.v1.Keys.Watch:input_type -> edri.v1.WatchKeysRequest
+	3,  // 29: edri.v1.Keys.CreateBucket:output_type -> edri.v1.Bucket
+	3,  // 30: edri.v1.Keys.UpdateBucket:output_type -> edri.v1.Bucket
+	4,  // 31: edri.v1.Keys.DeleteBucket:output_type -> edri.v1.DeleteBucketResponse
+	3,  // 32: edri.v1.Keys.GetBucket:output_type -> edri.v1.Bucket
+	2,  // 33: edri.v1.Keys.ListBuckets:output_type -> edri.v1.ListBucketsResponse
+	26, // 34: edri.v1.Keys.Put:output_type -> edri.v1.KeyChanged
+	26, // 35: edri.v1.Keys.Delete:output_type -> edri.v1.KeyChanged
+	27, // 36: edri.v1.Keys.Transact:output_type -> edri.v1.KeyTransactionDone
+	18, // 37: edri.v1.Keys.Get:output_type -> edri.v1.KeyEntry
+	7,  // 38: edri.v1.Keys.GetMany:output_type -> edri.v1.GetManyKeysResponse
+	7,  // 39: edri.v1.Keys.GetStream:output_type -> edri.v1.GetManyKeysResponse
+	10, // 40: edri.v1.Keys.List:output_type -> edri.v1.ListKeysResponse
+	12, // 41: edri.v1.Keys.History:output_type -> edri.v1.KeyHistoryResponse
+	14, // 42: edri.v1.Keys.Watch:output_type -> edri.v1.WatchKeysResponse
+	29, // [29:43] is the sub-list for method output_type
+	15, // [15:29] is the sub-list for method input_type
 	15, // [15:15] is the sub-list for extension type_name
 	15, // [15:15] is the sub-list for extension extendee
 	0,  // [0:15] is the sub-list for field type_name

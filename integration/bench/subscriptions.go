@@ -27,7 +27,7 @@ const (
 	// stuckName is that of the stuck one.
 	stuckName = "bench.stuck"
 	// filledType is that of the events that fill appends.
-	filledType = "edri.bench.append"
+	filledType = "bench.append"
 )
 
 // subscriptions measures a busy subscription alone, beside idle ones, and beside one

@@ -11,7 +11,7 @@ import (
 // Attributes of the events that changes are.
 const (
 	Source     = "/edri/kv"
-	typePrefix = "edri.kv."
+	typePrefix = event.OwnTypePrefix + "kv."
 
 	typePut           = typePrefix + "put"
 	typeDeleted       = typePrefix + "deleted"

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/edri-io/edri/api/edriv1"
+	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/timers"
 )
 
@@ -94,6 +95,52 @@ func TestCheckRefusesWhatApplyCouldNotDo(t *testing.T) {
 
 // What Check accepts means to the hand-written decoder what it means to the generated
 // one, and apply does not stumble over it.
+// A transaction counts as what is in it: no commit does more than one may have operations.
+func TestTransactionsCountAsTheirParts(t *testing.T) {
+	t.Parallel()
+	c := newCabinet(t)
+	of := func(parts int) *edriv1.Op {
+		txn := &edriv1.KeyTransaction{Compare: []*edriv1.CompareKey{existing("default", "k", false)}, Then: []*edriv1.KeyOp{inTransaction(put("default", "k", "v"))}}
+		for range parts - 2 {
+			txn.Otherwise = append(txn.Otherwise, getting("default", "k"))
+		}
+		return transact(txn)
+	}
+	var eight, seven []*edriv1.Op
+	for range 8 {
+		eight = append(eight, of(128))
+	}
+	seven = append(seven, eight[:7]...)
+	for range 1000 - 7*128 {
+		seven = append(seven, put("default", "k", "v"))
+	}
+	for name, commit := range map[string]struct {
+		ops  []*edriv1.Op
+		want string
+	}{
+		"eight of 128":  {eight, "operations of a commit, those within its operations included: 1024 is more than 1000"},
+		"1,000 in all":  {seven, ""},
+		"1,001 in all":  {append(seven[:len(seven):len(seven)], put("default", "k", "v")), "1001 is more than 1000"},
+		"two of 512":    {[]*edriv1.Op{of(512), of(512)}, "1024 is more than 1000"},
+		"one of 10,000": {[]*edriv1.Op{of(10_000)}, "10000 is more than 1000"},
+		"one of 512":    {[]*edriv1.Op{of(512)}, ""},
+		"one of 513":    {[]*edriv1.Op{of(513)}, "compare, then and otherwise: 513 is more than 512"},
+		"an empty one":  {[]*edriv1.Op{transact(&edriv1.KeyTransaction{})}, ""},
+	} {
+		b, err := proto.Marshal(&edriv1.Commit{Ops: commit.ops})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.cfg.Machines.CheckCommit(b, event.DefaultLimits())
+		switch {
+		case commit.want == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case commit.want != "" && (event.CodeOf(err) != event.CodeTooLarge || !strings.Contains(err.Error(), commit.want)):
+			t.Errorf("%s: %v, want %s", name, err, commit.want)
+		}
+	}
+}
+
 func FuzzCheck(f *testing.F) {
 	for _, op := range []*edriv1.Op{
 		makeBucket("b", &edriv1.BucketConfig{History: 3, Ttl: 1e9, MaxValueBytes: 9, MaxKeys: 5, KeepDeleted: 5}), changeBucket("b", nil), dropBucket("b"),

@@ -17,7 +17,7 @@ const (
 	// MaxBucketName is the length of the longest name, so that the stream's is one.
 	MaxBucketName = event.MaxNameBytes - len(StreamPrefix)
 	// StreamPrefix begins the name of a bucket's stream.
-	StreamPrefix = "kv/"
+	StreamPrefix = event.KeyStreamPrefix
 	// MaxKeyBytes is the length of the longest key.
 	MaxKeyBytes = 1 << 10
 	// MaxValueBytes is the size of the largest value.

@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -270,7 +271,28 @@ func firstOf(err error) event.Position {
 func (c *cabinet) get(bucket, key string) string {
 	v := c.core.View()
 	defer v.Close()
-	return render(Get(v, bucket, key))
+	e, err := Get(v, bucket, key)
+	c.readsTheSame(v, bucket, key, &e, err)
+	return render(e, err)
+}
+
+// readsTheSame holds a Reader to what Get returned.
+func (c *cabinet) readsTheSame(v *consensus.View, bucket, key string, want *Entry, wantErr error) {
+	r := NewReader(v)
+	for range 2 { // again with the bucket that it knows then
+		b, err := r.AppendEntry(nil, []byte(bucket), []byte(key))
+		got := &edriv1.KeyEntry{}
+		if failed := proto.Unmarshal(b, got); failed != nil {
+			c.Fatalf("decode what the reader appends: %v", failed)
+		}
+		if fmt.Sprint(err) != fmt.Sprint(wantErr) {
+			c.Fatalf("a reader of %s/%s: %v, Get: %v", bucket, key, err, wantErr)
+		}
+		if wantErr == nil && (got.Key != want.Key || !bytes.Equal(got.Value, want.Value) || got.ContentType != want.ContentType ||
+			got.Revision != uint64(want.Revision) || got.Created != uint64(want.Created) || got.Stamp != want.Stamp || got.Expires != want.Expires) {
+			c.Fatalf("a reader of %s/%s: %v, Get: %+v", bucket, key, got, want)
+		}
+	}
 }
 
 func (c *cabinet) getAt(bucket, key string, p event.Position) string {

@@ -19,8 +19,8 @@ type Machine struct {
 }
 
 var (
-	_ consensus.StateMachine = (*Machine)(nil)
-	_ timers.Owner           = (*Machine)(nil)
+	_ consensus.Weigher = (*Machine)(nil)
+	_ timers.Owner      = (*Machine)(nil)
 )
 
 // New returns a machine whose times to live are timers of a table, where it registers

@@ -68,6 +68,19 @@ func decodeTransact(b []byte) (transactOp, error) {
 	return o, f.Err()
 }
 
+// Weight implements consensus.Weigher: a transaction counts as its parts, whichever of
+// them will be done.
+func (m *Machine) Weight(op uint32, body []byte) int {
+	if op != opTransact {
+		return 1
+	}
+	parts := 0
+	for f := wire.Walk(body); f.Next(); {
+		parts++
+	}
+	return parts
+}
+
 func decodeKeyOp(b []byte) (keyOp, error) {
 	f := wire.Walk(b)
 	if !f.Next() {

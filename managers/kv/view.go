@@ -305,8 +305,8 @@ func current(v *consensus.View, id uint64, key string) (entry, bool, error) {
 	return e, err == nil, err
 }
 
-func noKey(bucket, key string) *event.Error {
-	return event.Errorf(event.CodeNotFound, "key %q of bucket %q does not exist", key, bucket)
+func noKey[S, T ~string | ~[]byte](bucket S, key T) *event.Error {
+	return event.Errorf(event.CodeNotFound, "key %q of bucket %q does not exist", string(key), string(bucket))
 }
 
 // expiresAt is the time of an expiry in an event.

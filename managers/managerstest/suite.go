@@ -62,6 +62,9 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"a request is answered", answers},
 		{"a newer version supersedes", supersedes},
 		{"a process handles events", processes},
+		{"keys change with the acknowledgement", keysChange},
+		{"a key that is not as expected refuses the whole acknowledgement", keysConflict},
+		{"a process reads and changes keys", keysOfAProcess},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -55,6 +55,8 @@ const (
 	KeysGetProcedure = "/edri.v1.Keys/Get"
 	// KeysGetManyProcedure is the fully-qualified name of the Keys's GetMany RPC.
 	KeysGetManyProcedure = "/edri.v1.Keys/GetMany"
+	// KeysGetStreamProcedure is the fully-qualified name of the Keys's GetStream RPC.
+	KeysGetStreamProcedure = "/edri.v1.Keys/GetStream"
 	// KeysListProcedure is the fully-qualified name of the Keys's List RPC.
 	KeysListProcedure = "/edri.v1.Keys/List"
 	// KeysHistoryProcedure is the fully-qualified name of the Keys's History RPC.
@@ -79,6 +81,9 @@ type KeysClient interface {
 	Get(context.Context, *connect.Request[edriv1.GetKeyRequest]) (*connect.Response[edriv1.KeyEntry], error)
 	// GetMany returns keys as they are at one moment.
 	GetMany(context.Context, *connect.Request[edriv1.GetManyKeysRequest]) (*connect.Response[edriv1.GetManyKeysResponse], error)
+	// GetStream is GetMany again and again: answers come in the order of the requests. An
+	// error ends the stream, with it all requests that are not answered.
+	GetStream(context.Context) *connect.BidiStreamForClient[edriv1.GetManyKeysRequest, edriv1.GetManyKeysResponse]
 	// List returns keys in the order of their bytes.
 	List(context.Context, *connect.Request[edriv1.ListKeysRequest]) (*connect.Response[edriv1.ListKeysResponse], error)
 	// History returns what is kept of a key, oldest first.
@@ -159,6 +164,12 @@ func NewKeysClient(httpClient connect.HTTPClient, baseURL string, opts ...connec
 			connect.WithSchema(keysMethods.ByName("GetMany")),
 			connect.WithClientOptions(opts...),
 		),
+		getStream: connect.NewClient[edriv1.GetManyKeysRequest, edriv1.GetManyKeysResponse](
+			httpClient,
+			baseURL+KeysGetStreamProcedure,
+			connect.WithSchema(keysMethods.ByName("GetStream")),
+			connect.WithClientOptions(opts...),
+		),
 		list: connect.NewClient[edriv1.ListKeysRequest, edriv1.ListKeysResponse](
 			httpClient,
 			baseURL+KeysListProcedure,
@@ -192,6 +203,7 @@ type keysClient struct {
 	transact     *connect.Client[edriv1.KeyTransaction, edriv1.KeyTransactionDone]
 	get          *connect.Client[edriv1.GetKeyRequest, edriv1.KeyEntry]
 	getMany      *connect.Client[edriv1.GetManyKeysRequest, edriv1.GetManyKeysResponse]
+	getStream    *connect.Client[edriv1.GetManyKeysRequest, edriv1.GetManyKeysResponse]
 	list         *connect.Client[edriv1.ListKeysRequest, edriv1.ListKeysResponse]
 	history      *connect.Client[edriv1.KeyHistoryRequest, edriv1.KeyHistoryResponse]
 	watch        *connect.Client[edriv1.WatchKeysRequest, edriv1.WatchKeysResponse]
@@ -247,6 +259,11 @@ func (c *keysClient) GetMany(ctx context.Context, req *connect.Request[edriv1.Ge
 	return c.getMany.CallUnary(ctx, req)
 }
 
+// GetStream calls edri.v1.Keys.GetStream.
+func (c *keysClient) GetStream(ctx context.Context) *connect.BidiStreamForClient[edriv1.GetManyKeysRequest, edriv1.GetManyKeysResponse] {
+	return c.getStream.CallBidiStream(ctx)
+}
+
 // List calls edri.v1.Keys.List.
 func (c *keysClient) List(ctx context.Context, req *connect.Request[edriv1.ListKeysRequest]) (*connect.Response[edriv1.ListKeysResponse], error) {
 	return c.list.CallUnary(ctx, req)
@@ -278,6 +295,9 @@ type KeysHandler interface {
 	Get(context.Context, *connect.Request[edriv1.GetKeyRequest]) (*connect.Response[edriv1.KeyEntry], error)
 	// GetMany returns keys as they are at one moment.
 	GetMany(context.Context, *connect.Request[edriv1.GetManyKeysRequest]) (*connect.Response[edriv1.GetManyKeysResponse], error)
+	// GetStream is GetMany again and again: answers come in the order of the requests. An
+	// error ends the stream, with it all requests that are not answered.
+	GetStream(context.Context, *connect.BidiStream[edriv1.GetManyKeysRequest, edriv1.GetManyKeysResponse]) error
 	// List returns keys in the order of their bytes.
 	List(context.Context, *connect.Request[edriv1.ListKeysRequest]) (*connect.Response[edriv1.ListKeysResponse], error)
 	// History returns what is kept of a key, oldest first.
@@ -354,6 +374,12 @@ func NewKeysHandler(svc KeysHandler, opts ...connect.HandlerOption) (string, htt
 		connect.WithSchema(keysMethods.ByName("GetMany")),
 		connect.WithHandlerOptions(opts...),
 	)
+	keysGetStreamHandler := connect.NewBidiStreamHandler(
+		KeysGetStreamProcedure,
+		svc.GetStream,
+		connect.WithSchema(keysMethods.ByName("GetStream")),
+		connect.WithHandlerOptions(opts...),
+	)
 	keysListHandler := connect.NewUnaryHandler(
 		KeysListProcedure,
 		svc.List,
@@ -394,6 +420,8 @@ func NewKeysHandler(svc KeysHandler, opts ...connect.HandlerOption) (string, htt
 			keysGetHandler.ServeHTTP(w, r)
 		case KeysGetManyProcedure:
 			keysGetManyHandler.ServeHTTP(w, r)
+		case KeysGetStreamProcedure:
+			keysGetStreamHandler.ServeHTTP(w, r)
 		case KeysListProcedure:
 			keysListHandler.ServeHTTP(w, r)
 		case KeysHistoryProcedure:
@@ -447,6 +475,10 @@ func (UnimplementedKeysHandler) Get(context.Context, *connect.Request[edriv1.Get
 
 func (UnimplementedKeysHandler) GetMany(context.Context, *connect.Request[edriv1.GetManyKeysRequest]) (*connect.Response[edriv1.GetManyKeysResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Keys.GetMany is not implemented"))
+}
+
+func (UnimplementedKeysHandler) GetStream(context.Context, *connect.BidiStream[edriv1.GetManyKeysRequest, edriv1.GetManyKeysResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Keys.GetStream is not implemented"))
 }
 
 func (UnimplementedKeysHandler) List(context.Context, *connect.Request[edriv1.ListKeysRequest]) (*connect.Response[edriv1.ListKeysResponse], error) {
