@@ -19,7 +19,7 @@ const (
 // advance feeds what waits to be fed, and returns what is to be committed; nil: nothing.
 func (r *live) advance() *Advance {
 	m := r.m
-	a := &Advance{Run: r.run.ID, Number: r.run.Number, Advance: r.run.Advance + 1}
+	a := r.newAdvance()
 	m.checkForeign()
 	var steps []stepBlocked
 	for bytes := 0; !m.halted() && len(m.out) < maxRecords && bytes < maxRecordBytes; {
@@ -55,8 +55,21 @@ func (r *live) advance() *Advance {
 		r.batch = nil
 		return nil
 	}
-	a.Nonce = rand.Uint64()
 	return a
+}
+
+func (r *live) newAdvance() *Advance {
+	return &Advance{Run: r.run.ID, Number: r.run.Number, Advance: r.run.Advance + 1, Nonce: rand.Uint64()}
+}
+
+// endOf returns the end that an advance brings; nil: none.
+func endOf(a *Advance) *End {
+	for i := range a.Records {
+		if end, ok := a.Records[i].Do.(End); ok {
+			return &end
+		}
+	}
+	return nil
 }
 
 // nextInput takes the next input: entries before results, so that the code has them
@@ -131,7 +144,9 @@ func failStep(rec *StepRecord, o *op, now time.Time) Command {
 	wait, again := options.Retry.again(o.attempt, rec.Error, rand.Float64)
 	if limit := options.ScheduleToClose; limit > 0 && now.Add(wait).After(o.asked.Add(limit)) && again {
 		again = false
-		rec.Error = timedOut(timeoutScheduleToClose, rec.Error)
+		if rec.Error.Type != ErrorTimeout || rec.Error.Message != timeoutScheduleToClose {
+			rec.Error = timedOut(timeoutScheduleToClose, rec.Error)
+		}
 	}
 	final := rec.Error.Final || slices.Contains(options.Retry.NonRetryable, rec.Error.Type)
 	switch {

@@ -111,10 +111,6 @@ func (r *live) goOn() {
 			r.resend()
 			return
 		}
-		if r.m.halt != nil {
-			r.give("the code cannot go on")
-			return
-		}
 		if r.act() {
 			continue
 		}
@@ -123,6 +119,10 @@ func (r *live) goOn() {
 			r.h.rests(r)
 		case atRest && r.h.isClosing():
 			r.drop()
+		case atRest && r.evicted && r.m.underway == 0 && r.run.Advance == 0:
+			// Until its first advance a run counts as one that has to begin.
+			r.sent = r.newAdvance()
+			r.resend()
 		case atRest && (r.draining || r.evicted && r.m.underway == 0):
 			r.give("at rest")
 		}
@@ -263,9 +263,11 @@ func (r *live) advanced(a *Advanced) {
 	if r.m == nil {
 		return // a block in the place of what could not be committed
 	}
-	if r.m.end != nil {
+	switch {
+	case r.m.end != nil || endOf(sent) != nil:
 		r.drop()
-		return
+	case r.m.halt != nil:
+		r.give("the code cannot go on")
 	}
 	r.m.blocks = nil
 }
@@ -360,10 +362,8 @@ func (r *live) restart(front []pending) {
 // blockInstead blocks the run in the place of an advance that cannot be committed.
 func (r *live) blockInstead(err *event.Error) {
 	r.restart(nil)
-	r.sent = &Advance{
-		Run: r.run.ID, Number: r.run.Number, Advance: r.run.Advance + 1, Nonce: rand.Uint64(),
-		Block: &Block{Reason: string(err.Code), Details: mustMarshal(Note{Reason: err.Message})},
-	}
+	r.sent = r.newAdvance()
+	r.sent.Block = &Block{Reason: string(err.Code), Details: mustMarshal(Note{Reason: err.Message})}
 	r.draining = true
 	r.resend()
 }
@@ -415,4 +415,7 @@ func (r *live) query(q *Query) {
 	}
 	result, err := r.m.query(q.Name, json.RawMessage(q.Input))
 	r.h.send(Reply{Answer: &Answer{ID: q.ID, Result: result, Err: err}})
+	if r.m.halt != nil {
+		r.give("a query does not give way") // which is no fault of the run's
+	}
 }

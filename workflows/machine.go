@@ -102,6 +102,7 @@ func (m *machine) take() []Record {
 	out := m.out
 	if m.halt != nil {
 		out = out[:m.halt.kept]
+		m.halt.kept = 0
 	}
 	m.out = nil
 	return out

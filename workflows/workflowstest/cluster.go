@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -65,10 +66,10 @@ type run struct {
 	entries  []workflows.Entry // not consumed
 	arrived  uint64            // number of the last entry
 	worker   *session
-	missing  bool // its worker may be back for it
-	lost     bool // its worker is not, and no other has it
-	queued   bool // in Cluster.ready
-	waits    bool // for its start
+	missing  *session // that ended, and its worker may be back for the run
+	lost     bool     // its worker is not, and no other has it
+	queued   bool     // in Cluster.ready
+	waits    bool     // for its start
 	busy     bool
 	blocked  *workflows.Block
 	timers   map[uint64]*time.Timer
@@ -424,4 +425,14 @@ func mustMarshal(v any) json.RawMessage {
 		panic(err) // the test's own
 	}
 	return data
+}
+
+// Attributes returns the attributes of the last run of an id.
+func (c *Cluster) Attributes(id string) map[string]any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.current[id]; r != nil {
+		return maps.Clone(r.start.Attributes)
+	}
+	return nil
 }
