@@ -141,6 +141,9 @@ func (m *machine) replayAll(history iter.Seq2[event.Recorded, error]) error {
 		if !ok {
 			continue // whatever it is, it was not the code's
 		}
+		if m.run.ID == "" {
+			m.run.ID = strings.TrimPrefix(e.Stream, HistoryStream(""))
+		}
 		r := recorded{kind: kind, data: e.Data, time: e.Time, revision: e.Revision}
 		m.replay.seen = e.Revision
 		switch classOf(kind) {

@@ -60,7 +60,8 @@ func NewRequest[In, Out any](typ string, options ...RequestOptions) Request[In, 
 
 // Do sends a request and waits for the response. An error is an *Error.
 func (r Request[In, Out]) Do(ctx Context, in In) (Out, error) {
-	return r.Start(ctx, in).Get(ctx)
+	f := r.Start(ctx, in)
+	return f.get(ctx.s, f.o.m.co.current)
 }
 
 // Start sends a request.

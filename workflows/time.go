@@ -18,7 +18,8 @@ func Sleep(ctx Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
 	}
-	_, err := After(ctx, d).Get(ctx)
+	f := After(ctx, d)
+	_, err := f.get(ctx.s, f.o.m.co.current)
 	return err
 }
 
