@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -479,17 +480,21 @@ func TestRequests(t *testing.T) {
 		return got.Twice, err
 	})
 	inWorld(t, func(w *world) {
+		var mu sync.Mutex
 		var ids []string
 		w.Handle("double.wanted", func(e event.Event) (any, error) {
+			mu.Lock()
 			ids = append(ids, e.ID)
+			n := len(ids)
+			mu.Unlock()
 			var q in
 			if err := json.Unmarshal(e.Data, &q); err != nil {
 				return nil, err
 			}
 			switch {
-			case q.N == 2 && len(ids) == 1:
+			case q.N == 2 && n == 1:
 				return nil, errors.New("not now")
-			case q.N == 2 && len(ids) == 2:
+			case q.N == 2 && n == 2:
 				time.Sleep(time.Hour) // it expires
 			case q.N == 3:
 				return nil, errors.New("never")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -183,9 +184,9 @@ func recordHistories(t *testing.T) {
 
 // playEverything has runs of all workflows.
 func playEverything(w *world) {
-	asked := 0
+	var asked atomic.Int32
 	w.Handle("asked", func(event.Event) (any, error) {
-		switch asked++; asked {
+		switch asked.Add(1) {
 		case 1:
 			time.Sleep(time.Minute) // and it expires
 		case 2:

@@ -314,7 +314,7 @@ func (h *host) assign(a *Assign) {
 	closing := h.closing
 	h.mu.Unlock()
 	if r != nil {
-		if r.post(func() { r.assignedAgain(a) }) {
+		if r.postOr(func() { r.assignedAgain(a) }, func() { h.assign(a) }) {
 			return
 		}
 		h.forget(r) // it is about to
@@ -386,7 +386,7 @@ func (h *host) query(q *Query) {
 	h.mu.Lock()
 	r := h.runs[q.Run.Number]
 	h.mu.Unlock()
-	if r != nil && r.post(func() { r.query(q) }) {
+	if r != nil && r.postOr(func() { r.query(q) }, func() { h.queryCopy(q) }) {
 		return
 	}
 	h.queryCopy(q)

@@ -29,7 +29,7 @@ type live struct {
 	committed atomic.Uint64 // run.Advance, for whoever asks
 
 	mu     sync.Mutex // of the mailbox
-	box    []func()
+	box    []mail
 	active bool // a goroutine is at it
 	gone   bool // nothing is taken any more
 
@@ -57,6 +57,9 @@ type live struct {
 	evicted  bool
 }
 
+// mail is something to be done with a run, or where it is gone by then, instead of it.
+type mail struct{ do, gone func() }
+
 // pending is an input that is not committed: an entry or a result.
 type pending struct {
 	entry  *Entry
@@ -67,14 +70,18 @@ func newLive(h *host, def *definition, a *Assign) *live {
 	return &live{h: h, def: def, run: a.Run, tasks: make(map[uint64]*task)}
 }
 
-// post has f done, and the run go on after it. It reports false where the run is gone.
-func (r *live) post(f func()) bool {
+// post has f done, and the run go on after it. It reports false where the run is gone;
+// where it goes before its turn comes, f is not done.
+func (r *live) post(f func()) bool { return r.postOr(f, nil) }
+
+// postOr is post for what must not get lost: where the run goes before f is done, gone is.
+func (r *live) postOr(f, gone func()) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.gone {
 		return false
 	}
-	r.box = append(r.box, f)
+	r.box = append(r.box, mail{f, gone})
 	if !r.active {
 		r.active = true
 		r.h.turns.Go(r.turn)
@@ -88,15 +95,18 @@ func (r *live) turn() {
 		r.mu.Lock()
 		box := r.box
 		r.box = nil
-		if len(box) == 0 || r.gone {
+		if len(box) == 0 {
 			r.active = false
 			r.mu.Unlock()
 			return
 		}
 		r.mu.Unlock()
-		for _, f := range box {
-			if !r.gone {
-				f()
+		for _, m := range box {
+			switch {
+			case !r.gone:
+				m.do()
+			case m.gone != nil:
+				m.gone()
 			}
 		}
 		r.goOn()
@@ -389,7 +399,7 @@ func (r *live) drop() {
 func (r *live) end() bool {
 	r.mu.Lock()
 	gone := r.gone
-	r.gone, r.box = true, nil
+	r.gone = true
 	r.mu.Unlock()
 	if gone {
 		return false
