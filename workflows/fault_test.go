@@ -556,3 +556,23 @@ func TestADivergenceBlocksTheRunAndCommitsNothing(t *testing.T) {
 		}
 	}, flow)
 }
+
+// Where the entries that a refusal speaks of do not come, the end does not wait for ever.
+func TestAnEndThatIsRefusedIsInsistedOn(t *testing.T) {
+	inWorld(t, func(w *world) {
+		refused := 0
+		w.OnAdvance(func(a *workflows.Advance) (f workflowstest.Fate) {
+			for _, r := range a.Records {
+				if end, ok := r.Do.(workflows.End); ok && !end.Insist {
+					refused++
+					f.Refuse = event.Errorf(event.CodeCheckFailed, "entries were not consumed")
+				}
+			}
+			return f
+		})
+		w.start("three", "r", 1)
+		if got := completed[int](w, "r"); got != 112 || refused != 1 {
+			t.Errorf("got %d, refused %d times", got, refused)
+		}
+	}, threeSteps)
+}
