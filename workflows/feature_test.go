@@ -378,6 +378,13 @@ func TestUpdates(t *testing.T) {
 		if got := <-never; !strings.Contains(got, "edri.unhandled") {
 			t.Errorf("got %s", got)
 		}
+		count := make(map[string]int)
+		for _, kind := range w.kinds("r") {
+			count[kind]++
+		}
+		if count["update.accepted"] != 3 || count["update.completed"] != 3 {
+			t.Errorf("history %v", count)
+		}
 	}, flow)
 }
 

@@ -1,12 +1,14 @@
 package workflows
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -122,6 +124,7 @@ func (h *host) asWorker() Worker {
 	for name := range h.defs {
 		w.Workflows = append(w.Workflows, name)
 	}
+	slices.SortFunc(w.Workflows, func(a, b Workflow) int { return cmp.Compare(a.Type, b.Type) })
 	for number, r := range h.runs {
 		w.Held = append(w.Held, Held{Number: number, Advance: r.committed.Load()})
 	}

@@ -274,12 +274,11 @@ func (r *live) advanced(a *Advanced) {
 		return // a block in the place of what could not be committed
 	}
 	switch {
-	case r.m.end != nil || endOf(sent) != nil:
+	case endOf(sent) != nil:
 		r.drop()
-	case r.m.halt != nil:
+	case sent.Block != nil && r.m.halt != nil:
 		r.give("the code cannot go on")
 	}
-	r.m.blocks = nil
 }
 
 // settle ends an advance, whatever became of it.

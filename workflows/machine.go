@@ -30,6 +30,7 @@ type machine struct {
 	now         time.Time
 	random      *rand.Rand
 	seq         uint64
+	events      int            // of the history, what is not committed included
 	ops         map[uint64]*op // open, by seq
 	underway    int            // steps that a worker has to run or runs
 	root        *scope
@@ -44,7 +45,7 @@ type machine struct {
 	// What comes out.
 	out    []Record
 	todo   []*op         // steps that a worker has to begin, or to cancel
-	blocks []stepBlocked // steps that a person has to have retried
+	blocks []stepBlocked // steps that block the run, and it is not said yet
 	end    *End          // the run has ended
 	halt   *fault        // it cannot go on
 
@@ -79,6 +80,7 @@ func (m *machine) feed(in input) {
 		m.now = in.time
 	}
 	kept := len(m.out)
+	m.events++
 	if in.record != nil {
 		m.out = append(m.out, *in.record)
 		kept++
@@ -97,15 +99,26 @@ func (m *machine) feed(in input) {
 	}
 }
 
-// take returns the records that came out since the last time.
-func (m *machine) take() []Record {
+// take returns the next records that came out, as many as an advance may have; more says
+// that others are left.
+func (m *machine) take() (records []Record, more bool) {
 	out := m.out
 	if m.halt != nil {
 		out = out[:m.halt.kept]
-		m.halt.kept = 0
 	}
-	m.out = nil
-	return out
+	n := 0
+	for bytes := 0; n < len(out) && n < maxAdvanceRecords && bytes < maxAdvanceBytes; n++ {
+		bytes += len(out[n].Data)
+	}
+	if n < len(out) {
+		m.out = slices.Clone(out[n:])
+	} else {
+		m.out = nil
+	}
+	if m.halt != nil {
+		m.halt.kept = len(m.out)
+	}
+	return out[:n:n], len(m.out) > 0
 }
 
 // fail halts the machine. Where the code runs, that ends here.
@@ -191,6 +204,7 @@ func (m *machine) emit(kind string, data []byte, do Command) bool {
 	if m.halt != nil {
 		return false
 	}
+	m.events++
 	if m.replay.expects() {
 		m.hold(kind, data)
 		return false

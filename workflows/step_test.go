@@ -364,10 +364,15 @@ func TestStepsAreCanceled(t *testing.T) {
 	})
 	fails := workflows.NewStep("fails", func(ctx context.Context, _ struct{}) (int, error) { return 0, errors.New("x") },
 		workflows.StepOptions{Retry: workflows.Retry{Initial: time.Hour, Jitter: workflows.NoJitter}})
+	breaks := workflows.NewStep("breaks", func(ctx context.Context, _ struct{}) (int, error) {
+		<-ctx.Done()
+		return 0, errors.New("broken")
+	})
 	flow := workflows.Define("canceled", 1, func(ctx workflows.Context, _ struct{}) ([]string, error) {
+		d := breaks.Start(ctx, struct{}{})
 		a, b, c := hangs.Start(ctx, struct{}{}), finishes.Start(ctx, struct{}{}), fails.Start(ctx, struct{}{})
 		var got []string
-		for _, f := range []*workflows.Future[int]{a, b, c} {
+		for _, f := range []*workflows.Future[int]{a, b, c, d} {
 			n, err := f.Get(ctx)
 			got = append(got, fmt.Sprint(n, err))
 		}
@@ -380,7 +385,7 @@ func TestStepsAreCanceled(t *testing.T) {
 		time.Sleep(time.Minute)
 		_ = w.Cancel("r", "enough")
 		got := completed[[]string](w, "r")
-		want := []string{"0 edri.canceled: the step was canceled", "9 <nil>", "0 edri.canceled: enough", "edri.canceled: enough"}
+		want := []string{"0 edri.canceled: the step was canceled", "9 <nil>", "0 edri.canceled: enough", "0 error: broken", "edri.canceled: enough"}
 		if !slices.Equal(got, want) {
 			t.Errorf("got  %q\nwant %q", got, want)
 		}

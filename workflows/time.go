@@ -66,11 +66,14 @@ type RunInfo struct {
 	Version uint32
 	Parent  string // ID/number, empty: it has none
 	Memo    []byte // JSON
+	// Events is how long the history is: a run that goes on for ever continues as new
+	// before it has 50,000.
+	Events int
 }
 
 // Info returns the run.
 func Info(ctx Context) RunInfo {
 	m := ctx.s.m
 	m.enter()
-	return RunInfo{ID: m.run.ID, Type: m.begun.Type, Version: m.begun.Version, Parent: m.begun.Parent, Memo: m.begun.Memo}
+	return RunInfo{ID: m.run.ID, Type: m.begun.Type, Version: m.begun.Version, Parent: m.begun.Parent, Memo: m.begun.Memo, Events: m.events}
 }
