@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/edri-io/edri/managers"
 )
 
 // begun returns a machine of code that has begun, and is live.
@@ -96,5 +98,17 @@ func TestTheSameInputsMakeTheSameRecords(t *testing.T) {
 		if again := play(); again != first {
 			t.Fatalf("got  %s\nwant %s", again, first)
 		}
+	}
+}
+
+// Effects without the record of their step must not be.
+func TestADivergenceTakesTheEffectsToo(t *testing.T) {
+	t.Parallel()
+	m := begun(t, func(ctx Context) error { return Sleep(ctx, time.Hour) })
+	m.feed(input{kind: KindTimerFired, data: mustMarshal(Seq{7})})
+	r := &live{m: m}
+	a := &Advance{Records: []Record{{Kind: KindStepCompleted}}, Effects: managers.Emit("s", "t", nil)}
+	if r.halted(a); len(a.Records) > 0 || len(a.Effects.Appends) > 0 || a.Block.Reason != reasonDivergence {
+		t.Errorf("advance %+v", a)
 	}
 }

@@ -176,9 +176,6 @@ func (m *machine) replayOne(in recorded, asked []recorded, more recorded) bool {
 	if m.halt == nil && m.end != nil && more.kind != "" {
 		m.diverge(more, KindCompleted, nil)
 	}
-	if m.halt != nil {
-		m.halt.kept = 0
-	}
 	// Steps that were asked for and are done need no worker.
 	if len(m.todo) > 64+2*len(m.ops) || more.kind == "" {
 		m.todo = open(m.todo)

@@ -126,7 +126,9 @@ func TestStepsWaitForASlot(t *testing.T) {
 
 func TestAStepOutOfAttemptsPausesTheRun(t *testing.T) {
 	broken := true
-	step := workflows.NewStep("s", func(context.Context, struct{}) (int, error) {
+	var attempts []int
+	step := workflows.NewStep("s", func(ctx context.Context, _ struct{}) (int, error) {
+		attempts = append(attempts, workflows.Attempt(ctx))
 		if broken {
 			return 0, errors.New("broken")
 		}
@@ -134,17 +136,27 @@ func TestAStepOutOfAttemptsPausesTheRun(t *testing.T) {
 	}, workflows.StepOptions{Retry: workflows.Retry{Attempts: 2, Exhausted: workflows.Pause}})
 	inWorld(t, func(w *world) {
 		w.start("pauses", "r", nil)
-		time.Sleep(time.Minute)
-		got, _ := w.Look("r")
-		if got.Blocked == nil || got.Blocked.Reason != "step failed" || !strings.Contains(string(got.Blocked.Details), `"seq":1`) {
-			t.Fatalf("got %+v", got)
+		for range 2 {
+			reason, details := w.blockedBy("r")
+			if reason != "step failed" || !strings.Contains(details, `"seq":1`) {
+				t.Fatalf("blocked by %s: %s", reason, details)
+			}
+			if err := w.Retry("r"); err != nil {
+				t.Fatal(err)
+			}
 		}
+		w.blockedBy("r")
+		w.stop() // and a worker that was not there for it goes on
+		w.work()
 		broken = false
 		if err := w.Retry("r"); err != nil {
 			t.Fatal(err)
 		}
 		if got := completed[string](w, "r"); !strings.HasPrefix(got, "1 after") {
 			t.Errorf("got %s", got)
+		}
+		if want := []int{1, 2, 1, 2, 1, 2, 1}; !slices.Equal(attempts, want) {
+			t.Errorf("attempts %v, want %v", attempts, want)
 		}
 	}, stepFlow("pauses", step, struct{}{}))
 }
