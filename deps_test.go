@@ -94,7 +94,7 @@ var external = map[string][]string{
 	"github.com/anishathalye/porcupine":      {},
 	"github.com/rogpeppe/go-internal":        {},
 	"pgregory.net/rapid":                     {},
-	"google.golang.org/protobuf":             {"event", "log", "consensus", "timers", "router", "managers/kv", "cron", "workflows/engine", "api/edriv1/...", "api", "client"},
+	"google.golang.org/protobuf":             {"event", "log", "consensus", "timers", "router", "cron", "api/edriv1/...", "api", "client"},
 	"github.com/robfig/cron/v3":              {"cron"},
 	"github.com/tidwall/btree":               {"store", "log"},
 	"go.yaml.in/yaml/v4":                     {"server", "cmd/..."},

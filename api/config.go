@@ -10,6 +10,7 @@ import (
 
 	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/router"
+	"github.com/edri-io/edri/workflows/engine"
 )
 
 // Config configures the handler.
@@ -22,6 +23,8 @@ type Config struct {
 	Keys bool
 	// Schedules: the node has the state machine of package cron, and serves it.
 	Schedules bool
+	// Workflows is the node's engine; nil: workflows are not served.
+	Workflows *engine.Engine
 	// Limits are the node's; they bound what is read of a request. Default:
 	// event.DefaultLimits.
 	Limits event.Limits

@@ -36,6 +36,7 @@ var statuses = map[event.Code]status{
 	event.CodeAlreadyAcked:     {connect.CodeFailedPrecondition, http.StatusConflict},
 	event.CodeAlreadyAnswered:  {connect.CodeFailedPrecondition, http.StatusConflict},
 	event.CodeNoResponder:      {connect.CodeFailedPrecondition, http.StatusConflict},
+	event.CodeRunEnded:         {connect.CodeFailedPrecondition, http.StatusConflict},
 	event.CodeCompacted:        {connect.CodeOutOfRange, http.StatusGone},
 	event.CodeEpochChanged:     {connect.CodeFailedPrecondition, http.StatusConflict},
 	event.CodeTooLarge:         {connect.CodeInvalidArgument, http.StatusRequestEntityTooLarge},

@@ -108,6 +108,9 @@ func (s *service) mountProcedures(mux *http.ServeMux) {
 	if s.cfg.Schedules {
 		s.mountSchedules(mux, options)
 	}
+	if s.cfg.Workflows != nil {
+		s.mountWorkflows(mux, options)
+	}
 	mux.Handle(edriv1connect.AdminBackupProcedure,
 		connect.NewServerStreamHandler(edriv1connect.AdminBackupProcedure, s.backup, options))
 }

@@ -53,21 +53,30 @@ func (m *member) handle(d *delivery) managers.Settlement {
 	return m.consumer.Handle(ctx, d.Delivery)
 }
 
-// encodeEffects returns what is committed with an ack, as field ops of a Commit.
-func encodeEffects(d *delivery, s managers.Settlement) ([]byte, error) {
-	if s.Verb != managers.Ack || len(s.Effects.Appends) == 0 && len(s.Effects.Keys) == 0 && s.Effects.Response == nil {
-		return nil, nil
-	}
-	ops := make([]Op, 0, len(s.Effects.Appends)+len(s.Effects.Keys)+1)
-	for _, a := range s.Effects.Appends {
+// effectOps returns what effects append and which keys they change.
+func effectOps(effects *managers.Effects) ([]Op, error) {
+	ops := make([]Op, 0, len(effects.Appends)+len(effects.Keys)+1)
+	for _, a := range effects.Appends {
 		e, err := withID(a.Event)
 		if err != nil {
 			return nil, err
 		}
 		ops = append(ops, AppendOp(a.Stream, a.Expected, e))
 	}
-	for _, k := range s.Effects.Keys {
+	for _, k := range effects.Keys {
 		ops = append(ops, keyChangeOp(k))
+	}
+	return ops, nil
+}
+
+// encodeEffects returns what is committed with an ack, as field ops of a Commit.
+func encodeEffects(d *delivery, s managers.Settlement) ([]byte, error) {
+	if s.Verb != managers.Ack || len(s.Effects.Appends) == 0 && len(s.Effects.Keys) == 0 && s.Effects.Response == nil {
+		return nil, nil
+	}
+	ops, err := effectOps(&s.Effects)
+	if err != nil {
+		return nil, err
 	}
 	if s.Effects.Response != nil {
 		e, err := withID(*s.Effects.Response)

@@ -61,7 +61,11 @@ type OpResult struct {
 	// Key is what a put or delete of a key did, Txn what a transaction did.
 	Key KeyChanged
 	Txn *KeyTxnResult
-	Err *event.Error
+	// Run is the number of the run that a start, signal or the like is about, Started
+	// whether the start made it.
+	Run     uint64
+	Started bool
+	Err     *event.Error
 }
 
 // Result is what came of a commit.
@@ -89,6 +93,7 @@ func newResult(r *wire.CommitResult) (Result, error) {
 			Duplicate: op.Duplicate,
 		}
 		result.Results[i].Key = KeyChanged{event.Position(op.KeyRevision), event.Position(op.KeyPrevious)}
+		result.Results[i].Run, result.Results[i].Started = op.Run, op.Started
 		if op.Transaction != nil {
 			var err error
 			if result.Results[i].Txn, err = newKeyTxnResult(op.Transaction); err != nil {

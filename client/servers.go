@@ -55,6 +55,7 @@ type server struct {
 	subscriptions
 	keys
 	schedules schedules
+	workflows runs
 }
 
 // subscriptions are a node's procedures that have to do with them, but deliver.
@@ -108,6 +109,7 @@ func newServer(h connect.HTTPClient, url string) *server {
 		subscriptions: newSubscriptions(h, url, options),
 		keys:          newKeys(h, url, options),
 		schedules:     newSchedules(h, url, options),
+		workflows:     newRuns(h, url, options),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/log"
+	"github.com/edri-io/edri/store"
 )
 
 const (
@@ -79,10 +80,11 @@ func (c *Core) applyAppend(body []byte, f *event.Fingerprint) (opResult, error) 
 	if err != nil {
 		return opResult{}, fmt.Errorf("%w: append: %w", ErrUndecodable, err)
 	}
-	return c.append(&a, f)
+	return c.append(nil, &a, f)
 }
 
-func (c *Core) append(a *appendOp, f *event.Fingerprint) (opResult, error) {
+// append appends an event. layer is as in react.
+func (c *Core) append(layer *store.Tx, a *appendOp, f *event.Fingerprint) (opResult, error) {
 	if first, content := c.findEvent(f); first != 0 {
 		if content != f.Content {
 			return opResult{}, idConflict(a.event, first)
@@ -114,6 +116,11 @@ func (c *Core) append(a *appendOp, f *event.Fingerprint) (opResult, error) {
 		Stream:   stream.name,
 		Event:    a.event,
 	})
+	if len(c.reactors) > 0 {
+		if err := c.react(layer, Appended{Stream: stream.name, Position: position, Event: a.event}); err != nil {
+			return opResult{}, err
+		}
+	}
 	return opResult{kind: resultAppended, position: position, revision: stream.revision}, nil
 }
 

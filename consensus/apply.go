@@ -71,6 +71,7 @@ func (c *Core) applyEntry(b []byte) ([]Outcome, error) {
 		return nil, tooOld(e.Feature, c.featureLevel)
 	}
 	c.beginHash()
+	c.beginReactions()
 	c.now = e.Now
 	c.meta.Stamp = max(c.meta.Stamp, e.Stamp)
 	c.entryEpoch = e.Epoch

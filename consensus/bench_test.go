@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/wire"
 )
 
 const entryCommits = 64
@@ -44,15 +45,15 @@ func (l *load) commit(session int) []byte {
 	l.id++
 	l.next[session]++
 	e := event.Event{ID: fmt.Sprintf("%032d", l.id), Source: "bench", Type: "measured", Data: make([]byte, 256)}
-	a := appendBytesField(nil, 1, fmt.Appendf(nil, "stream-%d", session))
-	a = appendBytesField(a, 4, event.AppendEvent(nil, &e))
-	o := appendBytesField(nil, opAppend, a)
-	c := appendVarintField(nil, fieldSession, uint64(session+1))
-	c = appendVarintField(c, fieldSequence, l.next[session])
+	a := wire.AppendBytes(nil, 1, fmt.Appendf(nil, "stream-%d", session))
+	a = wire.AppendBytes(a, 4, event.AppendEvent(nil, &e))
+	o := wire.AppendBytes(nil, opAppend, a)
+	c := wire.AppendUint(nil, fieldSession, uint64(session+1))
+	c = wire.AppendUint(c, fieldSequence, l.next[session])
 	if inFlight := uint64(64 / l.sessions); l.next[session] > inFlight {
-		c = appendVarintField(c, fieldAckedThrough, l.next[session]-inFlight)
+		c = wire.AppendUint(c, fieldAckedThrough, l.next[session]-inFlight)
 	}
-	return appendBytesField(c, fieldOps, o)
+	return wire.AppendBytes(c, fieldOps, o)
 }
 
 func (l *load) batch(b *testing.B, n int) []byte {

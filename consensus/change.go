@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/wire"
 )
 
 // ChangeKind is what a change does to the members.
@@ -54,35 +53,35 @@ func (c Change) append(dst []byte) []byte {
 	if c.Force {
 		force = 1
 	}
-	dst = appendVarintField(dst, 1, c.Number)
-	dst = appendVarintField(dst, 2, uint64(c.Kind))
-	dst = appendBytesField(dst, 3, []byte(c.New))
-	dst = appendBytesField(dst, 4, []byte(c.Old))
-	dst = appendBytesField(dst, 5, []byte(c.Address))
-	dst = appendVarintField(dst, 6, force)
-	return appendVarintField(dst, 7, uint64(c.Began))
+	dst = wire.AppendUint(dst, 1, c.Number)
+	dst = wire.AppendUint(dst, 2, uint64(c.Kind))
+	dst = wire.AppendBytes(dst, 3, c.New)
+	dst = wire.AppendBytes(dst, 4, c.Old)
+	dst = wire.AppendBytes(dst, 5, c.Address)
+	dst = wire.AppendUint(dst, 6, force)
+	return wire.AppendUint(dst, 7, uint64(c.Began))
 }
 
 func decodeChange(b []byte) (Change, error) {
 	var c Change
 	var kind, force, began uint64
-	numbers := map[protowire.Number]*uint64{1: &c.Number, 2: &kind, 6: &force, 7: &began}
-	texts := map[protowire.Number]*string{3: &c.New, 4: &c.Old, 5: &c.Address}
-	f := fields{rest: b}
-	for f.next() && f.single() {
-		if number, text := numbers[f.number], texts[f.number]; number != nil && f.is(true) {
-			*number = f.value
-		} else if text != nil && f.is(false) {
-			*text = string(f.bytes)
-		} else if f.err == nil {
-			f.unknown()
+	numbers := map[uint32]*uint64{1: &c.Number, 2: &kind, 6: &force, 7: &began}
+	texts := map[uint32]*string{3: &c.New, 4: &c.Old, 5: &c.Address}
+	f := wire.Walk(b)
+	for f.Next() && f.Once() {
+		if number, text := numbers[f.Number], texts[f.Number]; number != nil && f.WantVarint() {
+			*number = f.Value
+		} else if text != nil && f.WantBytes() {
+			*text = string(f.Bytes)
+		} else {
+			f.Unknown()
 		}
 	}
 	c.Kind, c.Force, c.Began = ChangeKind(kind), force != 0, int64(began)
-	if f.err == nil && (c.Kind < ChangeJoin || c.Kind > ChangeReplace) {
-		f.err = fmt.Errorf("kind of change %d", kind)
+	if c.Kind < ChangeJoin || c.Kind > ChangeReplace {
+		f.Fail(fmt.Errorf("kind of change %d", kind))
 	}
-	return c, f.err
+	return c, f.Err()
 }
 
 // Keys of the table changes. A row expect/NAME holds the server id that the next
@@ -97,23 +96,23 @@ const expectPrefix = "expect/"
 // BeginChangeCommit returns the commit that begins a change. It fails with
 // unavailable while another is under way; the same again succeeds.
 func BeginChangeCommit(c Change, waiter uint64) []byte {
-	return internalCommit(opBeginChange, appendBytesField(nil, 1, c.append(nil)), waiter)
+	return internalCommit(opBeginChange, wire.AppendBytes(nil, 1, c.append(nil)), waiter)
 }
 
 // EndChangeCommit returns the commit that ends a change, given up for a reason
 // or, with none, done; a server that it has taken out for good is marked so.
 func EndChangeCommit(number uint64, removed, reason string, waiter uint64) []byte {
-	body := appendBytesField(nil, 1, []byte(removed))
-	body = appendVarintField(body, 2, number)
-	body = appendBytesField(body, 3, []byte(reason))
+	body := wire.AppendBytes(nil, 1, removed)
+	body = wire.AppendUint(body, 2, number)
+	body = wire.AppendBytes(body, 3, reason)
 	return internalCommit(opEndChange, body, waiter)
 }
 
 // ExpectCommit returns the commit that lets the next node of a name replace a
 // server; with no server it takes that back.
 func ExpectCommit(name, old string, waiter uint64) []byte {
-	body := appendBytesField(nil, 1, []byte(name))
-	body = appendBytesField(body, 2, []byte(old))
+	body := wire.AppendBytes(nil, 1, name)
+	body = wire.AppendBytes(body, 2, old)
 	return internalCommit(opExpect, body, waiter)
 }
 
@@ -154,8 +153,8 @@ func (c *Core) endChange(in internalOp) error {
 		return err // ended before
 	}
 	c.delete(c.tables.changes, pendingChangeKey)
-	last := appendVarintField(nil, 1, in.value)
-	c.put(c.tables.changes, lastChangeKey, appendBytesField(last, 2, in.more))
+	last := wire.AppendUint(nil, 1, in.value)
+	c.put(c.tables.changes, lastChangeKey, wire.AppendBytes(last, 2, in.more))
 	if len(in.text) == 0 {
 		return nil
 	}
@@ -232,18 +231,18 @@ func (v *View) lastChange() (number uint64, reason string, err error) {
 	if err != nil {
 		return 0, "", fmt.Errorf("read last change: %w", err)
 	}
-	f := fields{rest: row}
-	for f.next() && f.single() {
+	f := wire.Walk(row)
+	for f.Next() && f.Once() {
 		switch {
-		case f.number == 1 && f.is(true):
-			number = f.value
-		case f.number == 2 && f.is(false):
-			reason = string(f.bytes)
-		case f.err == nil:
-			f.unknown()
+		case f.Number == 1 && f.WantVarint():
+			number = f.Value
+		case f.Number == 2 && f.WantBytes():
+			reason = string(f.Bytes)
+		default:
+			f.Unknown()
 		}
 	}
-	return number, reason, f.err
+	return number, reason, f.Err()
 }
 
 // expected returns the server that the next node of a name replaces, empty if

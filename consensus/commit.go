@@ -3,9 +3,8 @@ package consensus
 import (
 	"fmt"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/wire"
 )
 
 // Field numbers of edri.v1.Commit.
@@ -77,17 +76,17 @@ func (o op) solo() bool {
 // decoder allocate more than its limit. It returns their number.
 func (c *commit) decode(b []byte, maxOps int) (int, error) {
 	*c = commit{ops: c.ops[:0]}
-	f := fields{rest: b}
+	f := wire.Walk(b)
 	n := 0
-	for f.next() {
-		if f.number == fieldOps {
-			if !f.is(false) {
+	for f.Next() {
+		if f.Number == fieldOps {
+			if !f.WantBytes() {
 				break
 			}
 			if n++; n > maxOps {
 				continue
 			}
-			o, err := decodeOp(f.bytes)
+			o, err := decodeOp(f.Bytes)
 			if err != nil {
 				return n, fmt.Errorf("operation %d: %w", n-1, err)
 			}
@@ -97,71 +96,69 @@ func (c *commit) decode(b []byte, maxOps int) (int, error) {
 			c.ops = append(c.ops, o)
 			continue
 		}
-		if f.single() {
+		if f.Once() {
 			c.decodeField(&f)
 		}
 	}
 	if c.first == 0 {
 		c.first = c.sequence
 	}
-	return n, f.err
+	return n, f.Err()
 }
 
-func (c *commit) decodeField(f *fields) {
-	switch f.number {
+func (c *commit) decodeField(f *wire.Fields) {
+	switch f.Number {
 	case fieldEpoch:
-		if f.is(false) {
-			c.epoch = f.bytes
+		if f.WantBytes() {
+			c.epoch = f.Bytes
 		}
 	case fieldSession:
-		if f.is(true) {
-			c.session = f.value
+		if f.WantVarint() {
+			c.session = f.Value
 		}
 	case fieldFirstSequence:
-		if f.is(true) {
-			c.first = f.value
+		if f.WantVarint() {
+			c.first = f.Value
 		}
 	case fieldSequence:
-		if f.is(true) {
-			c.sequence = f.value
+		if f.WantVarint() {
+			c.sequence = f.Value
 		}
 	case fieldAckedThrough:
-		if f.is(true) {
-			c.acked = f.value
+		if f.WantVarint() {
+			c.acked = f.Value
 		}
 	case fieldEach:
-		if f.is(true) {
-			c.each = f.value != 0
+		if f.WantVarint() {
+			c.each = f.Value != 0
 		}
 	case fieldFingerprints:
-		if f.is(false) {
-			c.fingerprints, c.sealed = f.bytes, true
+		if f.WantBytes() {
+			c.fingerprints, c.sealed = f.Bytes, true
 		}
 	case fieldWaiter:
-		if f.is(true) {
-			c.waiter, c.sealed = f.value, true
+		if f.WantVarint() {
+			c.waiter, c.sealed = f.Value, true
 		}
 	default:
-		f.unknown()
+		f.Unknown()
 	}
 }
 
 // decodeOp reads an edri.v1.Op: exactly one field, which holds a message.
 func decodeOp(b []byte) (op, error) {
-	f := fields{rest: b}
-	if !f.next() {
-		if f.err == nil {
-			f.err = fmt.Errorf("%w: an operation is empty", errWire)
-		}
-		return op{}, f.err
+	f := wire.Walk(b)
+	if !f.Next() {
+		f.Failf("an operation is empty")
+		return op{}, f.Err()
 	}
-	if !f.is(false) {
-		return op{}, f.err
+	if !f.WantBytes() {
+		return op{}, f.Err()
 	}
-	if len(f.rest) != 0 {
-		return op{}, fmt.Errorf("%w: one operation holds several", errWire)
+	if !f.Last() {
+		return op{}, fmt.Errorf("%w: one operation holds several", wire.ErrMalformed)
 	}
-	return op{number: uint32(f.number), body: f.bytes}, nil
+	return op{number: f.Number, body: f.Bytes}, nil
 }
 
 // appendOp is a decoded edri.v1.Append.
@@ -173,64 +170,59 @@ type appendOp struct {
 
 func decodeAppend(b []byte) (appendOp, error) {
 	a := appendOp{expected: event.ExpectAny}
-	f := fields{rest: b}
-	for f.next() && f.single() {
-		switch f.number {
+	f := wire.Walk(b)
+	for f.Next() && f.Once() {
+		switch f.Number {
 		case 1:
-			if f.is(false) {
-				a.stream = f.bytes
+			if f.WantBytes() {
+				a.stream = f.Bytes
 			}
 		case 2, 3:
-			if !f.is(true) {
+			if !f.WantVarint() {
 				break
 			}
 			if a.expected != event.ExpectAny {
-				f.err = fmt.Errorf("%w: exists and revision exclude each other", errWire)
-			} else if f.number == 3 {
-				a.expected, f.err = expectRevision(f.value)
-			} else if f.value == 0 {
-				f.err = fmt.Errorf("%w: exists can only be true", errWire)
+				f.Failf("exists and revision exclude each other")
+			} else if f.Number == 3 && f.Value > 1<<63-1 {
+				f.Failf("expected revision %d is out of range", f.Value)
+			} else if f.Number == 3 {
+				a.expected = event.Expected(f.Value)
+			} else if f.Value == 0 {
+				f.Failf("exists can only be true")
 			} else {
 				a.expected = event.ExpectExists
 			}
 		case 4:
-			if f.is(false) {
-				a.event = f.bytes
+			if f.WantBytes() {
+				a.event = f.Bytes
 			}
 		default:
-			f.unknown()
+			f.Unknown()
 		}
 	}
-	return a, f.err
-}
-
-func expectRevision(v uint64) (event.Expected, error) {
-	if v > 1<<63-1 {
-		return 0, fmt.Errorf("%w: expected revision %d is out of range", errWire, v)
-	}
-	return event.Expected(v), nil
+	return a, f.Err()
 }
 
 // decodeProducer reads an edri.v1.OpenProducer.
 func decodeProducer(b []byte) (name []byte, err error) {
-	f := fields{rest: b}
-	for f.next() && f.single() {
-		if f.number != 1 {
-			f.unknown()
-		} else if f.is(false) {
-			name = f.bytes
+	f := wire.Walk(b)
+	for f.Next() && f.Once() {
+		if f.Number != 1 {
+			f.Unknown()
+		} else if f.WantBytes() {
+			name = f.Bytes
 		}
 	}
-	return name, f.err
+	return name, f.Err()
 }
 
 // decodeEmpty reads a message without fields.
 func decodeEmpty(b []byte) error {
-	f := fields{rest: b}
-	if f.next() {
-		f.unknown()
+	f := wire.Walk(b)
+	if f.Next() {
+		f.Unknown()
 	}
-	return f.err
+	return f.Err()
 }
 
 // SealCommit appends to dst the commit b, which CheckCommit accepted with info,
@@ -238,10 +230,6 @@ func decodeEmpty(b []byte) error {
 // wake (0: none).
 func SealCommit(dst, b []byte, info CommitInfo, waiter uint64) []byte {
 	dst = append(dst, b...)
-	dst = appendBytesField(dst, fieldFingerprints, info.fingerprints)
-	if waiter != 0 {
-		dst = protowire.AppendTag(dst, fieldWaiter, protowire.VarintType)
-		dst = protowire.AppendVarint(dst, waiter)
-	}
-	return dst
+	dst = wire.AppendBytes(dst, fieldFingerprints, info.fingerprints)
+	return wire.AppendUint(dst, fieldWaiter, waiter)
 }

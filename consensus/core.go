@@ -113,6 +113,7 @@ type Core struct {
 	digest       xxhash.Digest
 	results      []byte // memory of the outcomes' results
 	commits      [decodeAhead]commit
+	reactors     []reactor
 
 	// Of the commit in execution, memory that is used again.
 	staged    staged
@@ -169,7 +170,7 @@ func OpenCore(dir string, cfg CoreConfig) (*Core, error) {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
 	c := &Core{db: db, mux: cfg.Machines, segmentBytes: cfg.SegmentBytes,
-		featureLevel: cfg.FeatureLevel, hashInterval: cfg.HashInterval}
+		featureLevel: cfg.FeatureLevel, hashInterval: cfg.HashInterval, reactors: reactorsOf(cfg.Machines)}
 	c.tables = tablesOf(db, cfg.Machines)
 	c.tx = db.Begin()
 	if err := c.load(); err != nil {

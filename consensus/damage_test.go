@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/wire"
 	"github.com/edri-io/edri/store"
 )
 
@@ -19,7 +20,7 @@ func damaged(t *testing.T, harm func(c *Core)) (dir string, c *Core) {
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	epoch := event.Epoch{1}
-	commits := [][]byte{LeadCommit("n1", epoch, 0), internalCommit(opOpenProducer, appendBytesField(nil, 1, []byte("p")), 0)}
+	commits := [][]byte{LeadCommit("n1", epoch, 0), internalCommit(opOpenProducer, wire.AppendBytes(nil, 1, []byte("p")), 0)}
 	for _, id := range []string{"1", "2"} {
 		commits = append(commits, sealed(t, id))
 	}
@@ -36,9 +37,9 @@ func damaged(t *testing.T, harm func(c *Core)) (dir string, c *Core) {
 func sealed(t *testing.T, id string) []byte {
 	t.Helper()
 	e := event.Event{ID: id, Source: "tests", Type: "test"}
-	a := appendBytesField(nil, 1, []byte("a"))
-	a = appendBytesField(a, 4, event.AppendEvent(nil, &e))
-	b := appendBytesField(nil, fieldOps, appendBytesField(nil, opAppend, a))
+	a := wire.AppendBytes(nil, 1, []byte("a"))
+	a = wire.AppendBytes(a, 4, event.AppendEvent(nil, &e))
+	b := wire.AppendBytes(nil, fieldOps, wire.AppendBytes(nil, opAppend, a))
 	info, err := CheckCommit(b, event.DefaultLimits())
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +79,7 @@ func TestOpeningRefusesRowsThatMakeNoSense(t *testing.T) {
 
 func TestApplyingOnRowsThatMakeNoSenseStopsTheCore(t *testing.T) {
 	t.Parallel()
-	producer := internalCommit(opOpenProducer, appendBytesField(nil, 1, []byte("p")), 0)
+	producer := internalCommit(opOpenProducer, wire.AppendBytes(nil, 1, []byte("p")), 0)
 	for name, test := range map[string]struct {
 		harm   func(c *Core)
 		commit []byte

@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/wire"
 )
 
 // The feature level of a cluster says which commands may be in its log. It is part
@@ -38,7 +39,7 @@ func tooOld(cluster, binary uint32) error {
 
 // FeatureCommit returns the commit that raises the cluster's feature level.
 func FeatureCommit(level uint32, waiter uint64) []byte {
-	return internalCommit(opFeature, appendVarintField(nil, 2, uint64(level)), waiter)
+	return internalCommit(opFeature, wire.AppendUint(nil, 2, uint64(level)), waiter)
 }
 
 // raiseFeature executes feature. The level never goes down.

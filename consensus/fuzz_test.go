@@ -7,18 +7,19 @@ import (
 	"testing"
 
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/wire"
 )
 
 // sampleCommit is a commit of one append, as generated code writes it.
 func sampleCommit(stream, id string, data []byte) []byte {
 	e := event.Event{ID: id, Source: "tests", Type: "test", Data: data}
-	a := appendBytesField(nil, 1, []byte(stream))
-	a = appendVarintField(a, 3, 2)
-	a = appendBytesField(a, 4, event.AppendEvent(nil, &e))
-	o := appendBytesField(nil, opAppend, a)
-	c := appendVarintField(nil, fieldSession, 300)
-	c = appendVarintField(c, fieldSequence, 7)
-	return appendBytesField(c, fieldOps, o)
+	a := wire.AppendBytes(nil, 1, stream)
+	a = wire.AppendUint(a, 3, 2)
+	a = wire.AppendBytes(a, 4, event.AppendEvent(nil, &e))
+	o := wire.AppendBytes(nil, opAppend, a)
+	c := wire.AppendUint(nil, fieldSession, 300)
+	c = wire.AppendUint(c, fieldSequence, 7)
+	return wire.AppendBytes(c, fieldOps, o)
 }
 
 func FuzzDecodeEntry(f *testing.F) {

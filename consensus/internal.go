@@ -1,11 +1,11 @@
 package consensus
 
 import (
+	"encoding/binary"
 	"fmt"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/wire"
 )
 
 // The cluster's own operations are written by the leader as commits without a
@@ -34,16 +34,16 @@ type internalOp struct {
 // LeadCommit returns the command with which a leader begins its term. The epoch
 // counts where the cluster has none yet.
 func LeadCommit(serverID string, epoch event.Epoch, waiter uint64) []byte {
-	body := appendBytesField(nil, 1, []byte(serverID))
-	body = appendBytesField(body, 2, epoch[:])
+	body := wire.AppendBytes(nil, 1, serverID)
+	body = wire.AppendBytes(body, 2, epoch[:])
 	return internalCommit(opLead, body, waiter)
 }
 
 // AdvertiseCommit returns the commit of a member's addresses.
 func AdvertiseCommit(serverID, apiURL, raftAddress string, waiter uint64) []byte {
-	body := appendBytesField(nil, 1, []byte(serverID))
-	body = appendBytesField(body, 2, []byte(apiURL))
-	body = appendBytesField(body, 3, []byte(raftAddress))
+	body := wire.AppendBytes(nil, 1, serverID)
+	body = wire.AppendBytes(body, 2, apiURL)
+	body = wire.AppendBytes(body, 3, raftAddress)
 	return internalCommit(opAdvertise, body, waiter)
 }
 
@@ -58,38 +58,37 @@ type IdleSession struct {
 func ExpireSessionsCommit(idle []IdleSession, waiter uint64) []byte {
 	var list []byte
 	for _, s := range idle {
-		list = protowire.AppendVarint(list, s.ID)
-		list = protowire.AppendVarint(list, uint64(s.Used))
+		list = binary.AppendUvarint(list, s.ID)
+		list = binary.AppendUvarint(list, uint64(s.Used))
 	}
-	return internalCommit(opExpireSessions, appendBytesField(nil, 1, list), waiter)
+	return internalCommit(opExpireSessions, wire.AppendBytes(nil, 1, list), waiter)
 }
 
-func internalCommit(number protowire.Number, body []byte, waiter uint64) []byte {
-	o := protowire.AppendTag(nil, number, protowire.BytesType)
-	o = protowire.AppendBytes(o, body)
-	return SealCommit(nil, appendBytesField(nil, fieldOps, o), CommitInfo{}, waiter)
+func internalCommit(number uint32, body []byte, waiter uint64) []byte {
+	o := wire.AppendMessage(nil, number, body)
+	return SealCommit(nil, wire.AppendMessage(nil, fieldOps, o), CommitInfo{}, waiter)
 }
 
 func decodeInternal(b []byte) (internalOp, error) {
 	var o internalOp
-	f := fields{rest: b}
-	for f.next() && f.single() {
+	f := wire.Walk(b)
+	for f.Next() && f.Once() {
 		switch {
-		case f.number == 1 && !f.varint:
-			o.text = f.bytes
-		case f.number == 2 && f.varint:
-			o.value = f.value
-		case f.number == 2:
-			o.bytes = f.bytes
-		case f.number == 3 && !f.varint:
-			o.more = f.bytes
-		case f.number == 3 && f.varint:
-			o.other = f.value
+		case f.Number == 1 && !f.Varint:
+			o.text = f.Bytes
+		case f.Number == 2 && f.Varint:
+			o.value = f.Value
+		case f.Number == 2:
+			o.bytes = f.Bytes
+		case f.Number == 3 && !f.Varint:
+			o.more = f.Bytes
+		case f.Number == 3 && f.Varint:
+			o.other = f.Value
 		default:
-			f.unknown()
+			f.Unknown()
 		}
 	}
-	return o, f.err
+	return o, f.Err()
 }
 
 // isInternal reports whether this node knows an operation as the cluster's own.
@@ -141,19 +140,12 @@ func (c *Core) lead(in internalOp) error {
 }
 
 func (c *Core) expireSessions(list []byte) error {
-	for len(list) > 0 {
-		id, n := protowire.ConsumeVarint(list)
-		if n < 0 {
-			return fmt.Errorf("%w: expire_sessions", ErrUndecodable)
-		}
-		used, m := protowire.ConsumeVarint(list[n:])
-		if m < 0 {
-			return fmt.Errorf("%w: expire_sessions", ErrUndecodable)
-		}
-		list = list[n+m:]
+	r := wire.ReadRow(list)
+	for r.More() {
+		id, used := r.Uvarint(), r.Uvarint()
 		if s := c.sessions.byID[id]; s != nil && s.producer == "" && s.used == int64(used) {
 			c.sessions.remove(s)
 		}
 	}
-	return nil
+	return r.Done(ErrUndecodable, "expire_sessions")
 }

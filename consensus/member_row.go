@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/wire"
 )
 
 // Member is what the state knows of a server.
@@ -17,32 +18,32 @@ type Member struct {
 // appendRow appends the row's value, in protobuf's encoding: 1 API URL, 2 raft
 // address, 3 whether it was removed.
 func (m Member) appendRow(dst []byte) []byte {
-	dst = appendBytesField(dst, 1, []byte(m.APIURL))
-	dst = appendBytesField(dst, 2, []byte(m.RaftAddress))
+	dst = wire.AppendBytes(dst, 1, m.APIURL)
+	dst = wire.AppendBytes(dst, 2, m.RaftAddress)
 	removed := uint64(0)
 	if m.Removed {
 		removed = 1
 	}
-	return appendVarintField(dst, 3, removed)
+	return wire.AppendUint(dst, 3, removed)
 }
 
 func decodeMember(id string, row []byte) (Member, error) {
 	m := Member{ServerID: id}
-	f := fields{rest: row}
-	for f.next() && f.single() {
+	f := wire.Walk(row)
+	for f.Next() && f.Once() {
 		switch {
-		case f.number == 1 && f.is(false):
-			m.APIURL = string(f.bytes)
-		case f.number == 2 && f.is(false):
-			m.RaftAddress = string(f.bytes)
-		case f.number == 3 && f.is(true):
-			m.Removed = f.value != 0
-		case f.err == nil:
-			f.unknown()
+		case f.Number == 1 && f.WantBytes():
+			m.APIURL = string(f.Bytes)
+		case f.Number == 2 && f.WantBytes():
+			m.RaftAddress = string(f.Bytes)
+		case f.Number == 3 && f.WantVarint():
+			m.Removed = f.Value != 0
+		default:
+			f.Unknown()
 		}
 	}
-	if f.err != nil {
-		return Member{}, fmt.Errorf("%w: member %q: %w", errRow, id, f.err)
+	if err := f.Err(); err != nil {
+		return Member{}, fmt.Errorf("%w: member %q: %w", errRow, id, err)
 	}
 	return m, nil
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/edri-io/edri/event"
 )
 
@@ -14,7 +12,7 @@ import (
 // not executed, unless it is outcome_unknown.
 func (n *Node) Propose(ctx context.Context, op uint32, body []byte) error {
 	return n.commitInternal(ctx, func(waiter uint64) []byte {
-		return internalCommit(protowire.Number(op), body, waiter)
+		return internalCommit(op, body, waiter)
 	})
 }
 
@@ -48,7 +46,7 @@ func (n *Node) Enqueue(op uint32, body []byte, done func(*event.Error)) {
 		sub.refused(0, event.Errorf(event.CodeNotLeader, "this node does not lead"))
 		return
 	}
-	items := []queued{{commit: internalCommit(protowire.Number(op), body, sub.first), from: sub, own: true}}
+	items := []queued{{commit: internalCommit(op, body, sub.first), from: sub, own: true}}
 	if items = n.withinLevel(items); len(items) == 0 {
 		return
 	}

@@ -3,7 +3,7 @@ package consensus
 import (
 	"fmt"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"github.com/edri-io/edri/internal/wire"
 )
 
 // pulse is what a node tells of itself when another asks, which each does every
@@ -31,51 +31,51 @@ const pulseVersion = 1
 
 // append appends the message.
 func (p *pulse) append(dst []byte) []byte {
-	dst = appendVarintField(dst, 1, pulseVersion)
-	dst = appendBytesField(dst, 2, []byte(p.serverID))
-	dst = appendVarintField(dst, 3, uint64(p.clock))
-	dst = appendVarintField(dst, 4, protowire.EncodeBool(p.stalled))
-	dst = appendVarintField(dst, 5, p.disk.free)
-	dst = appendVarintField(dst, 6, p.disk.total)
-	dst = appendVarintField(dst, 7, p.disk.reserve)
-	dst = appendVarintField(dst, 8, uint64(p.feature))
-	dst = appendVarintField(dst, 9, p.checkpoint.Index)
-	dst = appendVarintField(dst, 10, p.checkpoint.Hash)
-	return appendVarintField(dst, 11, protowire.EncodeBool(p.disk.tight))
+	dst = wire.AppendUint(dst, 1, pulseVersion)
+	dst = wire.AppendBytes(dst, 2, p.serverID)
+	dst = wire.AppendUint(dst, 3, uint64(p.clock))
+	dst = wire.AppendBool(dst, 4, p.stalled)
+	dst = wire.AppendUint(dst, 5, p.disk.free)
+	dst = wire.AppendUint(dst, 6, p.disk.total)
+	dst = wire.AppendUint(dst, 7, p.disk.reserve)
+	dst = wire.AppendUint(dst, 8, uint64(p.feature))
+	dst = wire.AppendUint(dst, 9, p.checkpoint.Index)
+	dst = wire.AppendUint(dst, 10, p.checkpoint.Hash)
+	return wire.AppendBool(dst, 11, p.disk.tight)
 }
 
 func decodePulse(b []byte) (pulse, error) {
 	var p pulse
 	var version uint64
-	f := fields{rest: b}
-	for f.next() {
+	f := wire.Walk(b)
+	for f.Next() {
 		switch {
-		case f.number == 1 && f.varint:
-			version = f.value
-		case f.number == 2 && !f.varint:
-			p.serverID = string(f.bytes)
-		case f.number == 3 && f.varint:
-			p.clock = int64(f.value)
-		case f.number == 4 && f.varint:
-			p.stalled = f.value != 0
-		case f.number == 5 && f.varint:
-			p.disk.free = f.value
-		case f.number == 6 && f.varint:
-			p.disk.total = f.value
-		case f.number == 7 && f.varint:
-			p.disk.reserve = f.value
-		case f.number == 8 && f.varint:
-			p.feature = uint32(f.value)
-		case f.number == 9 && f.varint:
-			p.checkpoint.Index = f.value
-		case f.number == 10 && f.varint:
-			p.checkpoint.Hash = f.value
-		case f.number == 11 && f.varint:
-			p.disk.tight = f.value != 0
+		case f.Number == 1 && f.Varint:
+			version = f.Value
+		case f.Number == 2 && !f.Varint:
+			p.serverID = string(f.Bytes)
+		case f.Number == 3 && f.Varint:
+			p.clock = int64(f.Value)
+		case f.Number == 4 && f.Varint:
+			p.stalled = f.Value != 0
+		case f.Number == 5 && f.Varint:
+			p.disk.free = f.Value
+		case f.Number == 6 && f.Varint:
+			p.disk.total = f.Value
+		case f.Number == 7 && f.Varint:
+			p.disk.reserve = f.Value
+		case f.Number == 8 && f.Varint:
+			p.feature = uint32(f.Value)
+		case f.Number == 9 && f.Varint:
+			p.checkpoint.Index = f.Value
+		case f.Number == 10 && f.Varint:
+			p.checkpoint.Hash = f.Value
+		case f.Number == 11 && f.Varint:
+			p.disk.tight = f.Value != 0
 		}
 	}
-	if f.err != nil {
-		return pulse{}, fmt.Errorf("decode pulse: %w", f.err)
+	if err := f.Err(); err != nil {
+		return pulse{}, fmt.Errorf("decode pulse: %w", err)
 	}
 	if version != pulseVersion || p.serverID == "" {
 		return pulse{}, fmt.Errorf("decode pulse: version %d, server id %q", version, p.serverID)

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/edri-io/edri/internal/wire"
 )
 
 func TestPulseSurvivesTheWire(t *testing.T) {
@@ -15,15 +17,15 @@ func TestPulseSurvivesTheWire(t *testing.T) {
 		t.Errorf("decoded %+v, %v; want %+v", got, err, want)
 	}
 	// What a later version adds is passed over.
-	longer := appendBytesField(appendVarintField(want.append(nil), 200, 7), 201, []byte("later"))
+	longer := wire.AppendBytes(wire.AppendUint(want.append(nil), 200, 7), 201, []byte("later"))
 	if got, err := decodePulse(longer); err != nil || got != want {
 		t.Errorf("with unknown fields: decoded %+v, %v; want %+v", got, err, want)
 	}
 	for name, b := range map[string][]byte{
 		"empty":           nil,
 		"cut off":         want.append(nil)[:5],
-		"another version": appendVarintField(nil, 1, 9),
-		"nobody":          appendVarintField(nil, 1, pulseVersion),
+		"another version": wire.AppendUint(nil, 1, 9),
+		"nobody":          wire.AppendUint(nil, 1, pulseVersion),
 	} {
 		if p, err := decodePulse(b); err == nil {
 			t.Errorf("%s: decoded as %+v", name, p)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/wire"
 )
 
 // maxPurges bounds the streams that are purged at a time: they are in memory. A
@@ -13,9 +14,9 @@ const maxPurges = 100_000
 // PurgeCommit returns the commit that purges a stream's events before a revision,
 // of which the last stands at the position through.
 func PurgeCommit(stream string, before event.Revision, through event.Position, waiter uint64) []byte {
-	body := appendBytesField(nil, 1, []byte(stream))
-	body = appendVarintField(body, 2, uint64(before))
-	body = appendVarintField(body, 3, uint64(through))
+	body := wire.AppendBytes(nil, 1, stream)
+	body = wire.AppendUint(body, 2, uint64(before))
+	body = wire.AppendUint(body, 3, uint64(through))
 	return internalCommit(opPurge, body, waiter)
 }
 

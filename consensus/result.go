@@ -4,6 +4,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/wire"
 )
 
 // Outcome is what became of one commit of an entry.
@@ -51,9 +52,9 @@ const (
 // appendResult appends the bytes of an edri.v1.CommitResult, fields in ascending
 // order and without the zero ones: as generated code writes it.
 func (c *Core) appendResult(dst []byte, session, sequence uint64, position event.Position, results []opResult, err *event.Error) []byte {
-	dst = appendVarintField(dst, fieldResultSession, session)
-	dst = appendVarintField(dst, fieldResultSequence, sequence)
-	dst = appendVarintField(dst, fieldResultPosition, uint64(position))
+	dst = wire.AppendUint(dst, fieldResultSession, session)
+	dst = wire.AppendUint(dst, fieldResultSequence, sequence)
+	dst = wire.AppendUint(dst, fieldResultPosition, uint64(position))
 	if err != nil {
 		c.scratch = event.AppendError(c.scratch[:0], err)
 		dst = protowire.AppendTag(dst, fieldResultError, protowire.BytesType)
@@ -78,24 +79,24 @@ func (c *Core) appendOpResult(dst []byte, r *opResult) []byte {
 		dst = appendNestedHeader(dst, fieldOpError, len(c.scratch))
 		return append(dst, c.scratch...)
 	case resultAppended:
-		size := sizeVarintField(uint64(r.position)) + sizeVarintField(uint64(r.revision))
+		size := wire.SizeUint(1, uint64(r.position)) + wire.SizeUint(1, uint64(r.revision))
 		if r.duplicate {
 			size += 2
 		}
 		dst = appendNestedHeader(dst, 1, size)
-		dst = appendVarintField(dst, 1, uint64(r.position))
-		dst = appendVarintField(dst, 2, uint64(r.revision))
+		dst = wire.AppendUint(dst, 1, uint64(r.position))
+		dst = wire.AppendUint(dst, 2, uint64(r.revision))
 		if r.duplicate {
-			dst = appendVarintField(dst, 3, 1)
+			dst = wire.AppendUint(dst, 3, 1)
 		}
 		return dst
 	case resultSessionOpened:
-		dst = appendNestedHeader(dst, 2, sizeVarintField(r.session))
-		return appendVarintField(dst, 1, r.session)
+		dst = appendNestedHeader(dst, 2, wire.SizeUint(1, r.session))
+		return wire.AppendUint(dst, 1, r.session)
 	case resultProducerOpened:
-		dst = appendNestedHeader(dst, 3, sizeVarintField(r.session)+sizeVarintField(r.last))
-		dst = appendVarintField(dst, 1, r.session)
-		return appendVarintField(dst, 2, r.last)
+		dst = appendNestedHeader(dst, 3, wire.SizeUint(1, r.session)+wire.SizeUint(1, r.last))
+		dst = wire.AppendUint(dst, 1, r.session)
+		return wire.AppendUint(dst, 2, r.last)
 	}
 	panic("consensus: unknown kind of result")
 }
@@ -111,11 +112,11 @@ func appendNestedHeader(dst []byte, n protowire.Number, size int) []byte {
 // DecodeResultError returns the error of a CommitResult, nil if the commit took
 // effect, without decoding the rest.
 func DecodeResultError(result []byte) (*event.Error, error) {
-	f := fields{rest: result}
-	for f.next() {
-		if f.number == fieldResultError && f.is(false) {
-			return event.DecodeError(f.bytes)
+	f := wire.Walk(result)
+	for f.Next() {
+		if f.Number == fieldResultError && f.WantBytes() {
+			return event.DecodeError(f.Bytes)
 		}
 	}
-	return nil, f.err
+	return nil, f.Err()
 }

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/wire"
 	"github.com/edri-io/edri/store"
 )
 
 // RetainCommit returns the commit that ends the history before a position. Apply
 // stops at the lowest pin.
 func RetainCommit(first event.Position, waiter uint64) []byte {
-	return internalCommit(opRetain, appendVarintField(nil, 2, uint64(first)), waiter)
+	return internalCommit(opRetain, wire.AppendUint(nil, 2, uint64(first)), waiter)
 }
 
 // retain moves the journal's first position, which never goes back. Files are

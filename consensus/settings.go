@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/wire"
 )
 
 // The replicated settings. Nodes agree on them by commits; the configuration of
@@ -37,8 +38,8 @@ var settings = map[string]struct{ least, most uint64 }{
 // SettingCommit returns the commit of a replicated setting. An unknown name or a
 // value out of range fails with invalid.
 func SettingCommit(name string, value uint64, waiter uint64) []byte {
-	body := appendBytesField(nil, 1, []byte(name))
-	body = appendVarintField(body, 2, value)
+	body := wire.AppendBytes(nil, 1, name)
+	body = wire.AppendUint(body, 2, value)
 	return internalCommit(opSetting, body, waiter)
 }
 

@@ -79,6 +79,6 @@ func (t *Tx) Append(stream string, expected event.Expected, encoded []byte) (eve
 		return 0, 0, asEventError(err)
 	}
 	f := h.Fingerprint()
-	r, err := t.core.append(&a, &f)
+	r, err := t.core.append(t.tx, &a, &f)
 	return r.position, r.revision, err
 }

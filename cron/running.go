@@ -5,6 +5,7 @@ import (
 
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/router"
 )
 
 // maxBuffered is how many fires of a schedule may wait for the end of another.
@@ -82,7 +83,7 @@ func parseFire(incarnation uint64, row []byte) (fire, error) {
 }
 
 // RequestEnded implements router.Ender: the next fire that waits for the end happens.
-func (m *Machine) RequestEnded(tx *consensus.Tx, request event.Position) error {
+func (m *Machine) RequestEnded(tx *consensus.Tx, request event.Position, _ router.RequestEnd) error {
 	row, err := tx.Get(numberKey(kindRequest, uint64(request)))
 	if row == nil || err != nil {
 		return err

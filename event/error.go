@@ -25,6 +25,7 @@ const (
 	CodeAlreadyAcked     Code = "already_acked"
 	CodeAlreadyAnswered  Code = "already_answered"
 	CodeNoResponder      Code = "no_responder"
+	CodeRunEnded         Code = "run_ended"
 	CodeCompacted        Code = "compacted"
 	CodeEpochChanged     Code = "epoch_changed"
 	CodeTooLarge         Code = "too_large"

@@ -67,6 +67,13 @@ func (h *Header) matches(pairs map[string]string, compare func(value, want []byt
 	return true
 }
 
+// Attribute returns the canonical string of an attribute, false if the event has none of
+// the name.
+func (h *Header) Attribute(name string) (string, bool) {
+	value, ok := h.lookup(name, nil)
+	return string(value), ok
+}
+
 // lookup returns the canonical string of an attribute, in scratch where it does not
 // stand in the event's bytes.
 func (h *Header) lookup(name string, scratch []byte) (value []byte, ok bool) {

@@ -15,17 +15,24 @@ type Ender interface {
 	Name() string
 	// RequestEnded is called in apply, with the Ender's own table, when a request has
 	// all its responses or its deadline passes. An error stops the node.
-	RequestEnded(tx *consensus.Tx, request event.Position) error
+	RequestEnded(tx *consensus.Tx, request event.Position, end RequestEnd) error
+}
+
+// RequestEnd is how a request ended: with its last response, or with none. The event is
+// encoded, and valid until RequestEnded returns.
+type RequestEnd struct {
+	Response event.Position // 0: its deadline has passed
+	Event    []byte
 }
 
 // Tell makes an Ender known, before the node is opened.
 func (m *Machine) Tell(e Ender) { m.enders = append(m.enders, e) }
 
 // ended notes that a request is over, and tells who waits for it.
-func (m *Machine) ended(tx *consensus.Tx, request event.Position) error {
+func (m *Machine) ended(tx *consensus.Tx, request event.Position, end RequestEnd) error {
 	tx.Note(noteRequest{request})
 	for _, e := range m.enders {
-		if err := e.RequestEnded(tx.In(e.Name()), request); err != nil {
+		if err := e.RequestEnded(tx.In(e.Name()), request, end); err != nil {
 			// Not %w: an *event.Error in it would only fail the operation.
 			return fmt.Errorf("%w: tell %s of the end of request %d: %v", errRow, e.Name(), request, err)
 		}

@@ -69,7 +69,7 @@ func (m *Machine) respond(tx *consensus.Tx, o respondOp) ([]byte, error) {
 	}
 	putRequest(tx, o.request, &r)
 	if answered {
-		err = m.ended(tx, o.request)
+		err = m.ended(tx, o.request, RequestEnd{Response: position, Event: o.event})
 	}
 	return responded(position, ""), err
 }
@@ -87,7 +87,7 @@ func (m *Machine) expire(tx *consensus.Tx, t timers.Timer, position event.Positi
 	if r.state == requestOpen {
 		r.state = requestExpired
 		putRequest(tx, position, &r)
-		return m.ended(tx, position)
+		return m.ended(tx, position, RequestEnd{})
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ func (s *Server) openHTTP() error {
 		Router:     s.router,
 		Keys:       true,
 		Schedules:  true,
+		Workflows:  s.workflows,
 		Limits:     s.cfg.Limits,
 		Version:    ReadBuild().Version,
 		Registerer: registry,

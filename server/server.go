@@ -17,6 +17,7 @@ import (
 	"github.com/edri-io/edri/managers/kv"
 	"github.com/edri-io/edri/router"
 	"github.com/edri-io/edri/timers"
+	"github.com/edri-io/edri/workflows/engine"
 )
 
 // How long the parts of a graceful stop may take: together less than stopWithin,
@@ -54,6 +55,7 @@ type Server struct {
 	node       *consensus.Node
 	router     *router.Router
 	cron       *cron.Scheduler
+	workflows  *engine.Engine
 	managers   []*managers.Manager
 	port       net.Listener
 	http       *http.Server
@@ -114,7 +116,10 @@ func (s *Server) addMachines(c *consensus.Config) error {
 	s.cron = cron.New(table, s.router, s.logger)
 	s.cron.Limits = c.Limits
 	s.router.Tell(s.cron)
-	mux, err := consensus.NewMux(table, s.router, keys, s.cron)
+	s.workflows = engine.New(table, s.router, s.logger)
+	s.workflows.Limits = c.Limits
+	s.router.Tell(s.workflows)
+	mux, err := consensus.NewMux(table, s.router, keys, s.cron, s.workflows)
 	if err != nil {
 		return fmt.Errorf("set up state machines: %w", err)
 	}
@@ -123,6 +128,7 @@ func (s *Server) addMachines(c *consensus.Config) error {
 		func(ctx context.Context, n *consensus.Node) error { return table.Run(ctx, n, s.logger) },
 		func(ctx context.Context, n *consensus.Node) error { return s.router.Lead(ctx, n) },
 		func(ctx context.Context, n *consensus.Node) error { return s.cron.Lead(ctx, n) },
+		func(ctx context.Context, n *consensus.Node) error { return s.workflows.Lead(ctx, n) },
 	}
 	return nil
 }

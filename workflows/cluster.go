@@ -91,12 +91,18 @@ type Run struct {
 	Version uint32
 	Advance uint64 // number of the last that was committed, 0: none was
 	Entry   uint64 // number of the last entry of the inbox that was consumed
-	History []Range
-	Ended   bool
+	// Correlation is in each event of the run, and in those of its effects.
+	Correlation string
+	History     []Range
+	Ended       bool
 }
 
 // Range is a part of the stream run/ID, both ends in it.
-type Range struct{ From, To event.Revision }
+type Range struct {
+	From, To event.Revision
+	// Since is a position at or before its first event; 0: not known.
+	Since event.Position
+}
 
 // Entry is what has come for a run and was not consumed yet. When an advance consumes it,
 // it becomes an event of the history with the same kind, time and data.

@@ -336,6 +336,17 @@ type Op struct {
 	//	*Op_BackfillSchedule
 	//	*Op_AppendLater
 	//	*Op_CancelLater
+	//	*Op_DefineWorkflow
+	//	*Op_StartRun
+	//	*Op_SignalRun
+	//	*Op_UpdateRun
+	//	*Op_CancelRun
+	//	*Op_TerminateRun
+	//	*Op_PauseRun
+	//	*Op_RetryRun
+	//	*Op_ResetRun
+	//	*Op_DeleteRun
+	//	*Op_AdvanceRun
 	Op            isOp_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -630,6 +641,105 @@ func (x *Op) GetCancelLater() *CancelLater {
 	return nil
 }
 
+func (x *Op) GetDefineWorkflow() *DefineWorkflow {
+	if x != nil {
+		if x, ok := x.Op.(*Op_DefineWorkflow); ok {
+			return x.DefineWorkflow
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetStartRun() *StartRun {
+	if x != nil {
+		if x, ok := x.Op.(*Op_StartRun); ok {
+			return x.StartRun
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetSignalRun() *SignalRun {
+	if x != nil {
+		if x, ok := x.Op.(*Op_SignalRun); ok {
+			return x.SignalRun
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetUpdateRun() *UpdateRun {
+	if x != nil {
+		if x, ok := x.Op.(*Op_UpdateRun); ok {
+			return x.UpdateRun
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetCancelRun() *CancelRun {
+	if x != nil {
+		if x, ok := x.Op.(*Op_CancelRun); ok {
+			return x.CancelRun
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetTerminateRun() *TerminateRun {
+	if x != nil {
+		if x, ok := x.Op.(*Op_TerminateRun); ok {
+			return x.TerminateRun
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetPauseRun() *PauseRun {
+	if x != nil {
+		if x, ok := x.Op.(*Op_PauseRun); ok {
+			return x.PauseRun
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetRetryRun() *RetryRun {
+	if x != nil {
+		if x, ok := x.Op.(*Op_RetryRun); ok {
+			return x.RetryRun
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetResetRun() *ResetRun {
+	if x != nil {
+		if x, ok := x.Op.(*Op_ResetRun); ok {
+			return x.ResetRun
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetDeleteRun() *DeleteRun {
+	if x != nil {
+		if x, ok := x.Op.(*Op_DeleteRun); ok {
+			return x.DeleteRun
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetAdvanceRun() *AdvanceRun {
+	if x != nil {
+		if x, ok := x.Op.(*Op_AdvanceRun); ok {
+			return x.AdvanceRun
+		}
+	}
+	return nil
+}
+
 type isOp_Op interface {
 	isOp_Op()
 }
@@ -748,6 +858,50 @@ type Op_CancelLater struct {
 	CancelLater *CancelLater `protobuf:"bytes,57,opt,name=cancel_later,json=cancelLater,proto3,oneof"`
 }
 
+type Op_DefineWorkflow struct {
+	DefineWorkflow *DefineWorkflow `protobuf:"bytes,60,opt,name=define_workflow,json=defineWorkflow,proto3,oneof"`
+}
+
+type Op_StartRun struct {
+	StartRun *StartRun `protobuf:"bytes,61,opt,name=start_run,json=startRun,proto3,oneof"`
+}
+
+type Op_SignalRun struct {
+	SignalRun *SignalRun `protobuf:"bytes,62,opt,name=signal_run,json=signalRun,proto3,oneof"`
+}
+
+type Op_UpdateRun struct {
+	UpdateRun *UpdateRun `protobuf:"bytes,63,opt,name=update_run,json=updateRun,proto3,oneof"`
+}
+
+type Op_CancelRun struct {
+	CancelRun *CancelRun `protobuf:"bytes,64,opt,name=cancel_run,json=cancelRun,proto3,oneof"`
+}
+
+type Op_TerminateRun struct {
+	TerminateRun *TerminateRun `protobuf:"bytes,65,opt,name=terminate_run,json=terminateRun,proto3,oneof"`
+}
+
+type Op_PauseRun struct {
+	PauseRun *PauseRun `protobuf:"bytes,66,opt,name=pause_run,json=pauseRun,proto3,oneof"`
+}
+
+type Op_RetryRun struct {
+	RetryRun *RetryRun `protobuf:"bytes,67,opt,name=retry_run,json=retryRun,proto3,oneof"`
+}
+
+type Op_ResetRun struct {
+	ResetRun *ResetRun `protobuf:"bytes,68,opt,name=reset_run,json=resetRun,proto3,oneof"`
+}
+
+type Op_DeleteRun struct {
+	DeleteRun *DeleteRun `protobuf:"bytes,69,opt,name=delete_run,json=deleteRun,proto3,oneof"`
+}
+
+type Op_AdvanceRun struct {
+	AdvanceRun *AdvanceRun `protobuf:"bytes,70,opt,name=advance_run,json=advanceRun,proto3,oneof"`
+}
+
 func (*Op_Append) isOp_Op() {}
 
 func (*Op_OpenSession) isOp_Op() {}
@@ -803,6 +957,28 @@ func (*Op_BackfillSchedule) isOp_Op() {}
 func (*Op_AppendLater) isOp_Op() {}
 
 func (*Op_CancelLater) isOp_Op() {}
+
+func (*Op_DefineWorkflow) isOp_Op() {}
+
+func (*Op_StartRun) isOp_Op() {}
+
+func (*Op_SignalRun) isOp_Op() {}
+
+func (*Op_UpdateRun) isOp_Op() {}
+
+func (*Op_CancelRun) isOp_Op() {}
+
+func (*Op_TerminateRun) isOp_Op() {}
+
+func (*Op_PauseRun) isOp_Op() {}
+
+func (*Op_RetryRun) isOp_Op() {}
+
+func (*Op_ResetRun) isOp_Op() {}
+
+func (*Op_DeleteRun) isOp_Op() {}
+
+func (*Op_AdvanceRun) isOp_Op() {}
 
 // Append adds one event to a stream.
 type Append struct {
@@ -2290,6 +2466,10 @@ type OpResult struct {
 	//	*OpResult_ScheduleFired
 	//	*OpResult_BackfillBegun
 	//	*OpResult_AppendsLater
+	//	*OpResult_WorkflowDefined
+	//	*OpResult_RunStarted
+	//	*OpResult_RunChanged
+	//	*OpResult_RunAdvanced
 	Result        isOpResult_Result `protobuf_oneof:"result"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2476,6 +2656,42 @@ func (x *OpResult) GetAppendsLater() *AppendsLater {
 	return nil
 }
 
+func (x *OpResult) GetWorkflowDefined() *WorkflowDefined {
+	if x != nil {
+		if x, ok := x.Result.(*OpResult_WorkflowDefined); ok {
+			return x.WorkflowDefined
+		}
+	}
+	return nil
+}
+
+func (x *OpResult) GetRunStarted() *RunStarted {
+	if x != nil {
+		if x, ok := x.Result.(*OpResult_RunStarted); ok {
+			return x.RunStarted
+		}
+	}
+	return nil
+}
+
+func (x *OpResult) GetRunChanged() *RunChanged {
+	if x != nil {
+		if x, ok := x.Result.(*OpResult_RunChanged); ok {
+			return x.RunChanged
+		}
+	}
+	return nil
+}
+
+func (x *OpResult) GetRunAdvanced() *RunAdvanced {
+	if x != nil {
+		if x, ok := x.Result.(*OpResult_RunAdvanced); ok {
+			return x.RunAdvanced
+		}
+	}
+	return nil
+}
+
 type isOpResult_Result interface {
 	isOpResult_Result()
 }
@@ -2545,6 +2761,22 @@ type OpResult_AppendsLater struct {
 	AppendsLater *AppendsLater `protobuf:"bytes,33,opt,name=appends_later,json=appendsLater,proto3,oneof"`
 }
 
+type OpResult_WorkflowDefined struct {
+	WorkflowDefined *WorkflowDefined `protobuf:"bytes,40,opt,name=workflow_defined,json=workflowDefined,proto3,oneof"`
+}
+
+type OpResult_RunStarted struct {
+	RunStarted *RunStarted `protobuf:"bytes,41,opt,name=run_started,json=runStarted,proto3,oneof"`
+}
+
+type OpResult_RunChanged struct {
+	RunChanged *RunChanged `protobuf:"bytes,42,opt,name=run_changed,json=runChanged,proto3,oneof"`
+}
+
+type OpResult_RunAdvanced struct {
+	RunAdvanced *RunAdvanced `protobuf:"bytes,43,opt,name=run_advanced,json=runAdvanced,proto3,oneof"`
+}
+
 func (*OpResult_Appended) isOpResult_Result() {}
 
 func (*OpResult_SessionOpened) isOpResult_Result() {}
@@ -2576,6 +2808,14 @@ func (*OpResult_ScheduleFired) isOpResult_Result() {}
 func (*OpResult_BackfillBegun) isOpResult_Result() {}
 
 func (*OpResult_AppendsLater) isOpResult_Result() {}
+
+func (*OpResult_WorkflowDefined) isOpResult_Result() {}
+
+func (*OpResult_RunStarted) isOpResult_Result() {}
+
+func (*OpResult_RunChanged) isOpResult_Result() {}
+
+func (*OpResult_RunAdvanced) isOpResult_Result() {}
 
 type Appended struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -5954,7 +6194,7 @@ var File_edriv1_edri_proto protoreflect.FileDescriptor
 
 const file_edriv1_edri_proto_rawDesc = "" +
 	"\n" +
-	"\x11edriv1/edri.proto\x12\aedri.v1\x1a\x18edriv1/cloudevents.proto\x1a\x0fedriv1/kv.proto\x1a\x11edriv1/cron.proto\"\x8f\x02\n" +
+	"\x11edriv1/edri.proto\x12\aedri.v1\x1a\x18edriv1/cloudevents.proto\x1a\x0fedriv1/kv.proto\x1a\x11edriv1/cron.proto\x1a\x15edriv1/workflow.proto\"\x8f\x02\n" +
 	"\x06Commit\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\fR\x05epoch\x12\x18\n" +
 	"\asession\x18\x02 \x01(\x04R\asession\x12%\n" +
@@ -5964,7 +6204,7 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\x04each\x18\x06 \x01(\bR\x04each\x12\x1d\n" +
 	"\x03ops\x18\a \x03(\v2\v.edri.v1.OpR\x03ops\x12\"\n" +
 	"\ffingerprints\x18\x0f \x01(\fR\ffingerprints\x12\x16\n" +
-	"\x06waiter\x18\x10 \x01(\x04R\x06waiter\"\xe0\r\n" +
+	"\x06waiter\x18\x10 \x01(\x04R\x06waiter\"\xb6\x12\n" +
 	"\x02Op\x12)\n" +
 	"\x06append\x18\x01 \x01(\v2\x0f.edri.v1.AppendH\x00R\x06append\x129\n" +
 	"\fopen_session\x18\x02 \x01(\v2\x14.edri.v1.OpenSessionH\x00R\vopenSession\x12<\n" +
@@ -5995,7 +6235,23 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\x10trigger_schedule\x186 \x01(\v2\x18.edri.v1.TriggerScheduleH\x00R\x0ftriggerSchedule\x12H\n" +
 	"\x11backfill_schedule\x187 \x01(\v2\x19.edri.v1.BackfillScheduleH\x00R\x10backfillSchedule\x129\n" +
 	"\fappend_later\x188 \x01(\v2\x14.edri.v1.AppendLaterH\x00R\vappendLater\x129\n" +
-	"\fcancel_later\x189 \x01(\v2\x14.edri.v1.CancelLaterH\x00R\vcancelLaterB\x04\n" +
+	"\fcancel_later\x189 \x01(\v2\x14.edri.v1.CancelLaterH\x00R\vcancelLater\x12B\n" +
+	"\x0fdefine_workflow\x18< \x01(\v2\x17.edri.v1.DefineWorkflowH\x00R\x0edefineWorkflow\x120\n" +
+	"\tstart_run\x18= \x01(\v2\x11.edri.v1.StartRunH\x00R\bstartRun\x123\n" +
+	"\n" +
+	"signal_run\x18> \x01(\v2\x12.edri.v1.SignalRunH\x00R\tsignalRun\x123\n" +
+	"\n" +
+	"update_run\x18? \x01(\v2\x12.edri.v1.UpdateRunH\x00R\tupdateRun\x123\n" +
+	"\n" +
+	"cancel_run\x18@ \x01(\v2\x12.edri.v1.CancelRunH\x00R\tcancelRun\x12<\n" +
+	"\rterminate_run\x18A \x01(\v2\x15.edri.v1.TerminateRunH\x00R\fterminateRun\x120\n" +
+	"\tpause_run\x18B \x01(\v2\x11.edri.v1.PauseRunH\x00R\bpauseRun\x120\n" +
+	"\tretry_run\x18C \x01(\v2\x11.edri.v1.RetryRunH\x00R\bretryRun\x120\n" +
+	"\treset_run\x18D \x01(\v2\x11.edri.v1.ResetRunH\x00R\bresetRun\x123\n" +
+	"\n" +
+	"delete_run\x18E \x01(\v2\x12.edri.v1.DeleteRunH\x00R\tdeleteRun\x126\n" +
+	"\vadvance_run\x18F \x01(\v2\x13.edri.v1.AdvanceRunH\x00R\n" +
+	"advanceRunB\x04\n" +
 	"\x02op\"\x8f\x01\n" +
 	"\x06Append\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x12\x18\n" +
@@ -6098,7 +6354,7 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\bposition\x18\x03 \x01(\x04R\bposition\x12+\n" +
 	"\aresults\x18\x04 \x03(\v2\x11.edri.v1.OpResultR\aresults\x12$\n" +
 	"\x05error\x18\x05 \x01(\v2\x0e.edri.v1.ErrorR\x05error\x12\x12\n" +
-	"\x04open\x18\x06 \x01(\bR\x04open\"\xe4\a\n" +
+	"\x04open\x18\x06 \x01(\bR\x04open\"\xd6\t\n" +
 	"\bOpResult\x12/\n" +
 	"\bappended\x18\x01 \x01(\v2\x11.edri.v1.AppendedH\x00R\bappended\x12?\n" +
 	"\x0esession_opened\x18\x02 \x01(\v2\x16.edri.v1.SessionOpenedH\x00R\rsessionOpened\x12B\n" +
@@ -6116,7 +6372,13 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\x10schedule_changed\x18\x1e \x01(\v2\x18.edri.v1.ScheduleChangedH\x00R\x0fscheduleChanged\x12?\n" +
 	"\x0eschedule_fired\x18\x1f \x01(\v2\x16.edri.v1.ScheduleFiredH\x00R\rscheduleFired\x12?\n" +
 	"\x0ebackfill_begun\x18  \x01(\v2\x16.edri.v1.BackfillBegunH\x00R\rbackfillBegun\x12<\n" +
-	"\rappends_later\x18! \x01(\v2\x15.edri.v1.AppendsLaterH\x00R\fappendsLaterB\b\n" +
+	"\rappends_later\x18! \x01(\v2\x15.edri.v1.AppendsLaterH\x00R\fappendsLater\x12E\n" +
+	"\x10workflow_defined\x18( \x01(\v2\x18.edri.v1.WorkflowDefinedH\x00R\x0fworkflowDefined\x126\n" +
+	"\vrun_started\x18) \x01(\v2\x13.edri.v1.RunStartedH\x00R\n" +
+	"runStarted\x126\n" +
+	"\vrun_changed\x18* \x01(\v2\x13.edri.v1.RunChangedH\x00R\n" +
+	"runChanged\x129\n" +
+	"\frun_advanced\x18+ \x01(\v2\x14.edri.v1.RunAdvancedH\x00R\vrunAdvancedB\b\n" +
 	"\x06result\"`\n" +
 	"\bAppended\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x04R\bposition\x12\x1a\n" +
@@ -6532,14 +6794,29 @@ var file_edriv1_edri_proto_goTypes = []any{
 	(*BackfillSchedule)(nil),           // 87: edri.v1.BackfillSchedule
 	(*AppendLater)(nil),                // 88: edri.v1.AppendLater
 	(*CancelLater)(nil),                // 89: edri.v1.CancelLater
-	(*CloudEvent)(nil),                 // 90: edri.v1.CloudEvent
-	(*BucketChanged)(nil),              // 91: edri.v1.BucketChanged
-	(*KeyChanged)(nil),                 // 92: edri.v1.KeyChanged
-	(*KeyTransactionDone)(nil),         // 93: edri.v1.KeyTransactionDone
-	(*ScheduleChanged)(nil),            // 94: edri.v1.ScheduleChanged
-	(*ScheduleFired)(nil),              // 95: edri.v1.ScheduleFired
-	(*BackfillBegun)(nil),              // 96: edri.v1.BackfillBegun
-	(*AppendsLater)(nil),               // 97: edri.v1.AppendsLater
+	(*DefineWorkflow)(nil),             // 90: edri.v1.DefineWorkflow
+	(*StartRun)(nil),                   // 91: edri.v1.StartRun
+	(*SignalRun)(nil),                  // 92: edri.v1.SignalRun
+	(*UpdateRun)(nil),                  // 93: edri.v1.UpdateRun
+	(*CancelRun)(nil),                  // 94: edri.v1.CancelRun
+	(*TerminateRun)(nil),               // 95: edri.v1.TerminateRun
+	(*PauseRun)(nil),                   // 96: edri.v1.PauseRun
+	(*RetryRun)(nil),                   // 97: edri.v1.RetryRun
+	(*ResetRun)(nil),                   // 98: edri.v1.ResetRun
+	(*DeleteRun)(nil),                  // 99: edri.v1.DeleteRun
+	(*AdvanceRun)(nil),                 // 100: edri.v1.AdvanceRun
+	(*CloudEvent)(nil),                 // 101: edri.v1.CloudEvent
+	(*BucketChanged)(nil),              // 102: edri.v1.BucketChanged
+	(*KeyChanged)(nil),                 // 103: edri.v1.KeyChanged
+	(*KeyTransactionDone)(nil),         // 104: edri.v1.KeyTransactionDone
+	(*ScheduleChanged)(nil),            // 105: edri.v1.ScheduleChanged
+	(*ScheduleFired)(nil),              // 106: edri.v1.ScheduleFired
+	(*BackfillBegun)(nil),              // 107: edri.v1.BackfillBegun
+	(*AppendsLater)(nil),               // 108: edri.v1.AppendsLater
+	(*WorkflowDefined)(nil),            // 109: edri.v1.WorkflowDefined
+	(*RunStarted)(nil),                 // 110: edri.v1.RunStarted
+	(*RunChanged)(nil),                 // 111: edri.v1.RunChanged
+	(*RunAdvanced)(nil),                // 112: edri.v1.RunAdvanced
 }
 var file_edriv1_edri_proto_depIdxs = []int32{
 	4,   // 0: edri.v1.Commit.ops:type_name -> edri.v1.Op
@@ -6571,127 +6848,142 @@ var file_edriv1_edri_proto_depIdxs = []int32{
 	87,  // 26: edri.v1.Op.backfill_schedule:type_name -> edri.v1.BackfillSchedule
 	88,  // 27: edri.v1.Op.append_later:type_name -> edri.v1.AppendLater
 	89,  // 28: edri.v1.Op.cancel_later:type_name -> edri.v1.CancelLater
-	90,  // 29: edri.v1.Append.event:type_name -> edri.v1.CloudEvent
-	9,   // 30: edri.v1.CreateSubscription.config:type_name -> edri.v1.SubscriptionConfig
-	11,  // 31: edri.v1.CreateSubscription.start:type_name -> edri.v1.Start
-	9,   // 32: edri.v1.UpdateSubscription.config:type_name -> edri.v1.SubscriptionConfig
-	11,  // 33: edri.v1.SeekSubscription.start:type_name -> edri.v1.Start
-	1,   // 34: edri.v1.Settle.verb:type_name -> edri.v1.Settle.Verb
-	90,  // 35: edri.v1.SendRequest.event:type_name -> edri.v1.CloudEvent
-	90,  // 36: edri.v1.Respond.event:type_name -> edri.v1.CloudEvent
-	27,  // 37: edri.v1.CommitResult.results:type_name -> edri.v1.OpResult
-	33,  // 38: edri.v1.CommitResult.error:type_name -> edri.v1.Error
-	28,  // 39: edri.v1.OpResult.appended:type_name -> edri.v1.Appended
-	29,  // 40: edri.v1.OpResult.session_opened:type_name -> edri.v1.SessionOpened
-	30,  // 41: edri.v1.OpResult.producer_opened:type_name -> edri.v1.ProducerOpened
-	21,  // 42: edri.v1.OpResult.subscription_changed:type_name -> edri.v1.SubscriptionChanged
-	22,  // 43: edri.v1.OpResult.redriven:type_name -> edri.v1.Redriven
-	23,  // 44: edri.v1.OpResult.settled:type_name -> edri.v1.Settled
-	24,  // 45: edri.v1.OpResult.request_sent:type_name -> edri.v1.RequestSent
-	25,  // 46: edri.v1.OpResult.responded:type_name -> edri.v1.Responded
-	91,  // 47: edri.v1.OpResult.bucket_changed:type_name -> edri.v1.BucketChanged
-	92,  // 48: edri.v1.OpResult.key_changed:type_name -> edri.v1.KeyChanged
-	93,  // 49: edri.v1.OpResult.key_transaction_done:type_name -> edri.v1.KeyTransactionDone
-	33,  // 50: edri.v1.OpResult.error:type_name -> edri.v1.Error
-	94,  // 51: edri.v1.OpResult.schedule_changed:type_name -> edri.v1.ScheduleChanged
-	95,  // 52: edri.v1.OpResult.schedule_fired:type_name -> edri.v1.ScheduleFired
-	96,  // 53: edri.v1.OpResult.backfill_begun:type_name -> edri.v1.BackfillBegun
-	97,  // 54: edri.v1.OpResult.appends_later:type_name -> edri.v1.AppendsLater
-	3,   // 55: edri.v1.CommitFrame.commits:type_name -> edri.v1.Commit
-	26,  // 56: edri.v1.CommitResultFrame.results:type_name -> edri.v1.CommitResult
-	34,  // 57: edri.v1.Error.violations:type_name -> edri.v1.Violation
-	33,  // 58: edri.v1.Violation.error:type_name -> edri.v1.Error
-	0,   // 59: edri.v1.ReadRequest.consistency:type_name -> edri.v1.Consistency
-	37,  // 60: edri.v1.ReadResponse.events:type_name -> edri.v1.RecordedEvent
-	90,  // 61: edri.v1.RecordedEvent.event:type_name -> edri.v1.CloudEvent
-	0,   // 62: edri.v1.GetRequest.consistency:type_name -> edri.v1.Consistency
-	0,   // 63: edri.v1.ListStreamsRequest.consistency:type_name -> edri.v1.Consistency
-	41,  // 64: edri.v1.ListStreamsResponse.streams:type_name -> edri.v1.Stream
-	0,   // 65: edri.v1.GetRetentionRequest.consistency:type_name -> edri.v1.Consistency
-	49,  // 66: edri.v1.StatusResponse.members:type_name -> edri.v1.Member
-	50,  // 67: edri.v1.StatusResponse.change:type_name -> edri.v1.MemberChange
-	51,  // 68: edri.v1.StatusResponse.replacements:type_name -> edri.v1.Replacement
-	55,  // 69: edri.v1.Member.pulse:type_name -> edri.v1.Pulse
-	57,  // 70: edri.v1.BackupRequest.since:type_name -> edri.v1.EarlierBackup
-	0,   // 71: edri.v1.GetSubscriptionRequest.consistency:type_name -> edri.v1.Consistency
-	0,   // 72: edri.v1.ListSubscriptionsRequest.consistency:type_name -> edri.v1.Consistency
-	62,  // 73: edri.v1.ListSubscriptionsResponse.subscriptions:type_name -> edri.v1.Subscription
-	9,   // 74: edri.v1.Subscription.config:type_name -> edri.v1.SubscriptionConfig
-	0,   // 75: edri.v1.ListDeadRequest.consistency:type_name -> edri.v1.Consistency
-	65,  // 76: edri.v1.ListDeadResponse.dead:type_name -> edri.v1.DeadLetter
-	37,  // 77: edri.v1.DeadLetter.event:type_name -> edri.v1.RecordedEvent
-	66,  // 78: edri.v1.DeadLetter.attempts:type_name -> edri.v1.Attempt
-	68,  // 79: edri.v1.DeliverRequest.held:type_name -> edri.v1.Held
-	69,  // 80: edri.v1.DeliverRequest.settlements:type_name -> edri.v1.Settlement
-	68,  // 81: edri.v1.DeliverRequest.extend:type_name -> edri.v1.Held
-	68,  // 82: edri.v1.DeliverRequest.give_back:type_name -> edri.v1.Held
-	18,  // 83: edri.v1.Settlement.settle:type_name -> edri.v1.Settle
-	3,   // 84: edri.v1.Settlement.effects:type_name -> edri.v1.Commit
-	71,  // 85: edri.v1.DeliverResponse.deliveries:type_name -> edri.v1.Delivery
-	72,  // 86: edri.v1.DeliverResponse.results:type_name -> edri.v1.SettlementResult
-	68,  // 87: edri.v1.DeliverResponse.lost:type_name -> edri.v1.Held
-	37,  // 88: edri.v1.Delivery.event:type_name -> edri.v1.RecordedEvent
-	26,  // 89: edri.v1.SettlementResult.result:type_name -> edri.v1.CommitResult
-	33,  // 90: edri.v1.SettlementResult.error:type_name -> edri.v1.Error
-	2,   // 91: edri.v1.RequestOutcome.state:type_name -> edri.v1.RequestOutcome.State
-	37,  // 92: edri.v1.RequestOutcome.responses:type_name -> edri.v1.RecordedEvent
-	3,   // 93: edri.v1.Events.Commit:input_type -> edri.v1.Commit
-	31,  // 94: edri.v1.Events.CommitStream:input_type -> edri.v1.CommitFrame
-	35,  // 95: edri.v1.Events.Read:input_type -> edri.v1.ReadRequest
-	35,  // 96: edri.v1.Events.Tail:input_type -> edri.v1.ReadRequest
-	38,  // 97: edri.v1.Events.Get:input_type -> edri.v1.GetRequest
-	39,  // 98: edri.v1.Events.ListStreams:input_type -> edri.v1.ListStreamsRequest
-	47,  // 99: edri.v1.Cluster.Status:input_type -> edri.v1.StatusRequest
-	52,  // 100: edri.v1.Cluster.RemoveMember:input_type -> edri.v1.RemoveMemberRequest
-	53,  // 101: edri.v1.Cluster.ReplaceMember:input_type -> edri.v1.ReplaceMemberRequest
-	42,  // 102: edri.v1.Cluster.GetRetention:input_type -> edri.v1.GetRetentionRequest
-	43,  // 103: edri.v1.Cluster.SetRetention:input_type -> edri.v1.SetRetentionRequest
-	45,  // 104: edri.v1.Cluster.PurgeStream:input_type -> edri.v1.PurgeStreamRequest
-	10,  // 105: edri.v1.Subscriptions.Create:input_type -> edri.v1.CreateSubscription
-	12,  // 106: edri.v1.Subscriptions.Update:input_type -> edri.v1.UpdateSubscription
-	13,  // 107: edri.v1.Subscriptions.Delete:input_type -> edri.v1.DeleteSubscription
-	15,  // 108: edri.v1.Subscriptions.Pause:input_type -> edri.v1.PauseSubscription
-	16,  // 109: edri.v1.Subscriptions.Seek:input_type -> edri.v1.SeekSubscription
-	59,  // 110: edri.v1.Subscriptions.Get:input_type -> edri.v1.GetSubscriptionRequest
-	60,  // 111: edri.v1.Subscriptions.List:input_type -> edri.v1.ListSubscriptionsRequest
-	63,  // 112: edri.v1.Subscriptions.ListDead:input_type -> edri.v1.ListDeadRequest
-	17,  // 113: edri.v1.Subscriptions.Redrive:input_type -> edri.v1.Redrive
-	67,  // 114: edri.v1.Subscriptions.Deliver:input_type -> edri.v1.DeliverRequest
-	19,  // 115: edri.v1.Requests.Send:input_type -> edri.v1.SendRequest
-	19,  // 116: edri.v1.Requests.Call:input_type -> edri.v1.SendRequest
-	73,  // 117: edri.v1.Requests.Attach:input_type -> edri.v1.AttachRequest
-	56,  // 118: edri.v1.Admin.Backup:input_type -> edri.v1.BackupRequest
-	26,  // 119: edri.v1.Events.Commit:output_type -> edri.v1.CommitResult
-	32,  // 120: edri.v1.Events.CommitStream:output_type -> edri.v1.CommitResultFrame
-	36,  // 121: edri.v1.Events.Read:output_type -> edri.v1.ReadResponse
-	36,  // 122: edri.v1.Events.Tail:output_type -> edri.v1.ReadResponse
-	37,  // 123: edri.v1.Events.Get:output_type -> edri.v1.RecordedEvent
-	40,  // 124: edri.v1.Events.ListStreams:output_type -> edri.v1.ListStreamsResponse
-	48,  // 125: edri.v1.Cluster.Status:output_type -> edri.v1.StatusResponse
-	54,  // 126: edri.v1.Cluster.RemoveMember:output_type -> edri.v1.MemberResponse
-	54,  // 127: edri.v1.Cluster.ReplaceMember:output_type -> edri.v1.MemberResponse
-	44,  // 128: edri.v1.Cluster.GetRetention:output_type -> edri.v1.RetentionResponse
-	44,  // 129: edri.v1.Cluster.SetRetention:output_type -> edri.v1.RetentionResponse
-	46,  // 130: edri.v1.Cluster.PurgeStream:output_type -> edri.v1.PurgeStreamResponse
-	62,  // 131: edri.v1.Subscriptions.Create:output_type -> edri.v1.Subscription
-	62,  // 132: edri.v1.Subscriptions.Update:output_type -> edri.v1.Subscription
-	14,  // 133: edri.v1.Subscriptions.Delete:output_type -> edri.v1.DeleteSubscriptionResponse
-	62,  // 134: edri.v1.Subscriptions.Pause:output_type -> edri.v1.Subscription
-	62,  // 135: edri.v1.Subscriptions.Seek:output_type -> edri.v1.Subscription
-	62,  // 136: edri.v1.Subscriptions.Get:output_type -> edri.v1.Subscription
-	61,  // 137: edri.v1.Subscriptions.List:output_type -> edri.v1.ListSubscriptionsResponse
-	64,  // 138: edri.v1.Subscriptions.ListDead:output_type -> edri.v1.ListDeadResponse
-	22,  // 139: edri.v1.Subscriptions.Redrive:output_type -> edri.v1.Redriven
-	70,  // 140: edri.v1.Subscriptions.Deliver:output_type -> edri.v1.DeliverResponse
-	24,  // 141: edri.v1.Requests.Send:output_type -> edri.v1.RequestSent
-	74,  // 142: edri.v1.Requests.Call:output_type -> edri.v1.RequestOutcome
-	74,  // 143: edri.v1.Requests.Attach:output_type -> edri.v1.RequestOutcome
-	58,  // 144: edri.v1.Admin.Backup:output_type -> edri.v1.BackupResponse
-	119, // [119:145] is the sub-list for method output_type
-	93,  // [93:119] is the sub-list for method input_type
-	93,  // [93:93] is the sub-list for extension type_name
-	93,  // [93:93] is the sub-list for extension extendee
-	0,   // [0:93] is the sub-list for field type_name
+	90,  // 29: edri.v1.Op.define_workflow:type_name -> edri.v1.DefineWorkflow
+	91,  // 30: edri.v1.Op.start_run:type_name -> edri.v1.StartRun
+	92,  // 31: edri.v1.Op.signal_run:type_name -> edri.v1.SignalRun
+	93,  // 32: edri.v1.Op.update_run:type_name -> edri.v1.UpdateRun
+	94,  // 33: edri.v1.Op.cancel_run:type_name -> edri.v1.CancelRun
+	95,  // 34: edri.v1.Op.terminate_run:type_name -> edri.v1.TerminateRun
+	96,  // 35: edri.v1.Op.pause_run:type_name -> edri.v1.PauseRun
+	97,  // 36: edri.v1.Op.retry_run:type_name -> edri.v1.RetryRun
+	98,  // 37: edri.v1.Op.reset_run:type_name -> edri.v1.ResetRun
+	99,  // 38: edri.v1.Op.delete_run:type_name -> edri.v1.DeleteRun
+	100, // 39: edri.v1.Op.advance_run:type_name -> edri.v1.AdvanceRun
+	101, // 40: edri.v1.Append.event:type_name -> edri.v1.CloudEvent
+	9,   // 41: edri.v1.CreateSubscription.config:type_name -> edri.v1.SubscriptionConfig
+	11,  // 42: edri.v1.CreateSubscription.start:type_name -> edri.v1.Start
+	9,   // 43: edri.v1.UpdateSubscription.config:type_name -> edri.v1.SubscriptionConfig
+	11,  // 44: edri.v1.SeekSubscription.start:type_name -> edri.v1.Start
+	1,   // 45: edri.v1.Settle.verb:type_name -> edri.v1.Settle.Verb
+	101, // 46: edri.v1.SendRequest.event:type_name -> edri.v1.CloudEvent
+	101, // 47: edri.v1.Respond.event:type_name -> edri.v1.CloudEvent
+	27,  // 48: edri.v1.CommitResult.results:type_name -> edri.v1.OpResult
+	33,  // 49: edri.v1.CommitResult.error:type_name -> edri.v1.Error
+	28,  // 50: edri.v1.OpResult.appended:type_name -> edri.v1.Appended
+	29,  // 51: edri.v1.OpResult.session_opened:type_name -> edri.v1.SessionOpened
+	30,  // 52: edri.v1.OpResult.producer_opened:type_name -> edri.v1.ProducerOpened
+	21,  // 53: edri.v1.OpResult.subscription_changed:type_name -> edri.v1.SubscriptionChanged
+	22,  // 54: edri.v1.OpResult.redriven:type_name -> edri.v1.Redriven
+	23,  // 55: edri.v1.OpResult.settled:type_name -> edri.v1.Settled
+	24,  // 56: edri.v1.OpResult.request_sent:type_name -> edri.v1.RequestSent
+	25,  // 57: edri.v1.OpResult.responded:type_name -> edri.v1.Responded
+	102, // 58: edri.v1.OpResult.bucket_changed:type_name -> edri.v1.BucketChanged
+	103, // 59: edri.v1.OpResult.key_changed:type_name -> edri.v1.KeyChanged
+	104, // 60: edri.v1.OpResult.key_transaction_done:type_name -> edri.v1.KeyTransactionDone
+	33,  // 61: edri.v1.OpResult.error:type_name -> edri.v1.Error
+	105, // 62: edri.v1.OpResult.schedule_changed:type_name -> edri.v1.ScheduleChanged
+	106, // 63: edri.v1.OpResult.schedule_fired:type_name -> edri.v1.ScheduleFired
+	107, // 64: edri.v1.OpResult.backfill_begun:type_name -> edri.v1.BackfillBegun
+	108, // 65: edri.v1.OpResult.appends_later:type_name -> edri.v1.AppendsLater
+	109, // 66: edri.v1.OpResult.workflow_defined:type_name -> edri.v1.WorkflowDefined
+	110, // 67: edri.v1.OpResult.run_started:type_name -> edri.v1.RunStarted
+	111, // 68: edri.v1.OpResult.run_changed:type_name -> edri.v1.RunChanged
+	112, // 69: edri.v1.OpResult.run_advanced:type_name -> edri.v1.RunAdvanced
+	3,   // 70: edri.v1.CommitFrame.commits:type_name -> edri.v1.Commit
+	26,  // 71: edri.v1.CommitResultFrame.results:type_name -> edri.v1.CommitResult
+	34,  // 72: edri.v1.Error.violations:type_name -> edri.v1.Violation
+	33,  // 73: edri.v1.Violation.error:type_name -> edri.v1.Error
+	0,   // 74: edri.v1.ReadRequest.consistency:type_name -> edri.v1.Consistency
+	37,  // 75: edri.v1.ReadResponse.events:type_name -> edri.v1.RecordedEvent
+	101, // 76: edri.v1.RecordedEvent.event:type_name -> edri.v1.CloudEvent
+	0,   // 77: edri.v1.GetRequest.consistency:type_name -> edri.v1.Consistency
+	0,   // 78: edri.v1.ListStreamsRequest.consistency:type_name -> edri.v1.Consistency
+	41,  // 79: edri.v1.ListStreamsResponse.streams:type_name -> edri.v1.Stream
+	0,   // 80: edri.v1.GetRetentionRequest.consistency:type_name -> edri.v1.Consistency
+	49,  // 81: edri.v1.StatusResponse.members:type_name -> edri.v1.Member
+	50,  // 82: edri.v1.StatusResponse.change:type_name -> edri.v1.MemberChange
+	51,  // 83: edri.v1.StatusResponse.replacements:type_name -> edri.v1.Replacement
+	55,  // 84: edri.v1.Member.pulse:type_name -> edri.v1.Pulse
+	57,  // 85: edri.v1.BackupRequest.since:type_name -> edri.v1.EarlierBackup
+	0,   // 86: edri.v1.GetSubscriptionRequest.consistency:type_name -> edri.v1.Consistency
+	0,   // 87: edri.v1.ListSubscriptionsRequest.consistency:type_name -> edri.v1.Consistency
+	62,  // 88: edri.v1.ListSubscriptionsResponse.subscriptions:type_name -> edri.v1.Subscription
+	9,   // 89: edri.v1.Subscription.config:type_name -> edri.v1.SubscriptionConfig
+	0,   // 90: edri.v1.ListDeadRequest.consistency:type_name -> edri.v1.Consistency
+	65,  // 91: edri.v1.ListDeadResponse.dead:type_name -> edri.v1.DeadLetter
+	37,  // 92: edri.v1.DeadLetter.event:type_name -> edri.v1.RecordedEvent
+	66,  // 93: edri.v1.DeadLetter.attempts:type_name -> edri.v1.Attempt
+	68,  // 94: edri.v1.DeliverRequest.held:type_name -> edri.v1.Held
+	69,  // 95: edri.v1.DeliverRequest.settlements:type_name -> edri.v1.Settlement
+	68,  // 96: edri.v1.DeliverRequest.extend:type_name -> edri.v1.Held
+	68,  // 97: edri.v1.DeliverRequest.give_back:type_name -> edri.v1.Held
+	18,  // 98: edri.v1.Settlement.settle:type_name -> edri.v1.Settle
+	3,   // 99: edri.v1.Settlement.effects:type_name -> edri.v1.Commit
+	71,  // 100: edri.v1.DeliverResponse.deliveries:type_name -> edri.v1.Delivery
+	72,  // 101: edri.v1.DeliverResponse.results:type_name -> edri.v1.SettlementResult
+	68,  // 102: edri.v1.DeliverResponse.lost:type_name -> edri.v1.Held
+	37,  // 103: edri.v1.Delivery.event:type_name -> edri.v1.RecordedEvent
+	26,  // 104: edri.v1.SettlementResult.result:type_name -> edri.v1.CommitResult
+	33,  // 105: edri.v1.SettlementResult.error:type_name -> edri.v1.Error
+	2,   // 106: edri.v1.RequestOutcome.state:type_name -> edri.v1.RequestOutcome.State
+	37,  // 107: edri.v1.RequestOutcome.responses:type_name -> edri.v1.RecordedEvent
+	3,   // 108: edri.v1.Events.Commit:input_type -> edri.v1.Commit
+	31,  // 109: edri.v1.Events.CommitStream:input_type -> edri.v1.CommitFrame
+	35,  // 110: edri.v1.Events.Read:input_type -> edri.v1.ReadRequest
+	35,  // 111: edri.v1.Events.Tail:input_type -> edri.v1.ReadRequest
+	38,  // 112: edri.v1.Events.Get:input_type -> edri.v1.GetRequest
+	39,  // 113: edri.v1.Events.ListStreams:input_type -> edri.v1.ListStreamsRequest
+	47,  // 114: edri.v1.Cluster.Status:input_type -> edri.v1.StatusRequest
+	52,  // 115: edri.v1.Cluster.RemoveMember:input_type -> edri.v1.RemoveMemberRequest
+	53,  // 116: edri.v1.Cluster.ReplaceMember:input_type -> edri.v1.ReplaceMemberRequest
+	42,  // 117: edri.v1.Cluster.GetRetention:input_type -> edri.v1.GetRetentionRequest
+	43,  // 118: edri.v1.Cluster.SetRetention:input_type -> edri.v1.SetRetentionRequest
+	45,  // 119: edri.v1.Cluster.PurgeStream:input_type -> edri.v1.PurgeStreamRequest
+	10,  // 120: edri.v1.Subscriptions.Create:input_type -> edri.v1.CreateSubscription
+	12,  // 121: edri.v1.Subscriptions.Update:input_type -> edri.v1.UpdateSubscription
+	13,  // 122: edri.v1.Subscriptions.Delete:input_type -> edri.v1.DeleteSubscription
+	15,  // 123: edri.v1.Subscriptions.Pause:input_type -> edri.v1.PauseSubscription
+	16,  // 124: edri.v1.Subscriptions.Seek:input_type -> edri.v1.SeekSubscription
+	59,  // 125: edri.v1.Subscriptions.Get:input_type -> edri.v1.GetSubscriptionRequest
+	60,  // 126: edri.v1.Subscriptions.List:input_type -> edri.v1.ListSubscriptionsRequest
+	63,  // 127: edri.v1.Subscriptions.ListDead:input_type -> edri.v1.ListDeadRequest
+	17,  // 128: edri.v1.Subscriptions.Redrive:input_type -> edri.v1.Redrive
+	67,  // 129: edri.v1.Subscriptions.Deliver:input_type -> edri.v1.DeliverRequest
+	19,  // 130: edri.v1.Requests.Send:input_type -> edri.v1.SendRequest
+	19,  // 131: edri.v1.Requests.Call:input_type -> edri.v1.SendRequest
+	73,  // 132: edri.v1.Requests.Attach:input_type -> edri.v1.AttachRequest
+	56,  // 133: edri.v1.Admin.Backup:input_type -> edri.v1.BackupRequest
+	26,  // 134: edri.v1.Events.Commit:output_type -> edri.v1.CommitResult
+	32,  // 135: edri.v1.Events.CommitStream:output_type -> edri.v1.CommitResultFrame
+	36,  // 136: edri.v1.Events.Read:output_type -> edri.v1.ReadResponse
+	36,  // 137: edri.v1.Events.Tail:output_type -> edri.v1.ReadResponse
+	37,  // 138: edri.v1.Events.Get:output_type -> edri.v1.RecordedEvent
+	40,  // 139: edri.v1.Events.ListStreams:output_type -> edri.v1.ListStreamsResponse
+	48,  // 140: edri.v1.Cluster.Status:output_type -> edri.v1.StatusResponse
+	54,  // 141: edri.v1.Cluster.RemoveMember:output_type -> edri.v1.MemberResponse
+	54,  // 142: edri.v1.Cluster.ReplaceMember:output_type -> edri.v1.MemberResponse
+	44,  // 143: edri.v1.Cluster.GetRetention:output_type -> edri.v1.RetentionResponse
+	44,  // 144: edri.v1.Cluster.SetRetention:output_type -> edri.v1.RetentionResponse
+	46,  // 145: edri.v1.Cluster.PurgeStream:output_type -> edri.v1.PurgeStreamResponse
+	62,  // 146: edri.v1.Subscriptions.Create:output_type -> edri.v1.Subscription
+	62,  // 147: edri.v1.Subscriptions.Update:output_type -> edri.v1.Subscription
+	14,  // 148: edri.v1.Subscriptions.Delete:output_type -> edri.v1.DeleteSubscriptionResponse
+	62,  // 149: edri.v1.Subscriptions.Pause:output_type -> edri.v1.Subscription
+	62,  // 150: edri.v1.Subscriptions.Seek:output_type -> edri.v1.Subscription
+	62,  // 151: edri.v1.Subscriptions.Get:output_type -> edri.v1.Subscription
+	61,  // 152: edri.v1.Subscriptions.List:output_type -> edri.v1.ListSubscriptionsResponse
+	64,  // 153: edri.v1.Subscriptions.ListDead:output_type -> edri.v1.ListDeadResponse
+	22,  // 154: edri.v1.Subscriptions.Redrive:output_type -> edri.v1.Redriven
+	70,  // 155: edri.v1.Subscriptions.Deliver:output_type -> edri.v1.DeliverResponse
+	24,  // 156: edri.v1.Requests.Send:output_type -> edri.v1.RequestSent
+	74,  // 157: edri.v1.Requests.Call:output_type -> edri.v1.RequestOutcome
+	74,  // 158: edri.v1.Requests.Attach:output_type -> edri.v1.RequestOutcome
+	58,  // 159: edri.v1.Admin.Backup:output_type -> edri.v1.BackupResponse
+	134, // [134:160] is the sub-list for method output_type
+	108, // [108:134] is the sub-list for method input_type
+	108, // [108:108] is the sub-list for extension type_name
+	108, // [108:108] is the sub-list for extension extendee
+	0,   // [0:108] is the sub-list for field type_name
 }
 
 func init() { file_edriv1_edri_proto_init() }
@@ -6702,6 +6994,7 @@ func file_edriv1_edri_proto_init() {
 	file_edriv1_cloudevents_proto_init()
 	file_edriv1_kv_proto_init()
 	file_edriv1_cron_proto_init()
+	file_edriv1_workflow_proto_init()
 	file_edriv1_edri_proto_msgTypes[1].OneofWrappers = []any{
 		(*Op_Append)(nil),
 		(*Op_OpenSession)(nil),
@@ -6731,6 +7024,17 @@ func file_edriv1_edri_proto_init() {
 		(*Op_BackfillSchedule)(nil),
 		(*Op_AppendLater)(nil),
 		(*Op_CancelLater)(nil),
+		(*Op_DefineWorkflow)(nil),
+		(*Op_StartRun)(nil),
+		(*Op_SignalRun)(nil),
+		(*Op_UpdateRun)(nil),
+		(*Op_CancelRun)(nil),
+		(*Op_TerminateRun)(nil),
+		(*Op_PauseRun)(nil),
+		(*Op_RetryRun)(nil),
+		(*Op_ResetRun)(nil),
+		(*Op_DeleteRun)(nil),
+		(*Op_AdvanceRun)(nil),
 	}
 	file_edriv1_edri_proto_msgTypes[2].OneofWrappers = []any{
 		(*Append_Exists)(nil),
@@ -6760,6 +7064,10 @@ func file_edriv1_edri_proto_init() {
 		(*OpResult_ScheduleFired)(nil),
 		(*OpResult_BackfillBegun)(nil),
 		(*OpResult_AppendsLater)(nil),
+		(*OpResult_WorkflowDefined)(nil),
+		(*OpResult_RunStarted)(nil),
+		(*OpResult_RunChanged)(nil),
+		(*OpResult_RunAdvanced)(nil),
 	}
 	file_edriv1_edri_proto_msgTypes[40].OneofWrappers = []any{}
 	type x struct{}

@@ -67,7 +67,7 @@ func exitCode(ctx context.Context, err error) int {
 	case event.CodeNotFound:
 		return exitNotFound
 	case event.CodeRevisionConflict, event.CodeIDConflict, event.CodeCheckFailed, event.CodeExists,
-		event.CodeStaleToken, event.CodeAlreadyAcked, event.CodeAlreadyAnswered:
+		event.CodeStaleToken, event.CodeAlreadyAcked, event.CodeAlreadyAnswered, event.CodeRunEnded:
 		return exitConflict
 	case event.CodeUnavailable, event.CodeDeadlineExceeded, event.CodeOverloaded, event.CodeNotLeader,
 		event.CodeNoResponder:

@@ -7,6 +7,7 @@ import (
 
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/wire"
 )
 
 // createBucket executes create_bucket.
@@ -124,9 +125,9 @@ func count(tx *consensus.Tx, by int) error {
 	}
 	n := 0
 	if row != nil {
-		r := reader{rest: row}
-		n = int(r.uvarint())
-		if err := r.done("number of buckets"); err != nil {
+		r := wire.ReadRow(row)
+		n = int(r.Uvarint())
+		if err := r.Done(errRow, "number of buckets"); err != nil {
 			return err
 		}
 	}

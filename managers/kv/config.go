@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/wire"
 )
 
 // The bounds of a bucket's config and of what is in it. The defaults are part of what
@@ -51,26 +52,27 @@ type Config struct {
 func decodeConfig(b []byte) (Config, error) {
 	var history, maxValue uint32
 	var c Config
-	f := fields{rest: b}
-	for f.next() {
-		switch f.number {
+	f := wire.Walk(b)
+	for f.Next() {
+		switch f.Number {
 		case 1:
-			f.setUint32(&history)
+			f.SetUint32(&history)
 		case 2:
-			f.setInt64((*int64)(&c.TTL))
+			f.SetInt64((*int64)(&c.TTL))
 		case 3:
-			f.setUint32(&maxValue)
+			f.SetUint32(&maxValue)
 		case 4:
-			f.setUint64(&c.MaxKeys)
+			f.SetUint64(&c.MaxKeys)
 		case 5:
-			f.setInt64((*int64)(&c.KeepDeleted))
+			f.SetInt64((*int64)(&c.KeepDeleted))
 		default:
-			f.unknown()
+			f.Unknown()
 		}
 	}
+	if err := f.Err(); err != nil {
+		return c, event.Errorf(event.CodeInvalid, "config: %v", err)
+	}
 	switch {
-	case f.err != nil:
-		return c, event.Errorf(event.CodeInvalid, "config: %v", f.err)
 	case history > MaxHistory:
 		return c, event.Errorf(event.CodeInvalid, "config.history: %d is not within 1 and %d", history, MaxHistory)
 	case maxValue > MaxValueBytes:

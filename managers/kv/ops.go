@@ -1,9 +1,8 @@
 package kv
 
 import (
-	"fmt"
-
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/wire"
 )
 
 // The operations, which are fields of edri.v1.Op.
@@ -74,134 +73,129 @@ func decodeUpdateBucket(b []byte) (bucketOp, error) { return decodeBucketOp(b, f
 
 func decodeBucketOp(b []byte, ensure bool) (bucketOp, error) {
 	var o bucketOp
-	f := fields{rest: b}
-	for f.next() {
+	f := wire.Walk(b)
+	for f.Next() {
 		switch {
-		case f.number == 1:
-			f.setBytes(&o.name)
-		case f.number == 2:
-			f.setBytes(&o.config)
-		case f.number == 3 && ensure:
-			f.setBool(&o.ensure)
+		case f.Number == 1:
+			f.SetBytes(&o.name)
+		case f.Number == 2:
+			f.SetBytes(&o.config)
+		case f.Number == 3 && ensure:
+			f.SetBool(&o.ensure)
 		default:
-			f.unknown()
+			f.Unknown()
 		}
 	}
-	return o, f.err
+	return o, f.Err()
 }
 
 // decodeDeleteBucket reads an edri.v1.DeleteBucket.
 func decodeDeleteBucket(b []byte) (name []byte, err error) {
-	f := fields{rest: b}
-	for f.next() {
-		if f.number == 1 {
-			f.setBytes(&name)
+	f := wire.Walk(b)
+	for f.Next() {
+		if f.Number == 1 {
+			f.SetBytes(&name)
 		} else {
-			f.unknown()
+			f.Unknown()
 		}
 	}
-	return name, f.err
+	return name, f.Err()
 }
 
 func decodePut(b []byte) (putOp, error) {
 	o := putOp{expected: revisionAny}
-	f := fields{rest: b}
-	for f.next() {
-		switch f.number {
+	f := wire.Walk(b)
+	for f.Next() {
+		switch f.Number {
 		case 1:
-			f.setBytes(&o.bucket)
+			f.SetBytes(&o.bucket)
 		case 2:
-			f.setBytes(&o.key)
+			f.SetBytes(&o.key)
 		case 3:
-			f.setBytes(&o.value)
+			f.SetBytes(&o.value)
 		case 4:
-			f.setBytes(&o.contentType)
+			f.SetBytes(&o.contentType)
 		case 5:
-			f.setInt64(&o.ttl)
+			f.SetInt64(&o.ttl)
 			o.ttlGiven = true
 		case 6:
-			f.setRevision(&o.expected)
+			setRevision(&f, &o.expected)
 		default:
-			f.unknown()
+			f.Unknown()
 		}
 	}
-	return o, f.err
+	return o, f.Err()
 }
 
 func decodeDelete(b []byte) (deleteOp, error) {
 	o := deleteOp{expected: revisionAny}
-	f := fields{rest: b}
-	for f.next() {
-		switch f.number {
+	f := wire.Walk(b)
+	for f.Next() {
+		switch f.Number {
 		case 1:
-			f.setBytes(&o.bucket)
+			f.SetBytes(&o.bucket)
 		case 2:
-			f.setBytes(&o.key)
+			f.SetBytes(&o.key)
 		case 3:
-			f.setRevision(&o.expected)
+			setRevision(&f, &o.expected)
 		case 4:
-			f.setBool(&o.purge)
+			f.SetBool(&o.purge)
 		default:
-			f.unknown()
+			f.Unknown()
 		}
 	}
-	return o, f.err
+	return o, f.Err()
 }
 
 func decodeCompare(b []byte) (compareOp, error) {
 	var o compareOp
-	f := fields{rest: b}
-	for f.next() {
-		if f.number > 2 && o.condition != condNone {
-			f.err = fmt.Errorf("%w: more than one condition", errWire)
+	f := wire.Walk(b)
+	for f.Next() {
+		if f.Number > 2 && o.condition != condNone {
+			f.Failf("more than one condition")
 			break
 		}
-		switch f.number {
+		switch f.Number {
 		case 1:
-			f.setBytes(&o.bucket)
+			f.SetBytes(&o.bucket)
 		case 2:
-			f.setBytes(&o.key)
+			f.SetBytes(&o.key)
 		case 3:
 			var revision int64
-			f.setRevision(&revision)
+			setRevision(&f, &revision)
 			o.condition, o.revision = condRevision, event.Position(revision)
 		case 4:
-			f.setBool(&o.exists)
+			f.SetBool(&o.exists)
 			o.condition = condExists
 		case 5:
-			f.setBytes(&o.value)
+			f.SetBytes(&o.value)
 			o.condition = condValue
 		default:
-			f.unknown()
+			f.Unknown()
 		}
 	}
-	return o, f.err
+	return o, f.Err()
 }
 
 func decodeGet(b []byte) (getOp, error) {
 	var o getOp
-	f := fields{rest: b}
-	for f.next() {
-		switch f.number {
+	f := wire.Walk(b)
+	for f.Next() {
+		switch f.Number {
 		case 1:
-			f.setBytes(&o.bucket)
+			f.SetBytes(&o.bucket)
 		case 2:
-			f.setBytes(&o.key)
+			f.SetBytes(&o.key)
 		default:
-			f.unknown()
+			f.Unknown()
 		}
 	}
-	return o, f.err
+	return o, f.Err()
 }
 
 // setRevision takes a revision, which is a position.
-func (f *fields) setRevision(dst *int64) {
-	if f.once(); !f.is(true) {
-		return
+func setRevision(f *wire.Fields, dst *int64) {
+	if f.Within(1<<63 - 1) {
+		*dst = int64(f.Value)
 	}
-	if f.value > 1<<63-1 {
-		f.err = fmt.Errorf("%w: revision %d is out of range", errWire, f.value)
-		return
-	}
-	*dst = int64(f.value)
 }

@@ -3,7 +3,7 @@ package kv
 import (
 	"fmt"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"github.com/edri-io/edri/internal/wire"
 )
 
 // maxTransaction is how many conditions and operations a transaction has at most.
@@ -19,7 +19,7 @@ type transactOp struct {
 
 // keyOp is an edri.v1.KeyOp: one of put, delete and get.
 type keyOp struct {
-	op     protowire.Number
+	op     uint32
 	put    putOp
 	delete deleteOp
 	get    getOp
@@ -35,65 +35,63 @@ const (
 // make it take more memory, and counts all.
 func decodeTransact(b []byte) (transactOp, error) {
 	var o transactOp
-	f := fields{rest: b}
-	for f.next() {
-		if f.number < 1 || f.number > 3 {
-			f.unknown()
+	f := wire.Walk(b)
+	for f.Next() {
+		if f.Number < 1 || f.Number > 3 {
+			f.Unknown()
 			break
 		}
-		if !f.is(false) {
+		if !f.WantBytes() {
 			break
 		}
 		if o.size++; o.size > maxTransaction {
 			continue
 		}
-		if f.number == 1 {
-			c, err := decodeCompare(f.bytes)
+		if f.Number == 1 {
+			c, err := decodeCompare(f.Bytes)
 			if err != nil {
-				f.err = fmt.Errorf("compare[%d]: %w", len(o.compare), err)
+				f.Fail(fmt.Errorf("compare[%d]: %w", len(o.compare), err))
 			}
 			o.compare = append(o.compare, c)
 			continue
 		}
 		list, name := &o.then, "then"
-		if f.number == 3 {
+		if f.Number == 3 {
 			list, name = &o.otherwise, "otherwise"
 		}
-		k, err := decodeKeyOp(f.bytes)
+		k, err := decodeKeyOp(f.Bytes)
 		if err != nil {
-			f.err = fmt.Errorf("%s[%d]: %w", name, len(*list), err)
+			f.Fail(fmt.Errorf("%s[%d]: %w", name, len(*list), err))
 		}
 		*list = append(*list, k)
 	}
-	return o, f.err
+	return o, f.Err()
 }
 
 func decodeKeyOp(b []byte) (keyOp, error) {
-	f := fields{rest: b}
-	if !f.next() {
-		if f.err == nil {
-			f.err = fmt.Errorf("%w: an operation is empty", errWire)
-		}
-		return keyOp{}, f.err
+	f := wire.Walk(b)
+	if !f.Next() {
+		f.Failf("an operation is empty")
+		return keyOp{}, f.Err()
 	}
-	if !f.is(false) {
-		return keyOp{}, f.err
+	if !f.WantBytes() {
+		return keyOp{}, f.Err()
 	}
-	if len(f.rest) != 0 {
-		return keyOp{}, fmt.Errorf("%w: one operation holds several", errWire)
+	if !f.Last() {
+		return keyOp{}, fmt.Errorf("%w: one operation holds several", wire.ErrMalformed)
 	}
-	o := keyOp{op: f.number}
+	o := keyOp{op: f.Number}
 	var err error
-	switch f.number {
+	switch f.Number {
 	case keyOpPut:
-		o.put, err = decodePut(f.bytes)
+		o.put, err = decodePut(f.Bytes)
 	case keyOpDelete:
-		o.delete, err = decodeDelete(f.bytes)
+		o.delete, err = decodeDelete(f.Bytes)
 	case keyOpGet:
-		o.get, err = decodeGet(f.bytes)
+		o.get, err = decodeGet(f.Bytes)
 	default:
-		f.unknown()
-		err = f.err
+		f.Unknown()
+		err = f.Err()
 	}
 	return o, err
 }

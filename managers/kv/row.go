@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/wire"
 	"github.com/edri-io/edri/store"
 	"github.com/edri-io/edri/timers"
 )
@@ -52,25 +53,25 @@ func (e *entry) append(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, v)
 	}
 	dst = append(dst, boolByte(e.cut))
-	dst = appendText(dst, e.contentType)
+	dst = wire.AppendText(dst, e.contentType)
 	return append(dst, e.value...)
 }
 
 // parseEntry reads the row of an entry, which aliases it.
 func parseEntry(row []byte) (entry, error) {
-	r := reader{rest: row}
-	r.version()
-	e := entry{kind: Kind(r.byte())}
-	e.revision, e.created = event.Position(r.uvarint()), event.Position(r.uvarint())
-	e.stamp, e.due = int64(r.uvarint()), int64(r.uvarint())
-	e.timer, e.kept = r.uvarint(), r.uvarint()
-	e.cut = r.byte() != 0
-	e.contentType = r.text()
-	e.value, r.rest = r.rest, nil
+	r := wire.ReadRow(row)
+	r.Version(rowVersion)
+	e := entry{kind: Kind(r.Byte())}
+	e.revision, e.created = event.Position(r.Uvarint()), event.Position(r.Uvarint())
+	e.stamp, e.due = int64(r.Uvarint()), int64(r.Uvarint())
+	e.timer, e.kept = r.Uvarint(), r.Uvarint()
+	e.cut = r.Byte() != 0
+	e.contentType = r.Text()
+	e.value = r.Rest()
 	if e.kind > KindExpired {
-		r.bad = true
+		r.Fail()
 	}
-	return e, r.done("entry")
+	return e, r.Done(errRow, "entry")
 }
 
 func (e *entry) timerOf() timers.Timer { return timers.Timer{Due: e.due, Number: e.timer} }
@@ -89,11 +90,11 @@ func (b *bucket) append(dst []byte) []byte {
 }
 
 func parseBucket(row []byte) (bucket, error) {
-	r := reader{rest: row}
-	r.version()
-	b := bucket{id: r.be8()}
-	b.config, r.rest = r.rest, nil
-	return b, r.done("bucket")
+	r := wire.ReadRow(row)
+	r.Version(rowVersion)
+	b := bucket{id: r.BE8()}
+	b.config = r.Rest()
+	return b, r.Done(errRow, "bucket")
 }
 
 // content is the row of what is in a bucket:
@@ -117,11 +118,11 @@ func (c *content) append(dst []byte) []byte {
 }
 
 func parseContent(row []byte) (content, error) {
-	r := reader{rest: row}
-	r.version()
-	c := content{keys: r.uvarint(), bytes: r.uvarint(), floor: event.Position(r.uvarint())}
-	c.name, r.rest = r.rest, nil
-	return c, r.done("content of a bucket")
+	r := wire.ReadRow(row)
+	r.Version(rowVersion)
+	c := content{keys: r.Uvarint(), bytes: r.Uvarint(), floor: event.Position(r.Uvarint())}
+	c.name = r.Rest()
+	return c, r.Done(errRow, "content of a bucket")
 }
 
 func boolByte(b bool) byte {

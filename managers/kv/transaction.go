@@ -5,6 +5,7 @@ import (
 
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/wire"
 )
 
 // maxGotBytes is how much the values that one transaction gets have together: they are
@@ -87,7 +88,7 @@ func (m *Machine) transact(tx *consensus.Tx, o transactOp) ([]byte, error) {
 		if got += value; got > maxGotBytes {
 			return nil, within(name, i, event.TooLarge("values to get in bytes", int64(got), maxGotBytes))
 		}
-		results = appendMessage(results, 2, result)
+		results = wire.AppendMessage(results, 2, result)
 	}
 	return transactionDone(succeeded, results), nil
 }
@@ -106,9 +107,9 @@ func (m *Machine) transactOne(tx *consensus.Tx, o *keyOp) (result []byte, value 
 		if !ok || err != nil {
 			return nil, 0, err
 		}
-		return appendMessage(nil, 2, appendEntry(nil, o.get.key, &e)), len(e.value), nil
+		return wire.AppendMessage(nil, 2, appendEntry(nil, o.get.key, &e)), len(e.value), nil
 	}
-	return appendMessage(nil, 1, appendChanged(nil, r)), 0, err
+	return wire.AppendMessage(nil, 1, appendChanged(nil, r)), 0, err
 }
 
 // within says in an error which part of a transaction it is about. What is not an

@@ -16,6 +16,9 @@ const (
 	opError           protowire.Number = 15
 	opKeyChanged      protowire.Number = 21
 	opTransactionDone protowire.Number = 22
+	opRunStarted      protowire.Number = 41
+	opRunChanged      protowire.Number = 42
+	opRunAdvanced     protowire.Number = 43
 )
 
 // CommitResult is a decoded edri.v1.CommitResult. Its byte slices alias what it
@@ -36,6 +39,10 @@ type OpResult struct {
 	Session, LastSequence uint64
 	// Of a KeyChanged.
 	KeyRevision, KeyPrevious uint64
+	// Run is the number of the run of a RunStarted or RunChanged, Started whether it was
+	// started by this, HistoryRevision of a RunAdvanced.
+	Run, HistoryRevision uint64
+	Started              bool
 	// Transaction is the encoded KeyTransactionDone, nil where there is none.
 	Transaction []byte
 	// Error is the encoded Error, nil where the operation succeeded.
@@ -79,6 +86,12 @@ func (o *OpResult) decode(b []byte) error {
 			err = o.decodeVarints(m, &o.Session, &o.LastSequence, nil)
 		} else if m, ok := f.Bytes(opKeyChanged); ok {
 			err = o.decodeVarints(m, &o.KeyRevision, &o.KeyPrevious, nil)
+		} else if m, ok := f.Bytes(opRunAdvanced); ok {
+			err = o.decodeAdvanced(m)
+		} else if m, ok := f.Bytes(opRunStarted); ok {
+			err = o.decodeStarted(m)
+		} else if m, ok := f.Bytes(opRunChanged); ok {
+			err = o.decodeStarted(m)
 		} else if m, ok := f.Bytes(opTransactionDone); ok {
 			o.Transaction = present(m)
 		} else if m, ok := f.Bytes(opError); ok {
@@ -101,6 +114,29 @@ func (o *OpResult) decodeVarints(b []byte, one, two *uint64, three *bool) error 
 			*two = v
 		} else if v, ok := f.Varint(3); ok && three != nil {
 			*three = v != 0
+		}
+	}
+	return f.Err()
+}
+
+// decodeStarted reads a RunStarted, or a RunChanged, which begins alike.
+func (o *OpResult) decodeStarted(b []byte) error {
+	f := Walk(b)
+	for f.Next() {
+		if v, ok := f.Varint(1); ok {
+			o.Run = v
+		} else if v, ok := f.Varint(2); ok {
+			o.Started = v != 0
+		}
+	}
+	return f.Err()
+}
+
+func (o *OpResult) decodeAdvanced(b []byte) error {
+	f := Walk(b)
+	for f.Next() {
+		if v, ok := f.Varint(3); ok {
+			o.HistoryRevision = v
 		}
 	}
 	return f.Err()

@@ -1,0 +1,367 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/edri-io/edri/api/edriv1"
+	"github.com/edri-io/edri/api/edriv1/wire"
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/workflows"
+)
+
+// workSession is a worker's stream to the leader: Send puts what is to be written into a
+// queue, from which one goroutine writes all that is there in one frame.
+type workSession struct {
+	client *Client
+	server *server
+	conn   *connect.BidiStreamForClient[workFrame, workedFrame]
+	life   context.Context
+	cancel context.CancelFunc
+	wake   chan struct{}
+	sent   chan struct{} // closed when the sender has ended
+	// received has what the leader said, and what failed here before it could be sent.
+	received chan []workflows.Message
+	ended    chan error // has room for one: why nothing more is received
+
+	mu           sync.Mutex
+	queue        []byte            // encoded fields of a WorkRequest
+	correlations map[uint64]string // of the runs that are held
+	alive        bool
+	closing      bool
+}
+
+// Work implements workflows.Cluster.
+func (c *Client) Work(ctx context.Context, w workflows.Worker) (workflows.Session, error) {
+	n, _, failed := c.locate(ctx)
+	if failed != nil {
+		return nil, failed
+	}
+	life, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(c.ctx, cancel)
+	s := &workSession{
+		client: c, server: n, conn: n.workflows.work.CallBidiStream(life),
+		cancel: func() { stop(); cancel() }, wake: make(chan struct{}, 1), sent: make(chan struct{}),
+		correlations: map[uint64]string{},
+		received:     make(chan []workflows.Message), ended: make(chan error, 1),
+	}
+	s.life = life
+	hello := &edriv1.WorkRequest{Worker: w.Name, Credits: uint32(w.Credits)}
+	for _, of := range w.Workflows {
+		hello.Workflows = append(hello.Workflows, &edriv1.WorkflowVersion{Type: of.Type, Version: of.Version})
+	}
+	for _, h := range w.Held {
+		hello.Held = append(hello.Held, &edriv1.HeldRun{Number: h.Number, Advance: h.Advance})
+	}
+	b, err := proto.Marshal(hello)
+	if err == nil {
+		err = s.conn.Send(&workFrame{Bytes: b})
+	}
+	if err != nil {
+		s.cancel()
+		failed := fromRPC(err)
+		c.lost(n, failed, answered(err))
+		return nil, failed
+	}
+	go s.write()
+	go s.read()
+	return s, nil
+}
+
+// write writes what is in the queue until the session ends.
+func (s *workSession) write() {
+	defer close(s.sent)
+	var frame []byte
+	for range s.wake {
+		s.mu.Lock()
+		frame, s.queue = s.queue, frame[:0]
+		alive, closing := s.alive, s.closing
+		s.alive = false
+		s.mu.Unlock()
+		if len(frame) > 0 || alive {
+			if s.conn.Send(&workFrame{Bytes: frame}) != nil {
+				return // Receive says why
+			}
+		}
+		if closing {
+			return
+		}
+	}
+}
+
+func (s *workSession) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Receive implements workflows.Session.
+func (s *workSession) Receive() ([]workflows.Message, error) {
+	select {
+	case messages := <-s.received:
+		return messages, nil
+	case err := <-s.ended:
+		s.ended <- err
+		return nil, err
+	}
+}
+
+// read takes what the leader says until the session ends.
+func (s *workSession) read() {
+	for {
+		messages, err := s.next()
+		if err == nil && len(messages) > 0 {
+			s.remember(messages)
+			err = s.put(messages)
+		}
+		if err != nil {
+			s.ended <- err
+			return
+		}
+	}
+}
+
+// put gives messages to Receive.
+func (s *workSession) put(messages []workflows.Message) error {
+	select {
+	case s.received <- messages:
+		return nil
+	case <-s.life.Done():
+		return event.Errorf(event.CodeUnavailable, "the session has ended")
+	}
+}
+
+func (s *workSession) next() ([]workflows.Message, error) {
+	frame, err := s.conn.Receive()
+	if err != nil {
+		failed := fromRPC(err)
+		s.client.lost(s.server, failed, answered(err))
+		return nil, failed
+	}
+	m, err := frame.Message()
+	if err != nil {
+		return nil, event.Errorf(event.CodeUnavailable, "decode what the leader says: %v", err)
+	}
+	messages := make([]workflows.Message, len(m.Items))
+	for i, item := range m.Items {
+		if messages[i], err = workMessage(item); err != nil {
+			return nil, err
+		}
+	}
+	return messages, nil
+}
+
+// remember keeps what the events of runs are found together by, for their effects.
+func (s *workSession) remember(messages []workflows.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range messages {
+		switch {
+		case m.Assign != nil:
+			s.correlations[m.Assign.Run.Number] = m.Assign.Run.Correlation
+		case m.Revoke != nil:
+			delete(s.correlations, m.Revoke.Number)
+		}
+	}
+}
+
+func workMessage(item *edriv1.WorkItem) (workflows.Message, error) {
+	var m workflows.Message
+	var err error
+	switch item := item.Item.(type) {
+	case *edriv1.WorkItem_Assigned:
+		a := item.Assigned
+		m.Assign = &workflows.Assign{Run: runOf(a.Run), Entries: entriesOf(a.Entries)}
+		for _, e := range a.Events {
+			var r event.Recorded
+			if r, err = recordedOf(e); err != nil {
+				return m, err
+			}
+			m.Assign.Events = append(m.Assign.Events, r)
+		}
+	case *edriv1.WorkItem_Entries:
+		m.Entries = &workflows.Entries{Number: item.Entries.Number, Entries: entriesOf(item.Entries.Entries)}
+	case *edriv1.WorkItem_Advanced:
+		a := item.Advanced
+		m.Advanced = &workflows.Advanced{Number: a.Number, Advance: a.Advance, Revision: event.Revision(a.Revision)}
+		if a.Error != nil {
+			b, err := proto.Marshal(a.Error)
+			if err != nil {
+				return m, err
+			}
+			m.Advanced.Err = decodeError(b)
+		}
+	case *edriv1.WorkItem_Query:
+		q := item.Query
+		m.Query = &workflows.Query{ID: q.Id, Run: runOf(q.Run), Name: q.Name, Input: []byte(q.Input)}
+	case *edriv1.WorkItem_Drain:
+		m.Drain = &workflows.Drain{Number: item.Drain}
+	case *edriv1.WorkItem_Revoked:
+		m.Revoke = &workflows.Revoke{Number: item.Revoked.Number, Reason: item.Revoked.Reason}
+	default:
+		return m, event.Errorf(event.CodeUnavailable, "the leader says what this client does not know")
+	}
+	return m, err
+}
+
+func recordedOf(m *edriv1.RecordedEvent) (event.Recorded, error) {
+	b, err := proto.Marshal(m)
+	if err != nil {
+		return event.Recorded{}, err
+	}
+	return decodeRecorded(b)
+}
+
+func runOf(m *edriv1.RunState) workflows.Run {
+	return workflows.Run{
+		ID: m.GetId(), Number: m.GetNumber(), Type: m.GetType(), Version: m.GetVersion(), Advance: m.GetAdvance(),
+		Entry: m.GetEntry(), History: rangesOf(m.GetHistory()), Ended: m.GetEnded(), Correlation: m.GetCorrelation(),
+	}
+}
+
+func entriesOf(list []*edriv1.RunEntry) []workflows.Entry {
+	entries := make([]workflows.Entry, len(list))
+	for i, e := range list {
+		entries[i] = workflows.Entry{Number: e.Number, Kind: e.Kind, Time: timeOf(e.Time), Data: []byte(e.Data)}
+	}
+	return entries
+}
+
+// Send implements workflows.Session.
+func (s *workSession) Send(r workflows.Reply) {
+	b, err := s.encode(r)
+	if err != nil {
+		s.refuse(r, err)
+		return
+	}
+	s.mu.Lock()
+	s.queue = append(s.queue, b...)
+	s.alive = s.alive || r.Alive
+	s.mu.Unlock()
+	s.signal()
+}
+
+// refuse answers what cannot be encoded, as the cluster would have.
+func (s *workSession) refuse(r workflows.Reply, err error) {
+	if r.Advance == nil {
+		s.client.cfg.Logger.Error("a worker's reply cannot be sent", "error", err)
+		return
+	}
+	failed := event.Errorf(event.CodeInvalid, "%v", err)
+	var own *event.Error
+	if errors.As(err, &own) {
+		failed = own
+	}
+	told := workflows.Advanced{Number: r.Advance.Number, Advance: r.Advance.Advance, Err: failed}
+	go func() { _ = s.put([]workflows.Message{{Advanced: &told}}) }() // Send does not wait
+}
+
+func (s *workSession) encode(r workflows.Reply) ([]byte, error) {
+	m := &edriv1.WorkRequest{Credits: uint32(r.Credits)}
+	if r.Release != nil {
+		m.Released = []uint64{r.Release.Number}
+		s.mu.Lock()
+		delete(s.correlations, r.Release.Number)
+		s.mu.Unlock()
+	}
+	if a := r.Answer; a != nil {
+		q := &edriv1.QueryAnswer{Id: a.ID, Result: string(a.Result)}
+		if a.Err != nil {
+			b, err := json.Marshal(a.Err)
+			if err != nil {
+				return nil, err
+			}
+			q.Error = string(b)
+		}
+		m.Answers = []*edriv1.QueryAnswer{q}
+	}
+	b, err := proto.Marshal(m)
+	if err != nil || r.Advance == nil {
+		return b, err
+	}
+	advance, err := s.encodeAdvance(r.Advance)
+	return append(b, advance...), err
+}
+
+// encodeAdvance returns an advance with its effects as WorkRequest.advances.
+func (s *workSession) encodeAdvance(a *workflows.Advance) ([]byte, error) {
+	m, err := advanceMessage(a)
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := proto.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	body := wire.AppendMessage(nil, 1, encoded)
+	if len(a.Effects.Appends) > 0 || len(a.Effects.Keys) > 0 {
+		s.mu.Lock()
+		correlation := s.correlations[a.Number]
+		s.mu.Unlock()
+		effects := a.Effects
+		for i := range effects.Appends {
+			effects.Appends[i].Event = correlated(effects.Appends[i].Event, correlation)
+		}
+		ops, err := effectOps(&effects)
+		if err != nil {
+			return nil, err
+		}
+		for _, op := range ops {
+			if op.err != nil {
+				return nil, op.err
+			}
+			// An operation is encoded as Commit.ops; here it is Advancing.effects.
+			f := wire.Walk(op.encoded)
+			for f.Next() {
+				if b, ok := f.Bytes(7); ok {
+					body = wire.AppendMessage(body, 2, b)
+				}
+			}
+		}
+	}
+	return wire.AppendMessage(nil, 5, body), nil
+}
+
+// correlated returns an event that is found together with its run's.
+func correlated(e event.Event, id string) event.Event {
+	if _, ok := e.Extensions[event.AttrCorrelation]; ok || id == "" {
+		return e
+	}
+	extensions := make(map[string]event.Value, len(e.Extensions)+1)
+	for name, v := range e.Extensions {
+		extensions[name] = v
+	}
+	extensions[event.AttrCorrelation] = event.String(id)
+	e.Extensions = extensions
+	return e
+}
+
+// Close implements workflows.Session.
+func (s *workSession) Close(graceful bool) {
+	s.mu.Lock()
+	again := s.closing
+	s.closing = true
+	s.mu.Unlock()
+	if again {
+		return
+	}
+	s.signal()
+	if !graceful {
+		s.cancel()
+		_ = s.conn.CloseRequest() // it is over
+		return
+	}
+	go func() {
+		late := time.AfterFunc(farewell, s.cancel)
+		defer late.Stop()
+		<-s.sent
+		_ = s.conn.CloseRequest() // the leader ends the stream
+	}()
+}

@@ -1,0 +1,84 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/edri-io/edri/client"
+	"github.com/edri-io/edri/workflows"
+)
+
+type parcel struct {
+	Item  string `json:"item"`
+	Steps []string
+}
+
+func packing(name string) workflows.Step[parcel, parcel] {
+	return workflows.NewStep(name, func(_ context.Context, p parcel) (parcel, error) {
+		p.Steps = append(p.Steps, name)
+		return p, nil
+	})
+}
+
+// A run goes through its steps, a sleep and a signal on a node, and a query and an update
+// reach it.
+func TestRunsOnANode(t *testing.T) {
+	t.Parallel()
+	s := start(t, single(t))
+	c := clientOf(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	flow := workflows.Define("pack", 1, func(ctx workflows.Context, p parcel) (parcel, error) {
+		for _, name := range []string{"take", "wrap"} {
+			var err error
+			if p, err = packing(name).Do(ctx, p); err != nil {
+				return p, err
+			}
+		}
+		if err := workflows.Sleep(ctx, 20*time.Millisecond); err != nil {
+			return p, err
+		}
+		to, err := workflows.Signals[string](ctx, "address").Receive(ctx)
+		p.Steps = append(p.Steps, to)
+		return p, err
+	})
+	r, err := workflows.NewRunner(workflows.Config{Name: "w"}, flow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(working, c) }()
+	var run client.RunID
+	for {
+		run, _, err = c.StartRun(ctx, workflows.Start{ID: "p-1", Type: "pack", Input: []byte(`{"item":"lamp"}`)})
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond) // the workflow is being defined
+	}
+	if err := c.SignalRun(ctx, run, workflows.Signal{Name: "address", Input: []byte(`"here"`)}); err != nil {
+		t.Fatal(err)
+	}
+	o, err := c.WaitRun(ctx, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got parcel
+	if err := json.Unmarshal(o.Result, &got); err != nil || o.Status != workflows.Completed {
+		t.Fatalf("outcome %+v: %v", o, err)
+	}
+	if len(got.Steps) != 3 || got.Steps[2] != "here" {
+		t.Errorf("steps %q", got.Steps)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"errors"
+
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/workflows"
+)
+
+// maxClosed is how many children are closed in one transaction. The others wait for the
+// next entry's timers.
+const maxClosed = 1000
+
+// startChild starts a child. That it cannot be started is how it ended.
+func (w *work) startChild(r *run, c startChild) error {
+	if err := r.opens(); err != nil {
+		return err
+	}
+	if len(c.start.correlation) == 0 {
+		c.start.correlation = r.correlated()
+	}
+	child, _, err := w.start(c.start, origin{parent: r, seq: c.seq})
+	var refused *event.Error
+	if errors.As(err, &refused) {
+		r.open--
+		typ := workflows.ErrorInvalid
+		switch refused.Code {
+		case event.CodeExists:
+			typ = workflows.ErrorExists
+		case event.CodeNotFound:
+			typ = workflows.ErrorNotFound
+		}
+		w.childEnded(r, c.seq, statusFailed, outcome{failure: failure(typ, refused.Message)})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	w.tx.Put(pairKey(kindChild, r.number, c.seq), pair(child.number, uint64(c.onClose)))
+	return nil
+}
+
+// childEnded tells a run how a child ended.
+func (w *work) childEnded(r *run, seq uint64, s status, o outcome) {
+	kind := workflows.KindChildFailed
+	if s == statusCompleted {
+		kind = workflows.KindChildCompleted
+	}
+	var data object
+	data.number("seq", seq).text("status", []byte(s.String())).json("result", o.result).json("error", o.failure)
+	w.deliver(r, kind, data.done())
+}
+
+func (w *work) cancelChild(r *run, c cancelChild) error {
+	row, err := w.tx.Get(pairKey(kindChild, r.number, c.seq))
+	if row == nil || err != nil {
+		return err // it has ended
+	}
+	number, _, err := parsePair(row, "child of a run")
+	if err != nil {
+		return err
+	}
+	child, err := w.run(number)
+	if err == nil && child != nil && child.status == statusRunning {
+		w.cancelRun(child, clone(c.reason))
+	}
+	return err
+}
+
+// tellParent tells the parent of a run that has ended, or who goes on in its place.
+func (w *work) tellParent(r *run, o outcome, next *run) error {
+	if r.parent == 0 {
+		return nil
+	}
+	parent, err := w.run(r.parent)
+	if err != nil || parent == nil || parent.status != statusRunning {
+		return err
+	}
+	key := pairKey(kindChild, parent.number, r.seq)
+	row, err := w.tx.Get(key)
+	if row == nil || err != nil {
+		return err
+	}
+	number, onClose, err := parsePair(row, "child of a run")
+	if err != nil || number != r.number {
+		return err // it was reset: the parent's child is another
+	}
+	if next != nil {
+		w.tx.Put(key, pair(next.number, onClose))
+		return nil
+	}
+	w.tx.Delete(key)
+	parent.open--
+	w.childEnded(parent, r.seq, r.status, o)
+	return nil
+}
+
+// closeChildren does with the children of a run that has ended what its parent said when
+// it started them.
+func (w *work) closeChildren(number uint64) error {
+	lo, hi := pairsOf(kindChild, number)
+	keys, err := w.keysIn(lo, hi, maxClosed)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		row, err := w.tx.Get(key)
+		if err != nil {
+			return err
+		}
+		child, onClose, err := parsePair(row, "child of a run")
+		if err != nil {
+			return err
+		}
+		w.tx.Delete(key)
+		r, err := w.run(child)
+		if err != nil {
+			return err
+		}
+		if r == nil || r.status != statusRunning {
+			continue
+		}
+		switch onClose {
+		case closeTerminate:
+			err = w.end(r, endRun{status: statusTerminated, outcome: outcome{
+				failure: failure(workflows.ErrorTerminated, "the parent has ended"),
+			}}, workflows.KindTerminated)
+		case closeCancel:
+			w.cancelRun(r, []byte("the parent has ended"))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if len(keys) == maxClosed {
+		w.setTimer(w.now(), timerClose, number, 0)
+	}
+	return nil
+}

@@ -1,0 +1,338 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/workflows"
+)
+
+// endOp ends a run as its code wants.
+func (w *work) endOp(r *run, o *record) error {
+	c, err := decodeEnd(o.command)
+	if err != nil {
+		return fmt.Errorf("end: %v", err)
+	}
+	if r.unread() && !c.insist {
+		return event.Errorf(event.CodeCheckFailed, "run %s has %d entries that it has not consumed", r.name(), r.last-r.read)
+	}
+	if err := w.record(r, string(o.kind), o.time, clone(o.data)); err != nil {
+		return err
+	}
+	return w.end(r, c, "")
+}
+
+// end ends a run. kind is that of the event which says so, where that is not in the
+// history already.
+func (w *work) end(r *run, c endRun, kind string) error {
+	r.dirty = true
+	if kind != "" {
+		if err := w.record(r, kind, w.now(), noteData(noteOfFailure(c.outcome.failure), nil)); err != nil {
+			return err
+		}
+	}
+	moved, err := w.clear(r, c.status == statusContinued)
+	if err != nil {
+		return err
+	}
+	w.unindexStatus(r)
+	r.status, r.ended = c.status, w.tx.Stamp()
+	r.set(flagBusy, false)
+	r.set(flagPaused, false)
+	w.indexStatus(r)
+	if c.outcome.result != nil || c.outcome.failure != nil {
+		w.tx.Put(numberKey(kindOutcome, r.number), c.outcome.append(nil))
+	}
+	var next *run
+	if c.status == statusContinued {
+		if next, err = w.continueAs(r, c, moved); err != nil {
+			return err
+		}
+	}
+	if err := w.tellParent(r, c.outcome, next); err != nil {
+		return err
+	}
+	w.tx.Note(noteEnd{number: r.number, next: r.next})
+	return w.keepEnded(r)
+}
+
+// noteOfFailure is the message of an error, for those who look.
+func noteOfFailure(b []byte) []byte {
+	var e workflows.Error
+	if json.Unmarshal(b, &e) != nil {
+		return nil
+	}
+	return []byte(e.Message)
+}
+
+// continueAs starts the run that goes on in the place of another.
+func (w *work) continueAs(r *run, c endRun, moved []entry) (*run, error) {
+	o := *c.next
+	o.id, o.typ, o.correlation = r.id, r.typ, r.correlation
+	if o.version == 0 {
+		o.version = r.version
+	}
+	d, err := w.details(r.number)
+	if err != nil {
+		return nil, err
+	}
+	if o.attributes == nil {
+		o.attributes = valuesJSON(d.attributes)
+	}
+	if o.memo == nil {
+		o.memo = d.memo
+	}
+	next, _, err := w.start(o, origin{before: r, signals: c.signals})
+	if err != nil {
+		return nil, err
+	}
+	r.next = next.number
+	for _, e := range moved {
+		if e.mail {
+			next.mail++
+			next.mailBytes += uint64(len(e.data))
+		}
+		w.enter(next, e)
+		if id, ok := updateID(&e); ok {
+			w.tx.Put(updateKey(next.number, id), (&update{}).append(nil))
+		}
+	}
+	return next, nil
+}
+
+// clear ends all that a run waits for, and answers those who wait for it. When the run
+// continues, what it has not consumed of signals, updates and cancels moves on.
+func (w *work) clear(r *run, continues bool) (moved []entry, err error) {
+	if moved, err = w.clearInbox(r, continues); err != nil {
+		return nil, err
+	}
+	if err := w.clearUpdates(r, moved); err != nil {
+		return nil, err
+	}
+	for _, of := range [...]struct {
+		kind byte
+		end  func(r *run, seq uint64) error
+	}{{kindTimer, w.cancelStepTimer}, {kindRequest, w.dropRequest}, {kindAwait, w.dropAwait}} {
+		lo, hi := pairsOf(of.kind, r.number)
+		keys, err := w.keysIn(lo, hi, maxOpen+1)
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range keys {
+			if err := of.end(r, second(key)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	r.open = 0
+	lo, hi := pairsOf(kindChild, r.number)
+	children, err := w.keysIn(lo, hi, 1)
+	if err == nil && len(children) > 0 {
+		w.setTimer(w.now(), timerClose, r.number, 0)
+	}
+	return moved, err
+}
+
+// clearInbox takes all entries out of a run's inbox. What does not move on is recorded.
+func (w *work) clearInbox(r *run, continues bool) (moved []entry, err error) {
+	for r.unread() {
+		e, err := w.take(r)
+		if err != nil {
+			return nil, err
+		}
+		if continues && (e.mail || string(e.kind) == workflows.KindCancelRequested) {
+			moved = append(moved, e)
+			continue
+		}
+		if e.mail {
+			var data object
+			data.text("kind", e.kind).json("data", e.data)
+			if err := w.record(r, workflows.KindUnhandled, e.time, data.done()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return moved, nil
+}
+
+// clearUpdates answers the updates of a run that are open, but for those that move on,
+// which go on there.
+func (w *work) clearUpdates(r *run, moved []entry) error {
+	keep := map[string]bool{}
+	for i := range moved {
+		if id, ok := updateID(&moved[i]); ok {
+			keep[string(id)] = true
+		}
+	}
+	lo, hi := pairsOf(kindUpdate, r.number)
+	it := w.tx.Scan(lo, hi, false)
+	var open [][]byte
+	for it.Next() {
+		u, err := parseUpdate(it.Value())
+		if err != nil {
+			it.Close()
+			return err
+		}
+		if id := it.Key()[9:]; !u.done && !keep[string(id)] {
+			open = append(open, clone(id))
+		}
+	}
+	it.Close()
+	if err := it.Err(); err != nil {
+		return err
+	}
+	for _, id := range open {
+		if err := w.answer(r, id, outcome{failure: failure(workflows.ErrorUnhandled, "the run ended before it had an answer")}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// updateID returns the id of an entry that is an update.
+func updateID(e *entry) ([]byte, bool) {
+	if string(e.kind) != workflows.KindUpdate {
+		return nil, false
+	}
+	var u workflows.UpdateReceived
+	if json.Unmarshal(e.data, &u) != nil {
+		return nil, false
+	}
+	return []byte(u.ID), true
+}
+
+// terminate executes terminate_run.
+func (w *work) terminate(o noteOp) ([]byte, error) {
+	r, err := w.running(o.target)
+	if err != nil {
+		return nil, err
+	}
+	return changed(r), w.end(r, endRun{status: statusTerminated, outcome: outcome{
+		failure: failure(workflows.ErrorTerminated, string(o.note)),
+	}}, workflows.KindTerminated)
+}
+
+// timeOut ends a run whose time is over.
+func (w *work) timeOut(r *run) error {
+	if r == nil || r.status != statusRunning {
+		return fmt.Errorf("%w: timeout of a run that has ended", errRow)
+	}
+	w.tx.Delete(pairKey(kindTimer, r.number, 0))
+	return w.end(r, endRun{status: statusTimedOut, outcome: outcome{
+		failure: failure(workflows.ErrorTimeout, "the run took longer than it may"),
+	}}, workflows.KindTimedOut)
+}
+
+// keepEnded lets an ended run be known for as long as its workflow says.
+func (w *work) keepEnded(r *run) error {
+	d, _, err := w.definition(r.typ)
+	if err != nil {
+		return err
+	}
+	w.tx.Put(pairKey(kindTimer, r.number, 0), w.setTimer(later(w.now(), d.keep()), timerForget, r.number, 0))
+	w.tx.Put(textKey(kindEnded, r.typ, r.number), []byte{rowVersion})
+	n, err := w.endedCount(r.typ)
+	if err != nil {
+		return err
+	}
+	n++
+	w.putEndedCount(r.typ, n)
+	// A few more than comes, so that a lower limit takes hold.
+	for range 10 {
+		if d.retentionCount == 0 || n <= d.retentionCount {
+			break
+		}
+		oldest, err := w.keysIn(textKey(kindEnded, r.typ, 0), textEnd(kindEnded, r.typ), 1)
+		if err != nil || len(oldest) == 0 || second(oldest[0]) == r.number {
+			return err
+		}
+		old, err := w.run(second(oldest[0]))
+		if err != nil {
+			return err
+		}
+		if old == nil {
+			return fmt.Errorf("%w: there is no run %d, which has ended", errRow, second(oldest[0]))
+		}
+		if err := w.forget(old); err != nil {
+			return err
+		}
+		n--
+	}
+	return nil
+}
+
+// deleteOp executes delete_run.
+func (w *work) deleteOp(o noteOp) ([]byte, error) {
+	r, err := w.find(o.target)
+	if err != nil {
+		return nil, err
+	}
+	if r.status == statusRunning {
+		return nil, event.Errorf(event.CodeCheckFailed, "run %s has not ended: terminate it first", r.name())
+	}
+	return changed(r), w.forget(r)
+}
+
+// expire forgets a run at its time.
+func (w *work) expire(r *run) error {
+	if r == nil {
+		return fmt.Errorf("%w: a run is to be forgotten that there is not", errRow)
+	}
+	w.tx.Delete(pairKey(kindTimer, r.number, 0)) // so that it is not cancelled
+	return w.forget(r)
+}
+
+// forget removes the rows of a run that has ended. Its history is the journal's.
+func (w *work) forget(r *run) error {
+	if row, err := w.tx.Get(pairKey(kindTimer, r.number, 0)); err != nil {
+		return err
+	} else if row != nil {
+		if err := w.cancelTimer(row); err != nil {
+			return err
+		}
+		w.tx.Delete(pairKey(kindTimer, r.number, 0))
+	}
+	lo, hi := pairsOf(kindUpdate, r.number)
+	for {
+		keys, err := w.keysIn(lo, hi, maxClosed)
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			w.tx.Delete(key)
+		}
+		if len(keys) < maxClosed {
+			break
+		}
+	}
+	d, err := w.details(r.number)
+	if err != nil {
+		return err
+	}
+	w.unindex(r, d.attributes)
+	last, err := w.latest(r.id)
+	if err != nil {
+		return err
+	}
+	if last == r.number {
+		w.tx.Delete(nameKey(kindID, r.id))
+	} else {
+		w.tx.Delete(textKey(kindOlder, r.id, r.number))
+	}
+	n, err := w.endedCount(r.typ)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return fmt.Errorf("%w: no run of %s has ended", errRow, r.typ)
+	}
+	w.putEndedCount(r.typ, n-1)
+	w.tx.Delete(textKey(kindEnded, r.typ, r.number))
+	w.tx.Delete(numberKey(kindDetails, r.number))
+	w.tx.Delete(numberKey(kindOutcome, r.number))
+	w.tx.Delete(numberKey(kindRun, r.number))
+	w.tx.Unpin(r.pin, numberKey(kindRun, r.number))
+	r.dirty = false
+	return nil
+}

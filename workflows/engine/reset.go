@@ -1,0 +1,112 @@
+package engine
+
+import (
+	"strconv"
+
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/workflows"
+)
+
+// reset executes reset_run: another run of the id takes over the beginning of a run's
+// history, and goes on from there. What the code waited for at that point it asks for
+// again.
+func (w *work) reset(o resetOp) ([]byte, error) {
+	r, err := w.find(o.target)
+	if err != nil {
+		return nil, err
+	}
+	history, events, ok := cut(r.history, event.Revision(o.revision))
+	if !ok {
+		return nil, event.Errorf(event.CodeInvalid, "revision %d: is not within the history of run %s", o.revision, r.name())
+	}
+	last, err := w.latest(r.id)
+	if err != nil {
+		return nil, err
+	}
+	if last != r.number {
+		return nil, event.Errorf(event.CodeCheckFailed, "run %s is not the last of its id", r.name())
+	}
+	next := &run{
+		number: w.tx.Incarnation(), status: statusRunning, version: r.version, started: w.tx.Stamp(),
+		id: r.id, typ: r.typ, correlation: r.correlation,
+		parent: r.parent, seq: r.seq, history: history, events: events, pin: r.pin,
+	}
+	next.first = next.number
+	if r.status == statusRunning {
+		next.first = r.first
+	}
+	if err := w.tx.Pin(next.pin, numberKey(kindRun, next.number)); err != nil {
+		return nil, err
+	}
+	if err := w.replaceChild(r, next); err != nil {
+		return nil, err
+	}
+	if r.status == statusRunning {
+		if err := w.end(r, endRun{status: statusTerminated, outcome: outcome{
+			failure: failure(workflows.ErrorTerminated, "the run was reset"),
+		}}, workflows.KindTerminated); err != nil {
+			return nil, err
+		}
+	}
+	r.next, r.dirty = next.number, true
+	return started(next.number, true), w.beginReset(r, next, &o)
+}
+
+// beginReset makes the rows of a run that takes over from another.
+func (w *work) beginReset(r, next *run, o *resetOp) error {
+	w.runs = append(w.runs, next)
+	w.tx.Put(textKey(kindOlder, r.id, r.number), []byte{rowVersion})
+	w.tx.Put(nameKey(kindID, r.id), pair(next.number, 0)[:8])
+	d, err := w.details(r.number)
+	if err != nil {
+		return err
+	}
+	d.note = nil
+	w.tx.Put(numberKey(kindDetails, next.number), d.append(nil))
+	w.index(next, d.attributes)
+	var data object
+	data.text("from", strconv.AppendUint(nil, r.number, 10)).number("revision", o.revision).text("reason", o.reason)
+	if err := w.record(next, workflows.KindReset, w.now(), data.done()); err != nil {
+		return err
+	}
+	for i := range o.signals {
+		if err := w.deliverMail(next, workflows.KindSignal, signalData(&o.signals[i])); err != nil {
+			return err
+		}
+	}
+	return w.begin(next)
+}
+
+// replaceChild makes a run that was reset its parent's child, in the place of the one
+// before.
+func (w *work) replaceChild(r, next *run) error {
+	if r.parent == 0 {
+		return nil
+	}
+	key := pairKey(kindChild, r.parent, r.seq)
+	row, err := w.tx.Get(key)
+	if row == nil || err != nil {
+		return err
+	}
+	number, onClose, err := parsePair(row, "child of a run")
+	if err == nil && number == r.number {
+		w.tx.Put(key, pair(next.number, onClose))
+	}
+	return err
+}
+
+// cut returns what of a history is up to a revision, and how many events that are.
+func cut(history []workflows.Range, to event.Revision) (kept []workflows.Range, events uint64, ok bool) {
+	for _, h := range history {
+		if to < h.From {
+			return nil, 0, false
+		}
+		if to <= h.To {
+			h.To = to
+			return append(kept, h), events + uint64(h.To-h.From) + 1, true
+		}
+		kept = append(kept, h)
+		events += uint64(h.To-h.From) + 1
+	}
+	return nil, 0, false
+}

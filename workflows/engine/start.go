@@ -1,0 +1,202 @@
+package engine
+
+import (
+	"encoding/binary"
+	"maps"
+	"strconv"
+
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/workflows"
+)
+
+// origin says what a run comes of.
+type origin struct {
+	parent *run // that starts it as a child
+	seq    uint64
+	before *run // that it continues
+	// signals were not read by the run that it continues.
+	signals []signal
+}
+
+// startOp executes start_run.
+func (w *work) startOp(o startOp) ([]byte, error) {
+	r, byThis, err := w.start(o, origin{})
+	if err != nil {
+		return nil, err
+	}
+	return started(r.number, byThis), nil
+}
+
+// start starts a run, unless one of its id stands against it. An *event.Error says that
+// nothing was changed.
+func (w *work) start(o startOp, from origin) (r *run, byThis bool, err error) {
+	d, err := w.resolve(&o)
+	if err != nil {
+		return nil, false, err
+	}
+	values, err := d.parseAttributes(o.attributes)
+	if err != nil {
+		return nil, false, err
+	}
+	last, err := w.latest(o.id)
+	if err != nil {
+		return nil, false, err
+	}
+	if last != 0 && from.before == nil {
+		other, err := w.run(last)
+		if err != nil {
+			return nil, false, err
+		}
+		if other != nil {
+			use, err := w.meet(&o, from, other)
+			if use || err != nil {
+				return other, false, err
+			}
+		}
+	}
+	maps.DeleteFunc(values, func(_ string, v value) bool { return v == nil })
+	r, err = w.newRun(&o, values, from, last)
+	if err != nil {
+		return nil, false, err
+	}
+	w.index(r, values)
+	if o.signal != nil {
+		err = w.deliverMail(r, workflows.KindSignal, signalData(o.signal))
+	}
+	return r, true, err
+}
+
+// resolve gives a start the version that it asks for.
+func (w *work) resolve(o *startOp) (definition, error) {
+	d, found, err := w.definition(o.typ)
+	switch {
+	case err != nil:
+		return d, err
+	case !found:
+		return d, event.Errorf(event.CodeNotFound, "there is no workflow %s: no worker has ever defined it", o.typ)
+	case o.version > d.version:
+		return d, event.Errorf(event.CodeNotFound, "workflow %s has no version %d: the highest is %d", o.typ, o.version, d.version)
+	case o.version == 0:
+		o.version = d.version
+	}
+	return d, nil
+}
+
+// meet decides what a start does about the last run of its id: use it, an error, or
+// neither, and then nothing stands against the start.
+func (w *work) meet(o *startOp, from origin, other *run) (use bool, err error) {
+	if other.status != statusRunning {
+		if o.reuse == reuseNever || o.reuse == reuseIfFailed && other.status == statusCompleted {
+			return false, event.Errorf(event.CodeExists, "run %s has ended, %s, and its id is not to be used again", other.name(), other.status)
+		}
+		return false, nil
+	}
+	switch {
+	case o.conflict == conflictUse && from.parent == nil:
+		if o.signal != nil {
+			err = w.deliverMail(other, workflows.KindSignal, signalData(o.signal))
+		}
+		return true, err
+	case o.conflict == conflictTerminate && other != from.parent:
+		return false, w.end(other, endRun{status: statusTerminated, outcome: outcome{
+			failure: failure(workflows.ErrorTerminated, "another run of the id was started"),
+		}}, workflows.KindTerminated)
+	}
+	return false, event.Errorf(event.CodeExists, "run %s is under way", other.name())
+}
+
+// newRun makes the rows of a run, and the first event of its history.
+func (w *work) newRun(o *startOp, values map[string]value, from origin, last uint64) (*run, error) {
+	r := &run{
+		number: w.tx.Incarnation(), status: statusRunning, version: o.version, started: w.tx.Stamp(),
+		id: clone(o.id), typ: clone(o.typ), correlation: clone(o.correlation),
+	}
+	r.first = r.number
+	w.runs = append(w.runs, r)
+	if last != 0 {
+		w.tx.Put(textKey(kindOlder, r.id, last), []byte{rowVersion})
+	}
+	w.tx.Put(nameKey(kindID, r.id), binary.BigEndian.AppendUint64(nil, r.number))
+	d := details{timeout: o.timeout, attributes: values, memo: o.memo}
+	var data object
+	data.text("type", r.typ).number("version", uint64(r.version)).json("input", o.input)
+	data.json("attributes", o.attributes).json("memo", o.memo)
+	data.text("seed", strconv.AppendUint(nil, mix(r.number, uint64(w.tx.Stamp())), 10))
+	switch {
+	case from.parent != nil:
+		r.parent, r.seq = from.parent.number, from.seq
+		d.parent = []byte(from.parent.name())
+	case from.before != nil:
+		b := from.before
+		r.first, r.parent, r.seq = b.first, b.parent, b.seq
+		before, err := w.details(b.number)
+		if err != nil {
+			return nil, err
+		}
+		d.parent = before.parent
+		data.text("continues", strconv.AppendUint(nil, b.number, 10))
+		if len(from.signals) > 0 {
+			data.json("signals", signalList(from.signals))
+		}
+	}
+	data.text("parent", d.parent)
+	if err := w.record(r, workflows.KindStarted, w.now(), data.done()); err != nil {
+		return nil, err
+	}
+	if d.timeout != 0 || len(d.attributes) > 0 || d.memo != nil || d.parent != nil {
+		w.tx.Put(numberKey(kindDetails, r.number), d.append(nil))
+	}
+	if o.delay > 0 {
+		r.set(flagDelayed, true)
+		w.tx.Put(pairKey(kindTimer, r.number, 0), w.setTimer(later(w.now(), o.delay), timerDelay, r.number, 0))
+		return r, nil
+	}
+	return r, w.begin(r)
+}
+
+// begin lets workers have a run.
+func (w *work) begin(r *run) error {
+	if r == nil {
+		return errRow
+	}
+	if r.is(flagDelayed) {
+		w.tx.Delete(pairKey(kindTimer, r.number, 0))
+	}
+	r.dirty = true
+	r.set(flagDelayed, false)
+	r.set(flagBusy, true)
+	d, err := w.details(r.number)
+	if err == nil && d.timeout > 0 {
+		w.tx.Put(pairKey(kindTimer, r.number, 0), w.setTimer(later(w.now(), d.timeout), timerTimeout, r.number, 0))
+	}
+	return err
+}
+
+// later is a time after another, and never beyond what there is.
+func later(t, d int64) int64 {
+	if sum := t + d; sum >= t {
+		return sum
+	}
+	return 1<<63 - 1
+}
+
+func signalList(list []signal) []byte {
+	b := []byte{'['}
+	for i := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, signalData(&list[i])...)
+	}
+	return append(b, ']')
+}
+
+// mix makes a seed of two numbers (the finalizer of splitmix64).
+func mix(a, b uint64) uint64 {
+	x := a ^ b*0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+func clone(b []byte) []byte { return append([]byte(nil), b...) }
