@@ -414,6 +414,8 @@ func TestChildren(t *testing.T) {
 		got = append(got, err.Error())
 		_, err = workflows.StartChildNamed[int](ctx, "nobody", 1, workflows.ChildOptions{}).Get(ctx)
 		got = append(got, err.(*workflows.Error).Type)
+		_, err = child.RunChild(ctx, 1, workflows.ChildOptions{ID: strings.Repeat("x", 201)})
+		got = append(got, err.(*workflows.Error).Type)
 		child.StartChild(ctx, 300, workflows.ChildOptions{ID: "left", OnClose: workflows.CloseAbandon})
 		child.StartChild(ctx, 300, workflows.ChildOptions{ID: "asked", OnClose: workflows.CloseCancel})
 		child.StartChild(ctx, 300, workflows.ChildOptions{ID: "ended"})
@@ -422,7 +424,7 @@ func TestChildren(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start("parent", "r", nil)
 		got := completed[[]string](w, "r")
-		want := []string{"8 <nil>", "negative", "edri.canceled: by the workflow's code", "edri.not_found"}
+		want := []string{"8 <nil>", "negative", "edri.canceled: by the workflow's code", "edri.not_found", "edri.invalid"}
 		if !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}

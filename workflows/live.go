@@ -312,6 +312,9 @@ func (r *live) refused(err *event.Error) {
 		wait := min(firstRetry<<min(r.attempts, 10), longestRetry)
 		r.attempts++
 		r.later(wait/2+rand.N(wait), r.resend)
+	case code == event.CodeRunEnded, code == event.CodeNotFound:
+		r.h.cfg.Logger.Info("run has ended without its code", "run", r.run.ID)
+		r.drop()
 	case code == event.CodeRevisionConflict && (!hasEffects || err.Stream == HistoryStream(r.run.ID)):
 		r.h.cfg.Logger.Info("run is another worker's", "run", r.run.ID)
 		r.drop()

@@ -138,6 +138,10 @@ type stackDetails struct {
 	Stack string `json:"stack,omitempty"`
 }
 
+func newStackDetails(text string, stack []byte) stackDetails {
+	return stackDetails{cut(text, maxMessage), cut(string(stack), maxDetails)}
+}
+
 const (
 	reasonPanic = "panic"
 	reasonStuck = "stuck"
@@ -147,7 +151,7 @@ const (
 func (m *machine) panicked(text string, stack []byte) {
 	if m.halt == nil {
 		err := &Error{Type: ErrorPanic, Message: text}
-		m.halt = &fault{reason: reasonPanic, details: stackDetails{text, string(stack)}, err: err}
+		m.halt = &fault{reason: reasonPanic, details: newStackDetails(text, stack), err: err}
 	}
 }
 
@@ -155,7 +159,7 @@ func (m *machine) stuck() {
 	id := m.co.running.Load()
 	text := fmt.Sprintf("the workflow's code did not wait by way of its context for %v", m.co.limit)
 	err := &Error{Type: ErrorTimeout, Message: text}
-	m.halt = &fault{reason: reasonStuck, details: stackDetails{text, string(stackOf(id))}, err: err}
+	m.halt = &fault{reason: reasonStuck, details: newStackDetails(text, stackOf(id)), err: err}
 }
 
 // enter begins each call of the API: it holds the caller to be the code that runs.

@@ -32,7 +32,7 @@ type RequestOptions struct {
 	Stream  string
 	Subject string
 	// Timeout is how long each attempt may take, the wait for a worker included; default
-	// 30 s.
+	// 30 s, at least 1 ms, at most 30 days.
 	Timeout time.Duration
 	// Retry makes new requests, after one that expired or was answered with a problem
 	// that may pass (of status 408, 425, 429 or from 500 up). Exhausted is not looked at.
@@ -55,6 +55,7 @@ func NewRequest[In, Out any](typ string, options ...RequestOptions) Request[In, 
 	if r.options.Timeout <= 0 {
 		r.options.Timeout = DefaultRequestTimeout
 	}
+	r.options.Timeout = min(max(minRequestTimeout, r.options.Timeout), maxRequestTimeout)
 	return r
 }
 
@@ -96,7 +97,11 @@ func (m *machine) send(o *op) {
 	if r.data != nil {
 		e.Data, e.DataContentType = r.data, "application/json"
 	}
-	if err := e.Validate(); err != nil {
+	err := e.Validate()
+	if err == nil && r.options.Stream != "" {
+		err = event.CheckName("stream of a request", r.options.Stream)
+	}
+	if err != nil {
 		o.resolve(nil, &Error{Type: ErrorInvalid, Message: err.Error(), Final: true})
 		return
 	}

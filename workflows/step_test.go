@@ -355,12 +355,20 @@ func TestAResultOfTwoMebibytesFailsTheStep(t *testing.T) {
 		calls++
 		return strings.Repeat("x", 2<<20), nil
 	})
+	bigError := workflows.NewStep("fails", func(context.Context, struct{}) (string, error) {
+		long := strings.Repeat("x", 2<<20)
+		return "", workflows.Final(workflows.NewError("huge", long, long))
+	})
 	inWorld(t, func(w *world) {
 		w.start("big", "r", nil)
 		if got := completed[string](w, "r"); !strings.HasPrefix(got, "edri.too_large") || calls != 1 {
 			t.Errorf("got %s after %d calls", got, calls)
 		}
-	}, stepFlow("big", big, struct{}{}))
+		w.start("fails", "f", nil)
+		if got := completed[string](w, "f"); len(got) > 100 || !strings.HasPrefix(got, "huge") {
+			t.Errorf("got %d bytes: %.100s", len(got), got)
+		}
+	}, stepFlow("big", big, struct{}{}), stepFlow("fails", bigError, struct{}{}))
 }
 
 func TestStepsAreCanceled(t *testing.T) {

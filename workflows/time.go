@@ -32,7 +32,7 @@ func After(ctx Context, d time.Duration) *Future[struct{}] {
 
 // setTimer opens a timer.
 func (m *machine) setTimer(s *scope, d time.Duration) *op {
-	d = max(0, d)
+	d = min(max(0, d), maxTimer)
 	o := m.open(s, opTimer, "")
 	if !o.done {
 		m.emit(KindTimerSet, appendTimer(nil, o.seq, d), SetTimer{o.seq, d})
