@@ -496,6 +496,9 @@ func TestRequests(t *testing.T) {
 			ids = append(ids, e.ID)
 			n := len(ids)
 			mu.Unlock()
+			if got := e.Extensions[event.AttrCorrelation].String(); got != "a" && got != "b" {
+				t.Errorf("request of correlation %q", got)
+			}
 			var q in
 			if err := json.Unmarshal(e.Data, &q); err != nil {
 				return nil, err

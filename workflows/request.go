@@ -94,6 +94,9 @@ func (m *machine) send(o *op) {
 		Subject:    r.options.Subject,
 		Extensions: map[string]event.Value{event.AttrKind: event.String(event.KindRequest)},
 	}
+	if m.run.Correlation != "" {
+		e.Extensions[event.AttrCorrelation] = event.String(m.run.Correlation)
+	}
 	if r.data != nil {
 		e.Data, e.DataContentType = r.data, "application/json"
 	}

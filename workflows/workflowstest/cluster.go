@@ -1,6 +1,7 @@
 package workflowstest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -162,7 +163,7 @@ func (c *Cluster) startLocked(s workflows.Start, parent, continues *run) (*run, 
 		awaits: make(map[uint64]workflows.AwaitEvent), children: make(map[uint64]*child),
 		updates: make(map[string]chan workflows.UpdateRecord), parent: parent,
 	}
-	r.Run = workflows.Run{ID: s.ID, Number: c.numbers, Type: s.Type, Version: s.Version}
+	r.Run = workflows.Run{ID: s.ID, Number: c.numbers, Type: s.Type, Version: s.Version, Correlation: cmp.Or(s.Correlation, s.ID)}
 	c.current[s.ID], c.runs[r.Number] = r, r
 	begun := workflows.Started{
 		Type: s.Type, Version: s.Version, Input: s.Input, Memo: s.Memo, Seed: strconv.FormatUint(r.seed, 10),
