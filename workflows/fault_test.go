@@ -280,10 +280,15 @@ func TestAnEndInsists(t *testing.T) {
 		for range 3 {
 			_ = w.Signal("r", "go", 1)
 		}
+		sent := 0
+		w.OnAdvance(func(*workflows.Advance) (f workflowstest.Fate) { sent++; return f })
 		w.work()
 		completed[int](w, "r")
 		if got := w.kinds("r"); !slices.Equal(got, []string{"started", "signal.received", "completed", "unhandled", "unhandled"}) {
 			t.Errorf("history %q", got)
+		}
+		if sent != 1 {
+			t.Errorf("%d advances, though it was known that entries were there", sent)
 		}
 	}, flow)
 }
