@@ -63,7 +63,7 @@ var layers = map[string][]string{
 // generated ones.
 var testLayers = map[string][]string{
 	"event":               {"api/edriv1/..."},
-	"consensus":           {"api/edriv1/...", "timers", "router", "cron"},
+	"consensus":           {"api/edriv1/...", "timers", "router", "managers/kv", "cron"},
 	"router":              {"api/edriv1/..."},
 	"managers/kv":         {"api/edriv1/..."},
 	"cron":                {"api/edriv1/..."},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/edri-io/edri/cron"
 	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/router"
 	"github.com/edri-io/edri/workflows/engine"
@@ -21,8 +22,8 @@ type Config struct {
 	Router *router.Router
 	// Keys says that the node has the state machine of keys; false: they are not served.
 	Keys bool
-	// Schedules: the node has the state machine of package cron, and serves it.
-	Schedules bool
+	// Schedules is the node's scheduler; nil: schedules are not served.
+	Schedules *cron.Scheduler
 	// Workflows is the node's engine; nil: workflows are not served.
 	Workflows *engine.Engine
 	// Limits are the node's; they bound what is read of a request. Default:

@@ -105,7 +105,7 @@ func (s *service) mountProcedures(mux *http.ServeMux) {
 	if s.cfg.Keys {
 		s.mountKeys(mux, options)
 	}
-	if s.cfg.Schedules {
+	if s.cfg.Schedules != nil {
 		s.mountSchedules(mux, options)
 	}
 	if s.cfg.Workflows != nil {

@@ -15,6 +15,14 @@ const (
 	streamBuffer     = 1 << 20
 )
 
+// A peer that is gone without a word (its machine lost, its process stopped) frees its
+// streams after pingAfter+pingTimeout: as long a member of a subscription that is none any
+// more may be given events, which then come again. A client waits less long for the server.
+const (
+	pingAfter   = 5 * time.Second
+	pingTimeout = 5 * time.Second
+)
+
 // NewServer returns a server for the handler that speaks HTTP/1.1 and HTTP/2
 // without TLS on one port, with bounds on what a connection may take.
 func NewServer(handler http.Handler) *http.Server {
@@ -32,9 +40,8 @@ func NewServer(handler http.Handler) *http.Server {
 			MaxConcurrentStreams:          maxStreams,
 			MaxReceiveBufferPerConnection: connectionBuffer,
 			MaxReceiveBufferPerStream:     streamBuffer,
-			// A peer that is gone without a word frees its streams.
-			SendPingTimeout: 15 * time.Second,
-			PingTimeout:     10 * time.Second,
+			SendPingTimeout:               pingAfter,
+			PingTimeout:                   pingTimeout,
 		},
 	}
 }

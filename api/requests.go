@@ -55,8 +55,7 @@ func (s *service) attach(ctx context.Context, f *attachFrame) (*edriv1.RequestOu
 	if request.Position == 0 {
 		return nil, event.Errorf(event.CodeInvalid, "position 0: positions begin at 1")
 	}
-	// The request may be younger than what this node has applied.
-	if err := s.await(ctx, freshness{min: event.Position(request.Position)}); err != nil {
+	if err := s.awaitExisting(ctx, event.Position(request.Position)); err != nil {
 		return nil, err
 	}
 	wait := ctx
@@ -66,6 +65,28 @@ func (s *service) attach(ctx context.Context, f *attachFrame) (*edriv1.RequestOu
 		defer cancel()
 	}
 	return s.outcome(wait, event.Position(request.Position))
+}
+
+// awaitExisting waits until this node has applied a position, which may be younger than
+// what it has. Where the cluster has none such, it is not_found.
+func (s *service) awaitExisting(ctx context.Context, p event.Position) error {
+	if p <= s.last() {
+		return s.await(ctx, freshness{})
+	}
+	if err := s.await(ctx, freshness{linearizable: true}); err != nil {
+		return err
+	}
+	if last := s.last(); p > last {
+		return event.Errorf(event.CodeNotFound, "there is no request at position %d: the journal ends at %d", p, last)
+	}
+	return nil
+}
+
+// last is the journal's last position that this node has applied.
+func (s *service) last() event.Position {
+	v := s.cfg.Node.View()
+	defer v.Close()
+	return v.Journal().Last()
 }
 
 // outcome waits for a request's outcome, which this node's own apply brings.

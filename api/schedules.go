@@ -213,19 +213,19 @@ func (s *service) previewSchedule(ctx context.Context, f *previewFrame) (*edriv1
 	}
 	var times []int64
 	if request.Spec != nil {
-		times, err = previewSpec(request.Spec, after, count)
+		times, err = s.previewSpec(request.Spec, after, count)
 	} else {
 		times, err = s.previewName(ctx, request.Name, after, count)
 	}
 	return &edriv1.PreviewScheduleResponse{Times: times}, err
 }
 
-func previewSpec(m *edriv1.ScheduleSpec, after int64, count int) ([]int64, error) {
+func (s *service) previewSpec(m *edriv1.ScheduleSpec, after int64, count int) ([]int64, error) {
 	b, err := proto.Marshal(m)
 	if err != nil {
 		return nil, invalid(err)
 	}
-	spec, err := cron.ParseSpec(b)
+	spec, err := s.cfg.Schedules.ParseSpec(b)
 	if err != nil {
 		return nil, err
 	}

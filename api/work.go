@@ -109,13 +109,15 @@ func (w *workStream) hasRoom() bool {
 
 // take does what a frame asks for.
 func (w *workStream) take(frame []byte) error {
-	var credits uint32
+	var credits uint64
 	var advances [][]byte
 	f := intwire.Walk(frame)
 	for f.Next() {
 		switch f.Number {
 		case 4:
-			f.SetUint32(&credits)
+			if f.WantVarint() {
+				credits += min(f.Value, 1<<20) // what a worker said at several times comes together
+			}
 		case 5:
 			if f.WantBytes() {
 				advances = append(advances, f.Bytes)

@@ -170,7 +170,7 @@ var runStatuses = map[workflows.Status]edriv1.RunStatus{
 const maxWaits = 10_000
 
 // waitMany answers for each run once it has ended, what is ready together in one frame.
-func (s *service) waitMany(ctx context.Context, stream *connect.BidiStream[wire.Frame[edriv1.WaitRunRequest], wire.Frame[edriv1.RunOutcomes]]) error {
+func (s *service) waitMany(ctx context.Context, stream *connect.BidiStream[wire.Frame[edriv1.WaitRunsRequest], wire.Frame[edriv1.RunOutcomes]]) error {
 	ctx, cancel := s.untilStop(ctx)
 	defer cancel()
 	ready := make(chan struct{}, 1)
@@ -214,14 +214,16 @@ func (s *service) waitMany(ctx context.Context, stream *connect.BidiStream[wire.
 				received <- invalid(err)
 				return
 			}
-			select {
-			case room <- struct{}{}:
-			case <-ctx.Done():
-				received <- ctx.Err()
-				return
+			for _, run := range m.Runs {
+				select {
+				case room <- struct{}{}:
+				case <-ctx.Done():
+					received <- ctx.Err()
+					return
+				}
+				waits.Add(1)
+				go answer(run)
 			}
-			waits.Add(1)
-			go answer(m)
 		}
 	}()
 	var spare []byte

@@ -45,10 +45,14 @@ func (m *member) work(d *delivery) {
 }
 
 func (m *member) handle(d *delivery) managers.Settlement {
+	base := d.ctx
+	if m.consumer.Await != nil {
+		base = m.consumer.Await(base, d.Delivery)
+	}
 	m.mu.Lock()
 	d.overdue = time.Now().Add(m.consumer.Timeout)
 	m.mu.Unlock()
-	ctx, cancel := context.WithDeadlineCause(d.ctx, d.overdue, errTimeout)
+	ctx, cancel := context.WithDeadlineCause(base, d.overdue, errTimeout)
 	defer cancel()
 	return m.consumer.Handle(ctx, d.Delivery)
 }

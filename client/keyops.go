@@ -140,7 +140,9 @@ type KeyStepResult struct {
 }
 
 // KeyTxnOp returns the operation that is a transaction.
-func KeyTxnOp(t KeyTxn) Op {
+func KeyTxnOp(t KeyTxn) Op { return keyOp(opKeyTransaction, keyTxnMessage(t)) }
+
+func keyTxnMessage(t KeyTxn) *edriv1.KeyTransaction {
 	m := &edriv1.KeyTransaction{}
 	for _, c := range t.If {
 		m.Compare = append(m.Compare, c.message)
@@ -151,7 +153,22 @@ func KeyTxnOp(t KeyTxn) Op {
 	for _, s := range t.Otherwise {
 		m.Otherwise = append(m.Otherwise, s.message)
 	}
-	return keyOp(opKeyTransaction, m)
+	return m
+}
+
+// newKeyTxn is the other way of keyTxnMessage.
+func newKeyTxn(m *edriv1.KeyTransaction) *KeyTxn {
+	t := &KeyTxn{}
+	for _, c := range m.GetCompare() {
+		t.If = append(t.If, KeyCondition{c})
+	}
+	for _, s := range m.GetThen() {
+		t.Then = append(t.Then, KeyStep{s})
+	}
+	for _, s := range m.GetOtherwise() {
+		t.Otherwise = append(t.Otherwise, KeyStep{s})
+	}
+	return t
 }
 
 func keyOp(number int32, m proto.Message) Op {

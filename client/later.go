@@ -16,16 +16,9 @@ import (
 // ID gets a new one, so that a repeat is none. It is appended whatever the stream's
 // revision is then.
 func (c *Client) AppendLater(ctx context.Context, stream string, e event.Event, at time.Time) (duplicate bool, err error) {
-	if e, err = withID(e); err != nil {
-		return false, err
-	}
-	b, err := event.AppendValid(nil, &e)
+	request, err := laterMessage(stream, e, at)
 	if err != nil {
 		return false, err
-	}
-	request := &edriv1.AppendLater{Stream: stream, Event: new(edriv1.CloudEvent), At: at.UnixNano()}
-	if err := proto.Unmarshal(b, request.Event); err != nil {
-		return false, event.Errorf(event.CodeInternal, "encode event: %v", err)
 	}
 	unsure := false
 	err = c.repeat(ctx, func(ctx context.Context, n *server) error {
@@ -37,6 +30,34 @@ func (c *Client) AppendLater(ctx context.Context, stream string, e event.Event, 
 		return err
 	})
 	return duplicate, err
+}
+
+// opAppendLater is the number of the operation in edri.v1.Op.
+const opAppendLater = 56
+
+// AppendLaterOp returns the operation that AppendLater is. It can stand in any commit.
+func AppendLaterOp(stream string, e event.Event, at time.Time) Op {
+	m, err := laterMessage(stream, e, at)
+	if err != nil {
+		return Op{err: err}
+	}
+	return keyOp(opAppendLater, m)
+}
+
+func laterMessage(stream string, e event.Event, at time.Time) (*edriv1.AppendLater, error) {
+	e, err := withID(e)
+	if err != nil {
+		return nil, err
+	}
+	b, err := event.AppendValid(nil, &e)
+	if err != nil {
+		return nil, err
+	}
+	m := &edriv1.AppendLater{Stream: stream, Event: new(edriv1.CloudEvent), At: at.UnixNano()}
+	if err := proto.Unmarshal(b, m.Event); err != nil {
+		return nil, event.Errorf(event.CodeInternal, "encode event: %v", err)
+	}
+	return m, nil
 }
 
 // CancelLater takes back an event that waits to be appended. not_found: none does; it

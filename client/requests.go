@@ -95,7 +95,7 @@ func (c *Client) Send(ctx context.Context, stream string, e event.Event, o CallO
 
 // Attach waits for the response to a request that was sent before, by whomever, and
 // returns what Call does. An outcome is known until one hour after the deadline; then,
-// and where there is no such request, it is not_found.
+// and where there is no such request, also beyond the journal's end, it is not_found.
 func (c *Client) Attach(ctx context.Context, request event.Position) (event.Recorded, error) {
 	outcome, err := c.attach(ctx, request, 0)
 	if err != nil {

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 
 	"connectrpc.com/connect"
@@ -22,14 +23,15 @@ type RunWaiter struct {
 
 // waitStream is one WaitMany.
 type waitStream struct {
-	conn   *connect.BidiStreamForClient[edriv1.WaitRunRequest, edriv1.RunOutcomes]
+	conn   *connect.BidiStreamForClient[edriv1.WaitRunsRequest, edriv1.RunOutcomes]
 	server *server
 	cancel context.CancelFunc
-
-	sending sync.Mutex
+	life   context.Context
+	wake   chan struct{} // has a token when there is something to send
 
 	mu    sync.Mutex
 	tags  uint64
+	queue []*edriv1.WaitRunRequest // to be sent
 	waits map[uint64]chan waited // each has room for one
 	err   *event.Error           // why it has ended
 }
@@ -80,9 +82,10 @@ func (w *RunWaiter) open(n *server) (*waitStream, error) {
 		return w.stream, nil
 	}
 	ctx, cancel := context.WithCancel(w.client.ctx)
-	s := &waitStream{server: n, cancel: cancel, waits: map[uint64]chan waited{}}
+	s := &waitStream{server: n, life: ctx, cancel: cancel, wake: make(chan struct{}, 1), waits: map[uint64]chan waited{}}
 	s.conn = n.workflows.waitMany.CallBidiStream(ctx)
 	w.stream = s
+	go s.send()
 	go s.receive()
 	return s, nil
 }
@@ -103,12 +106,11 @@ func (s *waitStream) wait(ctx context.Context, run RunID) (*edriv1.RunOutcome, e
 	s.tags++
 	tag := s.tags
 	s.waits[tag] = done
+	s.queue = append(s.queue, &edriv1.WaitRunRequest{Id: run.ID, Number: run.Number, Tag: tag})
 	s.mu.Unlock()
-	s.sending.Lock()
-	err := s.conn.Send(&edriv1.WaitRunRequest{Id: run.ID, Number: run.Number, Tag: tag})
-	s.sending.Unlock()
-	if err != nil {
-		s.cancel() // receive says why
+	select {
+	case s.wake <- struct{}{}:
+	default:
 	}
 	select {
 	case got := <-done:
@@ -124,6 +126,26 @@ func (s *waitStream) wait(ctx context.Context, run RunID) (*edriv1.RunOutcome, e
 		delete(s.waits, tag)
 		s.mu.Unlock()
 		return nil, ctx.Err()
+	}
+}
+
+// send sends what is to be waited for, all that is there in one frame.
+func (s *waitStream) send() {
+	for {
+		select {
+		case <-s.wake:
+		case <-s.life.Done():
+			return
+		}
+		runtime.Gosched() // others may be about to add theirs
+		s.mu.Lock()
+		m := &edriv1.WaitRunsRequest{Runs: s.queue}
+		s.queue = nil
+		s.mu.Unlock()
+		if s.conn.Send(m) != nil {
+			s.cancel() // receive says why
+			return
+		}
 	}
 }
 

@@ -102,8 +102,10 @@ type ScheduleSpec struct {
 	Action        ScheduleAction
 }
 
-// ScheduleAction is what a fire does: it appends an event or sends a request.
+// ScheduleAction is what a fire does: it appends an event, sends a request or changes keys.
 type ScheduleAction struct {
+	// Keys, where not nil, is a transaction that changes keys; then nothing else is given.
+	Keys *KeyTxn
 	// Stream is as for Append.
 	Stream string
 	// Event has neither ID nor Time: these are the fire's, the latter its time. Default
@@ -137,11 +139,17 @@ type Schedule struct {
 	Running, Buffered int
 }
 
+// ReasonConditions is the reason of a fire whose transaction did what it says for conditions
+// that do not hold. It fired.
+const ReasonConditions = "conditions do not hold"
+
 // Fired is what came of a fire.
 type Fired struct {
 	// ID is that of the fire's event.
 	ID string
-	// Position is the event's; 0: there is none, for the Reason.
+	// Position is that of the event, or of the last change of keys; 0: there is none.
 	Position event.Position
-	Reason   string
+	// Reason, unless empty or ReasonConditions, says why it did not fire: "overlap", "buffer
+	// is full", "buffered", or why it failed.
+	Reason string
 }

@@ -63,16 +63,23 @@ func (c *Client) CreateSchedule(ctx context.Context, name string, spec ScheduleS
 	return s, err
 }
 
-// UpdateSchedule replaces the spec, from now on.
-func (c *Client) UpdateSchedule(ctx context.Context, name string, spec ScheduleSpec) (Schedule, error) {
+// UpdateSchedule replaces the spec, from now on. Where revision is not 0 and the schedule
+// has another, it fails with revision_conflict. Incarnation, counters and pause stay.
+func (c *Client) UpdateSchedule(ctx context.Context, name string, revision uint64, spec ScheduleSpec) (Schedule, error) {
 	m, err := specMessage(spec)
 	if err != nil {
 		return Schedule{}, err
 	}
-	request := &edriv1.UpdateSchedule{Name: name, Spec: m}
-	s, _, err := c.changeSchedule(ctx, func(ctx context.Context, n *server) (*connect.Response[edriv1.Schedule], error) {
+	request := &edriv1.UpdateSchedule{Name: name, Spec: m, Revision: revision}
+	s, unsure, err := c.changeSchedule(ctx, func(ctx context.Context, n *server) (*connect.Response[edriv1.Schedule], error) {
 		return n.schedules.update.CallUnary(ctx, connect.NewRequest(request))
 	})
+	if unsure && event.CodeOf(err) == event.CodeRevisionConflict {
+		there, failed := c.schedule(ctx, name, Linearizable)
+		if failed == nil && there.Revision == revision+1 && proto.Equal(there.Spec, m) {
+			return newSchedule(there)
+		}
+	}
 	return s, err
 }
 

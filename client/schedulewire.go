@@ -21,6 +21,13 @@ func specMessage(s ScheduleSpec) (*edriv1.ScheduleSpec, error) {
 		CatchUpCap: uint32(max(s.CatchUpCap, 0)), CatchUpWindow: int64(s.CatchUpWindow), Description: s.Description,
 	}
 	a := s.Action
+	if a.Keys != nil {
+		if a.Request || a.Stream != "" || a.Event.Type != "" {
+			return nil, event.Errorf(event.CodeInvalid, "action: changes keys, and has an event too")
+		}
+		m.Action = &edriv1.ScheduleAction{Action: &edriv1.ScheduleAction_Keys{Keys: keyTxnMessage(*a.Keys)}}
+		return m, nil
+	}
 	if a.Event.ID != "" || !a.Event.Time.IsZero() {
 		return nil, event.Errorf(event.CodeInvalid, "action: its event has an id or a time; each fire gives it its own")
 	}
@@ -104,6 +111,9 @@ func newSchedule(m *edriv1.Schedule) (Schedule, error) {
 		a.Stream, template = action.Append.Stream, action.Append.Event
 	case *edriv1.ScheduleAction_Request:
 		a.Stream, template, a.Request, a.Timeout = action.Request.Stream, action.Request.Event, true, time.Duration(action.Request.Timeout)
+	case *edriv1.ScheduleAction_Keys:
+		a.Keys = newKeyTxn(action.Keys)
+		return s, nil
 	default:
 		// A server of a later version knows actions that this client does not.
 		return s, nil

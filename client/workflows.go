@@ -42,7 +42,7 @@ type runs struct {
 	query       *connect.Client[edriv1.QueryRunRequest, edriv1.QueryRunResponse]
 	get         *connect.Client[edriv1.GetRunRequest, edriv1.WorkflowRun]
 	wait        *connect.Client[edriv1.WaitRunRequest, edriv1.RunOutcome]
-	waitMany    *connect.Client[edriv1.WaitRunRequest, edriv1.RunOutcomes]
+	waitMany    *connect.Client[edriv1.WaitRunsRequest, edriv1.RunOutcomes]
 	work        *connect.Client[workFrame, workedFrame]
 }
 
@@ -54,7 +54,7 @@ func newRuns(h connect.HTTPClient, url string, options connect.ClientOption) run
 		query:       connect.NewClient[edriv1.QueryRunRequest, edriv1.QueryRunResponse](h, url+edriv1connect.WorkflowsQueryProcedure, options),
 		get:         connect.NewClient[edriv1.GetRunRequest, edriv1.WorkflowRun](h, url+edriv1connect.WorkflowsGetProcedure, options),
 		wait:        connect.NewClient[edriv1.WaitRunRequest, edriv1.RunOutcome](h, url+edriv1connect.WorkflowsWaitProcedure, options),
-		waitMany:    connect.NewClient[edriv1.WaitRunRequest, edriv1.RunOutcomes](h, url+edriv1connect.WorkflowsWaitManyProcedure, options),
+		waitMany:    connect.NewClient[edriv1.WaitRunsRequest, edriv1.RunOutcomes](h, url+edriv1connect.WorkflowsWaitManyProcedure, options),
 		work:        connect.NewClient[workFrame, workedFrame](h, url+edriv1connect.WorkflowsWorkProcedure, options),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 
@@ -79,6 +80,7 @@ func (s *workSession) write() {
 	defer close(s.sent)
 	var frame []byte
 	for range s.wake {
+		runtime.Gosched() // others may be about to add theirs
 		s.mu.Lock()
 		frame, s.queue = s.queue, frame[:0]
 		alive, closing := s.alive, s.closing

@@ -31,6 +31,16 @@ func (a *alarms) raise(subject, what string) {
 	}
 }
 
+// Alarm tells people, by log and status, that something is wrong with a subject, or brings
+// what it says up to date.
+func (n *Node) Alarm(subject, what string) { n.alarms.raise(subject, what) }
+
+// ClearAlarm ends what Alarm began.
+func (n *Node) ClearAlarm(subject string) { n.alarms.clear(subject) }
+
+// ClearAlarms ends the alarms whose subjects begin with kind and are not in keep.
+func (n *Node) ClearAlarms(kind string, keep []string) { n.alarms.clearOthers(kind, keep) }
+
 // clear ends an alarm, if it holds.
 func (a *alarms) clear(subject string) {
 	a.mu.Lock()

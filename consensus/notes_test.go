@@ -10,8 +10,8 @@ import (
 	"github.com/edri-io/edri/event"
 )
 
-// teller is a state machine that notes each word of operation 40's body, 41 does so
-// and fails, 42 notes for the machine "listener".
+// teller is a state machine that notes each word of operation 40's body, one that ends with
+// "!" in an attempt that fails; 41 does so and fails, 42 notes for the machine "listener".
 type teller struct {
 	name        string
 	first, last uint32
@@ -31,7 +31,14 @@ func (t teller) Apply(tx *consensus.Tx, op uint32, body []byte) ([]byte, error) 
 		tx = tx.In("listener")
 	}
 	for _, word := range strings.Fields(string(body)) {
-		tx.Note(word)
+		word, fails := strings.CutSuffix(word, "!")
+		_ = tx.Attempt(func(tx *consensus.Tx) error { // what it returns was told here
+			tx.Note(word)
+			if fails {
+				return event.Errorf(event.CodeExists, "told to fail")
+			}
+			return nil
+		})
 	}
 	if op == 41 {
 		return nil, event.Errorf(event.CodeExists, "told to fail")
@@ -58,11 +65,12 @@ func TestObserversAreToldWhatTookEffect(t *testing.T) {
 		commits     []*edriv1.Commit
 		told, heard string
 	}{
-		"in order":               {[]*edriv1.Commit{alone(register(40, "1 2"), register(40, "3")), alone(register(40, "4"))}, "1 2 3 4", ""},
-		"not of a failed op":     {[]*edriv1.Commit{each(alone(register(40, "1"), register(41, "2 3"), register(40, "4")))}, "1 4", ""},
-		"not of a failed commit": {[]*edriv1.Commit{alone(register(40, "1"), register(41, "2")), alone(register(40, "3"))}, "3", ""},
-		"nothing":                {[]*edriv1.Commit{alone(register(41, "1")), alone(add("s", "1"))}, "", ""},
-		"of another machine":     {[]*edriv1.Commit{alone(register(42, "1"), register(40, "2"), register(43, "3"))}, "2", "1 3"},
+		"in order":                {[]*edriv1.Commit{alone(register(40, "1 2"), register(40, "3")), alone(register(40, "4"))}, "1 2 3 4", ""},
+		"not of a failed op":      {[]*edriv1.Commit{each(alone(register(40, "1"), register(41, "2 3"), register(40, "4")))}, "1 4", ""},
+		"not of a failed commit":  {[]*edriv1.Commit{alone(register(40, "1"), register(41, "2")), alone(register(40, "3"))}, "3", ""},
+		"not of a failed attempt": {[]*edriv1.Commit{alone(register(40, "1 2! 3"))}, "1 3", ""},
+		"nothing":                 {[]*edriv1.Commit{alone(register(41, "1")), alone(add("s", "1"))}, "", ""},
+		"of another machine":      {[]*edriv1.Commit{alone(register(42, "1"), register(40, "2"), register(43, "3"))}, "2", "1 3"},
 	} {
 		h.apply(c.commits...)
 		if got := a.told(); got != "" {

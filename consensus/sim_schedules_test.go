@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,6 +14,7 @@ import (
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/cron"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/managers/kv"
 	"github.com/edri-io/edri/router"
 	"github.com/edri-io/edri/timers"
 )
@@ -25,9 +25,10 @@ func (c *simCluster) schedule(wrong string, clock func() time.Time) {
 		logger := slog.New(slog.DiscardHandler)
 		table := timers.New()
 		requests := router.New(table, logger)
-		scheduler := cron.New(table, requests, logger)
+		keys := kv.New(table)
+		scheduler := cron.New(table, requests, keys, logger)
 		requests.Tell(scheduler)
-		mux, err := consensus.NewMux(table, requests, scheduler)
+		mux, err := consensus.NewMux(table, requests, keys, scheduler)
 		if err != nil {
 			c.Fatalf("mux: %v", err)
 		}
@@ -42,16 +43,13 @@ func (c *simCluster) schedule(wrong string, clock func() time.Time) {
 	}
 }
 
-// TestNoFireIsLostOrDoubledWhoeverLeads kills leaders while schedules fire: each time
-// of each schedule has one event, which is never early. EDRI_SOAK kills 200.
+// TestNoFireIsLostOrDoubledWhoeverLeads kills 200 leaders while schedules fire: each time
+// of each schedule has one event, or one change of a key, which is never early.
 func TestNoFireIsLostOrDoubledWhoeverLeads(t *testing.T) {
 	t.Parallel()
-	kills := 12
+	kills := 200
 	if testing.Short() {
-		kills = 4
-	}
-	if os.Getenv("EDRI_SOAK") != "" {
-		kills = 200
+		kills = 10
 	}
 	for seed := range uint64(2) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -73,17 +71,23 @@ func runSchedules(t *testing.T, seed uint64, kills int) {
 	c.eventually("a leader", func() bool { return c.leader() != "" })
 	time.Sleep(3 * time.Second) // the nodes know each other's clocks
 	intervals := []time.Duration{time.Second, 1500 * time.Millisecond, 2 * time.Second, 7 * time.Second}
-	for i, every := range intervals {
-		action := &edriv1.ScheduleAction{Action: &edriv1.ScheduleAction_Append{Append: &edriv1.AppendAction{
-			Stream: fmt.Sprint("ticks/", i), Event: &edriv1.CloudEvent{SpecVersion: "1.0", Type: "tick"},
-		}}}
+	create := func(name string, every time.Duration, action *edriv1.ScheduleAction) {
 		op := &edriv1.Op{Op: &edriv1.Op_CreateSchedule{CreateSchedule: &edriv1.CreateSchedule{
-			Name: fmt.Sprint(i), Spec: &edriv1.ScheduleSpec{Every: int64(every), Action: action},
+			Name: name, Spec: &edriv1.ScheduleSpec{Every: int64(every), Action: action},
 		}}}
 		if _, err := submit(c.node(c.names[0]), &edriv1.Commit{Ops: []*edriv1.Op{op}}); err != nil {
 			t.Fatalf("create: %v", err)
 		}
 	}
+	for i, every := range intervals {
+		create(fmt.Sprint(i), every, &edriv1.ScheduleAction{Action: &edriv1.ScheduleAction_Append{Append: &edriv1.AppendAction{
+			Stream: fmt.Sprint("ticks/", i), Event: &edriv1.CloudEvent{SpecVersion: "1.0", Type: "tick"},
+		}}})
+	}
+	put := &edriv1.KeyOp{Op: &edriv1.KeyOp_Put{Put: &edriv1.PutKey{Bucket: "default", Key: "k"}}}
+	create("keys", time.Second, &edriv1.ScheduleAction{Action: &edriv1.ScheduleAction_Keys{
+		Keys: &edriv1.KeyTransaction{Then: []*edriv1.KeyOp{put}},
+	}})
 	for range kills {
 		time.Sleep(time.Duration(rng.IntN(4000)) * time.Millisecond)
 		c.eventually("a leader", func() bool { return c.leader() != "" })
@@ -97,6 +101,39 @@ func runSchedules(t *testing.T, seed uint64, kills int) {
 	for i, every := range intervals {
 		c.expectEveryTick(fmt.Sprint(i), every)
 	}
+	c.expectEveryPut("keys", time.Second)
+}
+
+// expectEveryPut holds the changes of keys to the times of the schedule that makes them.
+func (c *simCluster) expectEveryPut(name string, every time.Duration) {
+	c.Helper()
+	v := c.node(c.names[0]).View()
+	defer v.Close()
+	s, err := cron.ScheduleOf(v, name)
+	if err != nil {
+		c.Fatalf("schedule %s: %v", name, err)
+	}
+	puts := uint64(0)
+	for p := event.Position(1); p <= v.Mark.Last; p++ {
+		r, err := v.Journal().Get(p)
+		if err != nil {
+			c.Fatalf("event %d: %v", p, err)
+		}
+		e, err := event.DecodeEvent(r.Event)
+		if err != nil {
+			c.Fatalf("event %d: %v", p, err)
+		}
+		if e.Type != "edri.kv.put" {
+			continue
+		}
+		if puts++; r.Stamp < s.Created+int64(puts)*int64(every) {
+			c.Errorf("schedule %s: put %d is early", name, puts)
+		}
+	}
+	if want := uint64((s.Through - s.Created) / int64(every)); puts != want || s.Fired != want {
+		c.Errorf("schedule %s: %d puts of %d fires, want %d", name, puts, s.Fired, want)
+	}
+	c.Logf("schedule %s: %d puts, %d late", name, puts, s.Late)
 }
 
 // expectEveryTick holds the events of a schedule to its times, one after the other up

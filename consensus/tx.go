@@ -60,6 +60,22 @@ func (t *Tx) In(machine string) *Tx {
 	return &Tx{core: t.core, tx: t.tx, machine: machine, table: t.core.tables.of(machine)}
 }
 
+// Attempt calls f, which must use the transaction that it is given alone. If f returns an
+// error, which Attempt returns too, nothing of what it did ever was: no row, event, note
+// or incarnation. The operation may go on if the error is an *event.Error.
+func (t *Tx) Attempt(f func(*Tx) error) error {
+	began := t.core.savepoint()
+	attempt := *t
+	attempt.tx = t.tx.Scratch()
+	if err := f(&attempt); err != nil {
+		attempt.tx.Discard()
+		t.core.rollback(began)
+		return err
+	}
+	attempt.tx.Merge()
+	return nil
+}
+
 // Append appends an event, encoded by event.AppendEvent, to a stream (empty: the
 // event's subject, else its source). It is an append like that of a client, who
 // cannot tell the difference: within the window the same event again is a

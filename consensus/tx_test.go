@@ -9,17 +9,21 @@ import (
 )
 
 // echo is a toy state machine that appends events: operation 30 one for each word
-// of its body, 31 does the same and then fails, 32 writes a register.
+// of its body, 31 does the same and then fails, 32 writes a register, 33 attempts 30 with
+// one line of its body after the other, and those that fail leave a register instead.
 type echo struct{}
 
 func (echo) Name() string               { return "echo" }
-func (echo) Ops() (first, last uint32)  { return 30, 32 }
+func (echo) Ops() (first, last uint32)  { return 30, 33 }
 func (echo) Check(uint32, []byte) error { return nil }
 
 func (echo) Apply(tx *consensus.Tx, op uint32, body []byte) ([]byte, error) {
 	if op == 32 {
 		tx.In("registers").Put(body, []byte("from the echo"))
 		return nil, nil
+	}
+	if op == 33 {
+		return nil, attemptLines(tx, string(body))
 	}
 	tx.Incarnation()
 	for _, word := range strings.Fields(string(body)) {
@@ -36,6 +40,28 @@ func (echo) Apply(tx *consensus.Tx, op uint32, body []byte) ([]byte, error) {
 		return nil, event.Errorf(event.CodeExists, "told to fail")
 	}
 	return nil, nil
+}
+
+// attemptLines attempts an operation 30 for each line, and within it fails where the line
+// ends with a "!", after a change of another machine's rows.
+func attemptLines(tx *consensus.Tx, body string) error {
+	for line := range strings.Lines(body) {
+		line, fails := strings.CutSuffix(strings.TrimSpace(line), "!")
+		err := tx.Attempt(func(tx *consensus.Tx) error {
+			if _, err := (echo{}).Apply(tx, 30, []byte(line)); err != nil {
+				return err
+			}
+			tx.In("registers").Put([]byte("last"), []byte(line))
+			if fails {
+				return event.Errorf(event.CodeExists, "told to fail")
+			}
+			return nil
+		})
+		if err != nil {
+			tx.Put([]byte("failed"), []byte(event.CodeOf(err)))
+		}
+	}
+	return nil
 }
 
 func (h *harness) echoed(id string) string {
@@ -123,5 +149,44 @@ func TestStateMachineReachesAnother(t *testing.T) {
 	defer v.Close()
 	if b, err := v.Get("registers", []byte("k")); err != nil || string(b) != "from the echo" {
 		t.Errorf("got %q, error %v", b, err)
+	}
+}
+
+// An attempt that fails leaves nothing, of whatever machine, and what comes after it in the
+// same operation finds everything as it was.
+func TestFailedAttemptLeavesNothing(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, registers{}, echo{})
+	many := &strings.Builder{} // more than are compared one by one
+	for _, c := range "abcdefghijklmnopqrstuvwxyz" {
+		many.WriteString("s:" + string(c) + ":x ")
+	}
+	lines := []string{many.String(), "s:e1:x t:e2:x !", "s:e1:y", "u:e3:x s:e1:z", "t:e4:x"}
+	r := h.one(alone(register(33, strings.Join(lines, "\n")), register(32, "k")))
+	if r.Error != nil {
+		t.Fatal(r.Error)
+	}
+	for id, want := range map[string]string{"z": "26@26", "e1": "27@27", "e2": "", "e3": "", "e4": "28@1", "failed": "id_conflict"} {
+		if got := h.echoed(id); got != want {
+			t.Errorf("%s stands at %q, want %q", id, got, want)
+		}
+	}
+	v := h.core.View()
+	b, err := v.Get("registers", []byte("last"))
+	if err != nil || string(b) != "t:e4:x" {
+		t.Errorf("the other machine has %q, error %v", b, err)
+	}
+	v.Close()
+	// Three attempts took one number each.
+	if s := h.openSession(); s != 4 {
+		t.Errorf("the next number is %d, want 4", s)
+	}
+	// The operation that fails takes its attempts back too.
+	if got := brief(h.one(alone(register(33, "s:e5:x"), register(31, "s:e6:x")))); h.echoed("e5") != "" {
+		t.Errorf("%s, e5 %q", got, h.echoed("e5"))
+	}
+	h.reopen(true)
+	if h.core.Meta().Mark.Last != 28 || h.echoed("e4") != "28@1" {
+		t.Errorf("after reopening the journal ends at %d, e4 %q", h.core.Meta().Mark.Last, h.echoed("e4"))
 	}
 }

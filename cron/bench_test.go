@@ -9,6 +9,7 @@ import (
 
 	"github.com/edri-io/edri/api/edriv1"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/timers"
 )
 
 // BenchmarkAdvance is what the leader's loop pays for one fire, with so many schedules
@@ -21,7 +22,7 @@ func BenchmarkAdvance(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			s, err := ParseSpec(spec)
+			s, err := NewMachine(timers.New(), nil, nil).ParseSpec(spec)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -13,9 +13,9 @@ const streamPrefix = "schedule/"
 func (m *Machine) Check(op uint32, body []byte) error {
 	switch op {
 	case opCreate:
-		return check(body, decodeCreate, checkCreate)
+		return check(body, decodeCreate, m.checkCreate)
 	case opUpdate:
-		return check(body, decodeUpdate, func(o updateOp) error { return checkSpec(o.name, o.spec) })
+		return check(body, decodeUpdate, func(o updateOp) error { return m.checkNamed(o.name, o.spec) })
 	case opDelete, opTrigger:
 		return check(body, decodeName, checkName)
 	case opPause:
@@ -59,26 +59,26 @@ func checkName(name []byte) error {
 	return nil
 }
 
-func checkSpec(name, spec []byte) error {
+func (m *Machine) checkNamed(name, spec []byte) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	_, err := ParseSpec(spec)
+	_, err := m.ParseSpec(spec)
 	return err
 }
 
 // ParseSpec reads and checks an edri.v1.ScheduleSpec. Its errors are *event.Error that
 // name the field.
-func ParseSpec(b []byte) (Spec, error) {
+func (m *Machine) ParseSpec(b []byte) (Spec, error) {
 	s, err := decodeSpec(b)
 	if err != nil {
 		return s, decodeError("spec", err)
 	}
-	return s, s.check()
+	return s, m.checkSpec(&s)
 }
 
-func checkCreate(o createOp) error {
-	if err := checkSpec(o.name, o.spec); err != nil {
+func (m *Machine) checkCreate(o createOp) error {
+	if err := m.checkNamed(o.name, o.spec); err != nil {
 		return err
 	}
 	return checkText("note", string(o.note))

@@ -21,10 +21,10 @@ const (
 // maxTime is the last time that a schedule may name, in nanoseconds since 1970.
 var maxTime = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
 
-// check returns an *event.Error that names the field that is wrong. It needs no clock:
+// checkSpec returns an *event.Error that names the field that is wrong. It needs no clock:
 // what is wrong is so for ever.
-func (s *Spec) check() error {
-	for _, check := range []func() error{s.checkTimes, s.checkPolicies, s.checkAction} {
+func (m *Machine) checkSpec(s *Spec) error {
+	for _, check := range []func() error{s.checkTimes, s.checkPolicies, func() error { return m.checkAction(s.action) }} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -74,10 +74,11 @@ func (s *Spec) checkTimes() error {
 }
 
 func (s *Spec) checkPolicies() error {
+	_, lasts := s.action.(lasting)
 	switch {
 	case s.overlap < overlapUnset || s.overlap > overlapAllow:
 		return invalid("overlap: %d is unknown", s.overlap)
-	case s.overlap != overlapUnset && s.overlap != overlapAllow && s.action.kind != actionRequest:
+	case s.overlap != overlapUnset && s.overlap != overlapAllow && !lasts:
 		return invalid("overlap: the action has no end, so that fires cannot overlap; only a request has one")
 	case s.catchUp < catchUpUnset || s.catchUp > catchUpAll:
 		return invalid("catch_up: %d is unknown", s.catchUp)
@@ -98,45 +99,4 @@ func checkText(field, text string) error {
 		return invalid("%s: is not UTF-8", field)
 	}
 	return nil
-}
-
-func (s *Spec) checkAction() error {
-	a := &s.action
-	switch {
-	case a.kind == actionNone:
-		return invalid("action: is missing")
-	case len(a.event) == 0:
-		return invalid("action: has no event")
-	case len(a.event) > maxActionBytes:
-		return event.TooLarge("action: its event in bytes", int64(len(a.event)), maxActionBytes)
-	case time.Duration(a.timeout) < minTimeout || time.Duration(a.timeout) > maxTimeout:
-		return invalid("action: timeout %v is not within %v and %v", time.Duration(a.timeout), minTimeout, maxTimeout)
-	}
-	e, err := a.template()
-	if err != nil {
-		return err
-	}
-	if !e.Time.IsZero() {
-		return invalid("action: its event has a time; each fire gives it its own")
-	}
-	kind, given := e.Extensions[event.AttrKind]
-	switch {
-	case given && a.kind == actionRequest && kind.String() != event.KindRequest:
-		return invalid("action: %s %q: must be %s", event.AttrKind, kind.String(), event.KindRequest)
-	case given && a.kind == actionAppend && kind.String() != event.KindNotification:
-		return invalid("action: %s %q: must be %s", event.AttrKind, kind.String(), event.KindNotification)
-	}
-	encoded, err := a.eventOf("any", fire{incarnation: 1, kind: kindScheduled, nominal: maxTime})
-	if err != nil {
-		return err
-	}
-	h, err := event.CheckEncoded(encoded, maxActionBytes)
-	if err != nil {
-		return err
-	}
-	stream := a.stream
-	if len(stream) == 0 {
-		stream = h.DefaultStream()
-	}
-	return event.CheckName("stream", stream)
 }

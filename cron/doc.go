@@ -26,8 +26,8 @@
 //     through beyond what others see as now.
 //   - Each time is fired for, or told: skipped, missed and failed are events of the
 //     stream schedule/NAME.
-//   - A fire's effects stand in the commit that moves through: event or request, next
-//     time, counters.
+//   - A fire's effects stand in the commit that moves through: event, request or keys,
+//     next time, counters.
 //
 // The id of a fire's event is incarnation/kind/[batch/]nominal time, see fire.id. A
 // schedule of a name that was used before has another incarnation.
@@ -49,17 +49,24 @@
 //	's' name                        definition: incarnation, created, spec
 //	't' BE8 incarnation             state: through, next, due, counters, paused, name
 //	'f' BE8 incarnation, BE8 batch  backfill that is under way: cursor, to
-//	'r' BE8 incarnation, BE8 pos    open request of the schedule
-//	'q' BE8 position                the same by its position: BE8 incarnation
+//	'r' BE8 incarnation, run        what a fire began and what has not ended
+//	'q' run                         the same by its end: BE8 incarnation
 //	'b' BE8 incarnation, BE8 n      fire that waits for the end of another
 //	'l' 16 bytes of identity        delayed event: at, timer, digest, stream, event
 //	'n'                             number of schedules
 //
+// A run is a byte, the kind of its action, and a BE8 number: of a request its position.
+//
+// # Actions
+//
+// Each kind of action is an implementation of action, see there. A fire is an attempt
+// (consensus.Tx.Attempt): what fails midway leaves nothing but the event that tells it.
+//
 // # Overlap
 //
-// Only requests have an end. Whether one is open is decided in apply. The router tells
-// of the end of each request (router.Ender), in the transaction that ends it, and what
-// waits fires there.
+// Fires overlap where their action is lasting: has an end. Whether one has not ended is
+// decided in apply. The machine that ends what was begun tells (of requests the router, as
+// router.Ender), in the transaction that ends it, and what waits fires there.
 //
 // # Crashes
 //

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
 )
@@ -50,50 +48,6 @@ func (f fire) id() string {
 
 func formatTime(t int64) string { return time.Unix(0, t).UTC().Format(time.RFC3339Nano) }
 
-// Fields of io.cloudevents.v1.CloudEvent.
-const (
-	fieldID     protowire.Number = 1
-	fieldSource protowire.Number = 2
-)
-
-// template returns the action's event, with an id that is none and its source.
-func (a *action) template() (event.Event, error) {
-	var given uint64 // bit n: field n
-	for b := a.event; len(b) > 0; {
-		number, _, n := protowire.ConsumeField(b)
-		if n < 0 {
-			return event.Event{}, invalid("action: its event is no protobuf message")
-		}
-		given |= 1 << min(number, 63)
-		b = b[n:]
-	}
-	if given&(1<<fieldID) != 0 {
-		return event.Event{}, invalid("action: its event has an id; each fire gives it its own")
-	}
-	whole := protowire.AppendString(protowire.AppendTag(nil, fieldID, protowire.BytesType), "none")
-	if given&(1<<fieldSource) == 0 {
-		whole = protowire.AppendString(protowire.AppendTag(whole, fieldSource, protowire.BytesType), defaultSource)
-	}
-	return event.DecodeEvent(append(whole, a.event...))
-}
-
-// eventOf returns the encoded event of a fire.
-func (a *action) eventOf(name string, f fire) ([]byte, error) {
-	e, err := a.template()
-	if err != nil {
-		return nil, err
-	}
-	e.ID, e.Time = f.id(), time.Unix(0, f.nominal).UTC()
-	if e.Extensions == nil {
-		e.Extensions = map[string]event.Value{}
-	}
-	e.Extensions[AttrSchedule] = event.String(name)
-	if a.kind == actionRequest {
-		e.Extensions[event.AttrKind] = event.String(event.KindRequest)
-	}
-	return event.AppendEvent(nil, &e), nil
-}
-
 // Reasons for which a fire has no event.
 const (
 	reasonOverlap  = "overlap"
@@ -104,7 +58,7 @@ const (
 // fired is what came of a fire.
 type fired struct {
 	id       string
-	position event.Position // 0: nothing was appended, for the reason
+	position event.Position // 0: nothing was appended, for the reason, if there is one
 	reason   string
 }
 
@@ -132,9 +86,16 @@ func (m *Machine) fire(tx *consensus.Tx, s *schedule, f fire) (fired, error) {
 	return m.act(tx, s, f)
 }
 
-// act does what a schedule does. What cannot be done is told, and counted.
+// act does what a schedule does. What cannot be done leaves nothing, and is told and
+// counted.
 func (m *Machine) act(tx *consensus.Tx, s *schedule, f fire) (fired, error) {
-	position, err := m.commit(tx, s, f)
+	var d done
+	err := tx.Attempt(func(tx *consensus.Tx) (err error) {
+		if d, err = s.spec.action.do(m, tx, s, f); err == nil && d.number != 0 {
+			putRunning(tx, f.incarnation, run{s.spec.action.kind(), d.number})
+		}
+		return err
+	})
 	var refused *event.Error
 	if errors.As(err, &refused) {
 		s.Failed++
@@ -147,22 +108,5 @@ func (m *Machine) act(tx *consensus.Tx, s *schedule, f fire) (fired, error) {
 	if f.kind == kindScheduled && tx.Now()-f.nominal-s.spec.jitter > int64(lateAfter) {
 		s.Late++
 	}
-	return fired{id: f.id(), position: position}, nil
-}
-
-func (m *Machine) commit(tx *consensus.Tx, s *schedule, f fire) (event.Position, error) {
-	a := &s.spec.action
-	encoded, err := a.eventOf(string(s.name), f)
-	if err != nil {
-		return 0, err
-	}
-	if a.kind != actionRequest {
-		position, _, err := tx.Append(string(a.stream), event.ExpectAny, encoded)
-		return position, err
-	}
-	position, err := m.requests.SendIn(tx, a.stream, encoded, time.Duration(a.timeout))
-	if err == nil {
-		putRunning(tx, f.incarnation, position)
-	}
-	return position, err
+	return fired{id: f.id(), position: d.position, reason: d.reason}, nil
 }

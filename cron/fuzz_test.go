@@ -7,6 +7,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/edri-io/edri/api/edriv1"
+	"github.com/edri-io/edri/managers/kv"
+	"github.com/edri-io/edri/timers"
 )
 
 // Whatever bytes come, decoders and checks return errors.
@@ -24,7 +26,8 @@ func FuzzOperations(f *testing.F) {
 		f.Add(b)
 	}
 	f.Add(encodeAdvances([]advance{{incarnation: 1, fires: []int64{1, 2}, missed: missed{from: 1, to: 2, count: 3, more: true}}}))
-	m := &Machine{}
+	table := timers.New()
+	m := NewMachine(table, nil, kv.New(table))
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		for op := uint32(opFirst); op <= opLast; op++ {
 			_ = m.Check(op, b)

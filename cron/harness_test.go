@@ -16,6 +16,7 @@ import (
 	"github.com/edri-io/edri/api/edriv1"
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/managers/kv"
 	"github.com/edri-io/edri/router"
 	"github.com/edri-io/edri/timers"
 )
@@ -60,9 +61,10 @@ func openShop(t failer, dir string, clock func() int64) *shop {
 	t.Helper()
 	table := timers.New()
 	requests := router.NewMachine(table)
-	scheduler := New(table, requests, slog.New(slog.DiscardHandler))
+	keys := kv.New(table)
+	scheduler := New(table, requests, keys, slog.New(slog.DiscardHandler))
 	requests.Tell(scheduler)
-	mux, err := consensus.NewMux(table, requests, scheduler)
+	mux, err := consensus.NewMux(table, requests, keys, scheduler)
 	if err != nil {
 		t.Fatalf("mux: %v", err)
 	}
@@ -280,6 +282,16 @@ func ask(stream string, timeout time.Duration) *edriv1.ScheduleAction {
 	return &edriv1.ScheduleAction{Action: &edriv1.ScheduleAction_Request{Request: &edriv1.RequestAction{
 		Stream: stream, Event: &edriv1.CloudEvent{SpecVersion: "1.0", Type: "tick"}, Timeout: int64(timeout),
 	}}}
+}
+
+// transact is an action that changes keys.
+func transact(t *edriv1.KeyTransaction) *edriv1.ScheduleAction {
+	return &edriv1.ScheduleAction{Action: &edriv1.ScheduleAction_Keys{Keys: t}}
+}
+
+// putKey is a part of a transaction.
+func putKey(bucket, key, value string) *edriv1.KeyOp {
+	return &edriv1.KeyOp{Op: &edriv1.KeyOp_Put{Put: &edriv1.PutKey{Bucket: bucket, Key: key, Value: []byte(value)}}}
 }
 
 func every(d time.Duration) *edriv1.ScheduleSpec {

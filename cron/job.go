@@ -39,7 +39,7 @@ func (j *job) advance(now int64) advance {
 		if j.left != 0 && uint64(len(a.fires)) > j.left {
 			a.fires = a.fires[:j.left]
 		}
-		a.fires = a.fires[:min(len(a.fires), maxFires)]
+		a.fires = a.fires[:min(len(a.fires), j.most(maxFires))]
 		if a.missed.count > 0 {
 			a.through = a.missed.to
 		}
@@ -57,6 +57,10 @@ func (j *job) advance(now int64) advance {
 	return a
 }
 
+// most is how many of so many fires are made in one operation, each of which may have
+// several changes.
+func (j *job) most(fires int) int { return max(1, fires/j.plan.spec.action.changes()) }
+
 // maxBackfilled is how many fires of a backfill an operation has, so that what is due
 // now has its turn.
 const maxBackfilled = 50
@@ -64,7 +68,7 @@ const maxBackfilled = 50
 func (j *job) advanceBackfill() advance {
 	a := advance{incarnation: j.incarnation, revision: j.revision, batch: j.batch, from: j.backfill.cursor, through: j.backfill.to}
 	after := j.backfill.cursor
-	for len(a.fires) < maxBackfilled {
+	for len(a.fires) < j.most(maxBackfilled) {
 		t, ok := j.plan.next(time.Unix(0, after))
 		if after = t.UnixNano(); !ok || after > j.backfill.to {
 			a.ended = true

@@ -11,7 +11,7 @@ const (
 	kindSchedule = 's'
 	kindState    = 't'
 	kindRunning  = 'r'
-	kindRequest  = 'q'
+	kindRun      = 'q'
 	kindBuffered = 'b'
 	kindBackfill = 'f'
 	kindLater    = 'l'

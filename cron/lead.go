@@ -35,6 +35,7 @@ type Scheduler struct {
 	*Machine
 	logger  *slog.Logger
 	leading atomic.Pointer[leader] // nil while this node does not lead
+	tally   tally
 }
 
 var (
@@ -42,15 +43,17 @@ var (
 	_ consensus.Sparing  = (*Scheduler)(nil)
 )
 
-// New returns a scheduler whose delayed events are in t and whose requests are r's,
-// which must tell it of their ends (router.Machine.Tell).
-func New(t *timers.Table, r Requests, logger *slog.Logger) *Scheduler {
-	return &Scheduler{Machine: NewMachine(t, r), logger: logger}
+// New returns a scheduler whose delayed events are in t, whose requests are r's, which must
+// tell it of their ends (router.Machine.Tell), and whose keys are those of the machine of
+// package managers/kv.
+func New(t *timers.Table, r Requests, keys consensus.StateMachine, logger *slog.Logger) *Scheduler {
+	return &Scheduler{Machine: NewMachine(t, r, keys), logger: logger}
 }
 
 // Observe implements consensus.Observer.
 func (s *Scheduler) Observe(index uint64, notes []any) {
 	if l := s.leading.Load(); l != nil {
+		s.tally.observe(notes)
 		l.inbox.put(index, notes)
 	}
 }
@@ -103,10 +106,10 @@ func (l *leader) advance() bool {
 	now := l.node.Now()
 	var list []advance
 	var jobs []*job
-	for fires := 0; len(l.queue) > 0 && l.queue[0].wake <= now && len(list) < maxAdvanced; {
+	for changes := 0; len(l.queue) > 0 && l.queue[0].wake <= now && len(list) < maxAdvanced; {
 		j := l.queue[0]
 		a := j.advance(now)
-		if fires += len(a.fires); fires > maxFires && len(list) > 0 {
+		if changes += len(a.fires) * j.plan.spec.action.changes(); changes > maxFires && len(list) > 0 {
 			break // the next operation has it
 		}
 		heap.Pop(&l.queue)

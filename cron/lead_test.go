@@ -2,6 +2,7 @@ package cron
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -157,6 +158,12 @@ func TestCatchUp(t *testing.T) {
 				if got.Missed+got.Fired != 10 {
 					t.Errorf("counters %+v", got.Counters)
 				}
+				v := s.core.View()
+				defer v.Close()
+				stats, err := s.scheduler.Stats(v)
+				if want := map[string]Counters{"append": got.Counters}; err != nil || stats.Schedules != 1 || !maps.Equal(stats.ByAction, want) {
+					t.Errorf("stats %+v, %v; want %+v", stats, err, want)
+				}
 			})
 		})
 	}
@@ -289,6 +296,28 @@ func TestLoopIsQuietWhileNothingIsDue(t *testing.T) {
 			time.Sleep(time.Hour)
 			if s.calls != before {
 				t.Errorf("%d operations", s.calls-before)
+			}
+		})
+	})
+}
+
+// A pause lets happen what is due, and that is counted once.
+func TestFireBeforeAPauseIsCountedOnce(t *testing.T) {
+	bubbled(t, func(t *testing.T, s *shop) {
+		s.run(func() {
+			s.must(create("a", every(10*time.Second)))
+			time.Sleep(9 * time.Second)
+			s.mu.Lock()
+			s.refuse = event.Errorf(event.CodeOverloaded, "full")
+			s.mu.Unlock()
+			time.Sleep(time.Second + time.Millisecond)
+			s.must(pauseOf("a", true, ""))
+			wantHistory(t, s, "ticks", "00:00:10")
+			v := s.core.View()
+			defer v.Close()
+			stats, err := s.scheduler.Stats(v)
+			if got := stats.ByAction["append"]; err != nil || got != (Counters{Fired: 1}) {
+				t.Errorf("got %+v, %v", got, err)
 			}
 		})
 	})

@@ -20,6 +20,7 @@ type Requests interface {
 type Machine struct {
 	timers   *timers.Table
 	requests Requests
+	keys     consensus.StateMachine
 	// Limits are what Check holds delayed events to, by default event.DefaultLimits.
 	// They are set before the node is opened.
 	Limits event.Limits
@@ -31,9 +32,10 @@ var (
 )
 
 // NewMachine returns a machine whose delayed events are timers of a table, where it
-// registers itself. Its requests are those of r, which must tell it of their ends.
-func NewMachine(t *timers.Table, r Requests) *Machine {
-	m := &Machine{timers: t, requests: r, Limits: event.DefaultLimits()}
+// registers itself. Its requests are those of r, which must tell it of their ends, and its
+// keys those of the machine of package managers/kv.
+func NewMachine(t *timers.Table, r Requests, keys consensus.StateMachine) *Machine {
+	m := &Machine{timers: t, requests: r, keys: keys, Limits: event.DefaultLimits()}
 	t.Register(m)
 	return m
 }

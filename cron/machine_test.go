@@ -2,6 +2,7 @@ package cron
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/edri-io/edri/api/edriv1"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/managers/kv"
+	"github.com/edri-io/edri/timers"
 )
 
 func with(change func(*edriv1.ScheduleSpec)) *edriv1.ScheduleSpec {
@@ -18,9 +21,16 @@ func with(change func(*edriv1.ScheduleSpec)) *edriv1.ScheduleSpec {
 	return s
 }
 
+// keys changes a spec to one that changes keys.
+func keys(then ...*edriv1.KeyOp) func(*edriv1.ScheduleSpec) {
+	return func(s *edriv1.ScheduleSpec) { s.Action = transact(&edriv1.KeyTransaction{Then: then}) }
+}
+
 // What is wrong is refused where it enters, by an error that begins with the field.
 func TestBadSpecsAreRefused(t *testing.T) {
 	t.Parallel()
+	table := timers.New()
+	machine := NewMachine(table, nil, kv.New(table))
 	for _, c := range []struct {
 		change func(*edriv1.ScheduleSpec)
 		want   string
@@ -58,6 +68,16 @@ func TestBadSpecsAreRefused(t *testing.T) {
 			s.Action.GetAppend().Event.Data = &edriv1.CloudEvent_BinaryData{BinaryData: make([]byte, 70<<10)}
 		}, "action: its event in bytes"},
 		{func(s *edriv1.ScheduleSpec) { s.Action = ask("a", 0); s.Action.GetRequest().Timeout = 1 }, "action: timeout 1ns"},
+		{keys(), "action: its transaction changes nothing"},
+		{keys(putKey("b", "a\x07b", "v")), `action: keys: then[0].put.key`},
+		{keys(putKey("b", "", "v")), "action: keys: then[0].put.key: is missing"},
+		{keys(putKey("b", "k", "v"), putKey("b\n", "k", "v")), `action: keys: then[1].put.bucket`},
+		{keys(putKey("b", "k", strings.Repeat("v", 70<<10))), "action: its transaction in bytes: 7"},
+		{keys(&edriv1.KeyOp{Op: &edriv1.KeyOp_Put{Put: &edriv1.PutKey{Bucket: "b", Key: "k", Ttl: proto.Int64(-1)}}}), "action: keys: then[0].put.ttl: -1ns"},
+		{keys(slices.Repeat([]*edriv1.KeyOp{putKey("b", "k", "v")}, 513)...), "action: keys: compare, then and otherwise: 513 is more than 512"},
+		{keys(slices.Repeat([]*edriv1.KeyOp{putKey("b", "k", "v")}, 10_000)...), "action: its transaction in bytes"},
+		{keys(&edriv1.KeyOp{}), "action: keys: decode operation: then[0]"},
+		{func(s *edriv1.ScheduleSpec) { keys(putKey("b", "k", "v"))(s); s.Overlap = edriv1.ScheduleSpec_SKIP }, "overlap: the action has no end"},
 		{func(s *edriv1.ScheduleSpec) { s.Description = "\xff" }, ""},
 	} {
 		spec := with(c.change)
@@ -68,7 +88,7 @@ func TestBadSpecsAreRefused(t *testing.T) {
 			}
 			continue // the generated code refuses it too
 		}
-		_, err = ParseSpec(b)
+		_, err = machine.ParseSpec(b)
 		if code := event.CodeOf(err); code != event.CodeInvalid && code != event.CodeTooLarge || !strings.HasPrefix(strings.TrimPrefix(err.Error(), string(code)+": "), c.want) {
 			t.Errorf("got %v, want %s", err, c.want)
 		}
@@ -100,6 +120,37 @@ func TestOperationsOnSchedules(t *testing.T) {
 		}
 	}
 	if got := s.of("a"); got.Revision != 1 || got.Paused || got.Ended || got.Through != now {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// An update is made of the revision that its author has seen, and leaves what a schedule
+// is and has done.
+func TestUpdateIsHeldToItsRevision(t *testing.T) {
+	t.Parallel()
+	now := epoch2026.UnixNano()
+	s := newShop(t, standing(&now))
+	limited := func(every time.Duration, limit uint64) *edriv1.ScheduleSpec {
+		return &edriv1.ScheduleSpec{Every: int64(every), Limit: limit, Action: appendTo("ticks")}
+	}
+	s.must(create("a", limited(time.Minute, 3)))
+	s.must(trigger("a"))
+	incarnation := s.of("a").Incarnation
+	at := func(revision uint64, spec *edriv1.ScheduleSpec) *edriv1.Op {
+		op := update("a", spec)
+		op.GetUpdateSchedule().Revision = revision
+		return op
+	}
+	if c := s.must(at(1, limited(time.Hour, 3))).GetScheduleChanged(); c.Incarnation != incarnation || c.Revision != 2 {
+		t.Errorf("changed: %v", c)
+	}
+	for _, old := range []*edriv1.Op{at(1, limited(time.Minute, 3)), at(1, limited(time.Hour, 3)), at(3, limited(time.Minute, 3))} {
+		if got := s.do(old).GetError(); got.GetCode() != "revision_conflict" || !strings.Contains(got.GetMessage(), "is at revision 2") {
+			t.Errorf("of another revision: %v", got)
+		}
+	}
+	s.must(at(0, limited(time.Hour, 9)))
+	if got := s.of("a"); got.Revision != 3 || got.Fired != 1 || got.Left != 9 || got.Incarnation != incarnation {
 		t.Errorf("got %+v", got)
 	}
 }

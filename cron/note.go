@@ -13,6 +13,12 @@ type noteAdvanced struct {
 	left                  uint64
 }
 
+// noteCounted says what became of times of a schedule: its counters grew by so much.
+type noteCounted struct {
+	kind actionKind
+	Counters
+}
+
 // noteBackfilled says how far a backfill is.
 type noteBackfilled struct {
 	incarnation, batch uint64

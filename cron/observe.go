@@ -92,6 +92,7 @@ func (l *leader) note(notes []any) error {
 			l.advanced(n)
 		case noteBackfilled:
 			l.backfilled(n)
+		case noteCounted: // of the tally
 		case outcome:
 			if err := l.ended(n.jobs); err != nil {
 				return err

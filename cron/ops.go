@@ -25,7 +25,10 @@ type createOp struct {
 }
 
 // updateOp is an edri.v1.UpdateSchedule.
-type updateOp struct{ name, spec []byte }
+type updateOp struct {
+	name, spec []byte
+	revision   uint64
+}
 
 // pauseOp is an edri.v1.PauseSchedule.
 type pauseOp struct {
@@ -76,6 +79,8 @@ func decodeUpdate(b []byte) (o updateOp, err error) {
 			f.setBytes(&o.name)
 		case 2:
 			f.setBytes(&o.spec)
+		case 3:
+			f.setUint64(&o.revision)
 		default:
 			f.unknown()
 		}

@@ -7,7 +7,8 @@ import (
 )
 
 // maxAdvanced is how many schedules advance in one operation, and maxFires how many
-// fires they have together: each may append an event of 64 KiB.
+// fires they have together: each may append an event of 64 KiB. Fires that change several
+// keys count as so many.
 const (
 	maxAdvanced = 200
 	maxFires    = 200

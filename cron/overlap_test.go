@@ -133,3 +133,19 @@ func TestDeletedScheduleLeavesNothing(t *testing.T) {
 		}
 	}
 }
+
+// What has not ended is known by the kind of its action and a number of that: the same
+// number of another kind is something else.
+func TestRunsOfKindsAreApart(t *testing.T) {
+	t.Parallel()
+	seen := map[string]run{}
+	for _, r := range []run{{actionRequest, 1}, {actionRequest, 1 << 40}, {actionRequest + 1, 1}, {255, 1<<64 - 1}} {
+		if got := runOf(runningKey(7, r)); got != r {
+			t.Errorf("run %v is read as %v", r, got)
+		}
+		if other, ok := seen[string(r.key())]; ok {
+			t.Errorf("runs %v and %v have one key", r, other)
+		}
+		seen[string(r.key())] = r
+	}
+}

@@ -61,6 +61,13 @@ func (w *world) spec(t *rapid.T) *edriv1.ScheduleSpec {
 		spec.Action = ask("ticks", time.Duration(rapid.IntRange(1, 20).Draw(t, "timeout"))*time.Second)
 		spec.Overlap = edriv1.ScheduleSpec_Overlap(rapid.IntRange(0, 5).Draw(t, "overlap"))
 	}
+	if rapid.IntRange(0, 3).Draw(t, "keys") == 0 {
+		// One of the buckets is not there: fires fail midway.
+		spec.Overlap = edriv1.ScheduleSpec_OVERLAP_UNSPECIFIED
+		spec.Action = transact(&edriv1.KeyTransaction{Then: []*edriv1.KeyOp{
+			putKey("default", "k", "v"), putKey(rapid.SampledFrom([]string{"default", "none"}).Draw(t, "bucket"), "k", "w"),
+		}})
+	}
 	return spec
 }
 

@@ -95,6 +95,8 @@ type schedule struct {
 	definition
 	state
 	spec Spec
+	// counted are the counters up to which noteCounted were made.
+	counted Counters
 }
 
 // load reads the schedule of an incarnation, false if there is none.
@@ -123,7 +125,7 @@ func loadDefinition(tx *consensus.Tx, s state) (*schedule, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &schedule{definition: d, state: s}
+	out := &schedule{definition: d, state: s, counted: s.Counters}
 	out.spec, err = storedSpec(d.spec)
 	return out, err
 }
@@ -157,7 +159,12 @@ func byName(tx *consensus.Tx, name []byte) (*schedule, error) {
 	return s, err
 }
 
+// put writes the state, and notes by how much its counters grew.
 func (s *schedule) put(tx *consensus.Tx) {
+	if grown := s.Counters.minus(s.counted); grown != (Counters{}) {
+		s.counted = s.Counters
+		tx.Note(noteCounted{kind: s.spec.action.kind(), Counters: grown})
+	}
 	tx.Put(numberKey(kindState, s.incarnation), s.state.append(nil))
 }
 

@@ -2,33 +2,59 @@ package cron
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"github.com/edri-io/edri/consensus"
-	"github.com/edri-io/edri/event"
-	"github.com/edri-io/edri/router"
 )
 
 // maxBuffered is how many fires of a schedule may wait for the end of another.
 const maxBuffered = 1000
 
-// putRunning keeps that a request of a schedule is open, in two rows without more:
-// 'r' BE8 incarnation, BE8 position, and 'q' BE8 position -> BE8 incarnation.
-func putRunning(tx *consensus.Tx, incarnation uint64, position event.Position) {
-	tx.Put(pairKey(kindRunning, incarnation, uint64(position)), []byte{rowVersion})
-	tx.Put(numberKey(kindRequest, uint64(position)), binary.BigEndian.AppendUint64(nil, incarnation))
+// run is what a fire began and what has not ended: a request by its position, or what else
+// has an end by the number that its machine knows it by.
+type run struct {
+	kind   actionKind
+	number uint64
 }
 
-func deleteRunning(tx *consensus.Tx, incarnation uint64, position event.Position) {
-	tx.Delete(pairKey(kindRunning, incarnation, uint64(position)))
-	tx.Delete(numberKey(kindRequest, uint64(position)))
+// key is that of the row by which a run that ends is found.
+func (r run) key() []byte {
+	return binary.BigEndian.AppendUint64([]byte{kindRun, byte(r.kind)}, r.number)
+}
+
+// runningKey is the key of the row of a schedule's run. Those of a schedule stand from
+// numberKey(kindRunning, incarnation) up to that of the next.
+func runningKey(incarnation uint64, r run) []byte {
+	return binary.BigEndian.AppendUint64(append(numberKey(kindRunning, incarnation), byte(r.kind)), r.number)
+}
+
+// runOf returns the run of a runningKey.
+func runOf(key []byte) run {
+	return run{actionKind(key[9]), binary.BigEndian.Uint64(key[10:])}
+}
+
+// putRunning keeps that a schedule has a run, in two rows.
+func putRunning(tx *consensus.Tx, incarnation uint64, r run) {
+	tx.Put(runningKey(incarnation, r), []byte{rowVersion})
+	tx.Put(r.key(), binary.BigEndian.AppendUint64(nil, incarnation))
+}
+
+func deleteRunning(tx *consensus.Tx, incarnation uint64, r run) {
+	tx.Delete(runningKey(incarnation, r))
+	tx.Delete(r.key())
+}
+
+// running returns the first keys of a schedule's runs.
+func running(tx *consensus.Tx, incarnation uint64, limit int) ([][]byte, error) {
+	return keysOf(tx, numberKey(kindRunning, incarnation), numberKey(kindRunning, incarnation+1), limit)
 }
 
 // overlapped returns why a fire does not happen now, "" if it does.
 func (m *Machine) overlapped(tx *consensus.Tx, s *schedule, f fire) (reason string, err error) {
-	if s.spec.action.kind != actionRequest || s.spec.overlap == overlapAllow {
+	if _, lasts := s.spec.action.(lasting); !lasts || s.spec.overlap == overlapAllow {
 		return "", nil
 	}
-	open, err := keysOf(tx, numberKey(kindRunning, s.incarnation), numberKey(kindRunning, s.incarnation+1), 1)
+	open, err := running(tx, s.incarnation, 1)
 	if err != nil || len(open) == 0 {
 		return "", err
 	}
@@ -50,17 +76,22 @@ func (m *Machine) overlapped(tx *consensus.Tx, s *schedule, f fire) (reason stri
 	return reasonOverlap, nil
 }
 
-// cancelRunning ends the schedule's open requests.
+// cancelRunning ends what the schedule's fires have begun.
 func (m *Machine) cancelRunning(tx *consensus.Tx, s *schedule) error {
 	for {
-		open, err := keysOf(tx, numberKey(kindRunning, s.incarnation), numberKey(kindRunning, s.incarnation+1), maxBuffered)
+		open, err := running(tx, s.incarnation, maxBuffered)
 		if err != nil || len(open) == 0 {
 			return err
 		}
 		for _, key := range open {
-			position := event.Position(second(key))
-			deleteRunning(tx, s.incarnation, position)
-			if err := m.requests.CancelIn(tx, position); err != nil {
+			r := runOf(key)
+			deleteRunning(tx, s.incarnation, r)
+			// Not the schedule's present action: an update may have changed its kind.
+			began, ok := newAction(r.kind).(lasting)
+			if !ok {
+				return fmt.Errorf("%w: a run of kind %d", errRow, r.kind)
+			}
+			if err := began.cancel(m, tx, r.number); err != nil {
 				return err
 			}
 		}
@@ -82,18 +113,19 @@ func parseFire(incarnation uint64, row []byte) (fire, error) {
 	return f, r.done("fire that waits")
 }
 
-// RequestEnded implements router.Ender: the next fire that waits for the end happens.
-func (m *Machine) RequestEnded(tx *consensus.Tx, request event.Position, _ router.RequestEnd) error {
-	row, err := tx.Get(numberKey(kindRequest, uint64(request)))
+// ended is called in apply where something ends that a fire may have begun, whatever it
+// is: the next fire that waits for that happens. tx has this machine's table.
+func (m *Machine) ended(tx *consensus.Tx, over run) error {
+	row, err := tx.Get(over.key())
 	if row == nil || err != nil {
 		return err
 	}
 	r := reader{rest: row}
 	incarnation := r.be8()
-	if err := r.done("request of a schedule"); err != nil {
+	if err := r.done("run of a schedule"); err != nil {
 		return err
 	}
-	deleteRunning(tx, incarnation, request)
+	deleteRunning(tx, incarnation, over)
 	s, found, err := load(tx, incarnation)
 	if err != nil || !found || s.buffered == 0 {
 		return err
@@ -108,7 +140,7 @@ func (m *Machine) RequestEnded(tx *consensus.Tx, request event.Position, _ route
 // fireBuffered fires what waits, in the order in which it came, until one is open again.
 func (m *Machine) fireBuffered(tx *consensus.Tx, s *schedule) error {
 	for s.buffered > 0 {
-		open, err := keysOf(tx, numberKey(kindRunning, s.incarnation), numberKey(kindRunning, s.incarnation+1), 1)
+		open, err := running(tx, s.incarnation, 1)
 		if err != nil || len(open) > 0 {
 			return err
 		}

@@ -63,6 +63,11 @@ func (m *Machine) update(tx *consensus.Tx, o updateOp) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.revision != 0 && o.revision != s.revision {
+		e := event.Errorf(event.CodeRevisionConflict, "schedule %q is at revision %d, expected %d", o.name, s.revision, o.revision)
+		e.Stream, e.Expected, e.Actual = streamPrefix+string(o.name), event.Expected(o.revision), event.Revision(s.revision)
+		return nil, e
+	}
 	if bytes.Equal(s.definition.spec, o.spec) {
 		return changed(s), nil
 	}
@@ -99,7 +104,9 @@ func (m *Machine) fireDue(tx *consensus.Tx, s *schedule) error {
 		return nil
 	}
 	s.through = s.next
-	return m.fireScheduled(tx, s, s.next)
+	err := m.fireScheduled(tx, s, s.next)
+	s.put(tx) // what was done was of this action
+	return err
 }
 
 // delete executes delete_schedule.
@@ -182,19 +189,25 @@ func count(tx *consensus.Tx, by int) error {
 	if err != nil {
 		return err
 	}
-	n := 0
-	if row != nil {
-		r := reader{rest: row}
-		n = int(r.uvarint())
-		if err := r.done("number of schedules"); err != nil {
-			return err
-		}
+	n, err := parseCount(row)
+	if err != nil {
+		return err
 	}
-	if n += by; n > maxSchedules {
+	if n += uint64(by); n > maxSchedules {
 		return event.Errorf(event.CodeQuotaExceeded, "there are %d schedules, as many as may be", maxSchedules)
 	}
-	tx.Put(countKey, binary.AppendUvarint(nil, uint64(n)))
+	tx.Put(countKey, binary.AppendUvarint(nil, n))
 	return nil
+}
+
+// parseCount reads the row of the number of schedules, of which there may be none.
+func parseCount(row []byte) (uint64, error) {
+	if row == nil {
+		return 0, nil
+	}
+	r := reader{rest: row}
+	n := r.uvarint()
+	return n, r.done("number of schedules")
 }
 
 // changed is an edri.v1.OpResult with schedule_changed.

@@ -6,7 +6,8 @@ import (
 	"github.com/edri-io/edri/event"
 )
 
-// overlap says what happens when a schedule fires while a request of it is open.
+// overlap says what happens when a schedule fires while what an earlier fire began has not
+// ended.
 type overlap int
 
 // With the numbers of edri.v1.ScheduleSpec.Overlap.
@@ -46,32 +47,15 @@ type Spec struct {
 	catchUpCap    int
 	catchUpWindow int64
 	description   string
-	action        action
+	action        action // nil: none is given
 }
-
-// action is what a fire does.
-type action struct {
-	kind    actionKind
-	stream  []byte
-	event   []byte // a CloudEvent without id and time
-	timeout int64  // of a request
-}
-
-type actionKind byte
-
-// With the field numbers of edri.v1.ScheduleAction.
-const (
-	actionNone    actionKind = 0
-	actionAppend  actionKind = 1
-	actionRequest actionKind = 2
-)
 
 const (
 	// maxListed bounds each list of exclusions.
 	maxListed = 100
 	// Defaults, which are part of what entries mean.
 	defaultCatchUpCap = 100
-	defaultTimeout    = int64(30 * time.Second)
+	defaultTimeout    = 30 * time.Second
 )
 
 // decodeSpec reads a spec and puts in the defaults.
@@ -123,7 +107,8 @@ func decodeSpec(b []byte) (Spec, error) {
 	}
 	s.cron, s.zone, s.description = string(texts.cron), string(texts.zone), string(texts.description)
 	s.overlap, s.catchUp = overlap(over), catchUp(catch)
-	err := s.action.decode(texts.action)
+	var err error
+	s.action, err = decodeAction(texts.action)
 	s.setDefaults()
 	return s, err
 }
@@ -132,7 +117,7 @@ func (s *Spec) setDefaults() {
 	if s.zone == "" {
 		s.zone = "UTC"
 	}
-	if s.overlap == overlapUnset && s.action.kind == actionRequest {
+	if _, lasts := s.action.(lasting); lasts && s.overlap == overlapUnset {
 		s.overlap = overlapSkip
 	}
 	if s.catchUp == catchUpUnset {
@@ -140,9 +125,6 @@ func (s *Spec) setDefaults() {
 	}
 	if s.catchUpCap == 0 {
 		s.catchUpCap = defaultCatchUpCap
-	}
-	if s.action.timeout == 0 {
-		s.action.timeout = defaultTimeout
 	}
 }
 
@@ -156,36 +138,4 @@ func (f *fields) addText(field string, dst *[]string) {
 		return
 	}
 	*dst = append(*dst, string(f.bytes))
-}
-
-func (a *action) decode(b []byte) error {
-	f := fields{rest: b}
-	var body []byte
-	for f.next() {
-		switch a.kind = actionKind(f.number); {
-		case f.number != 1 && f.number != 2:
-			f.unknown()
-		case body != nil:
-			f.err = event.Errorf(event.CodeInvalid, "action: is given twice")
-		default:
-			f.setBytes(&body)
-		}
-	}
-	if f.err != nil {
-		return f.err
-	}
-	f = fields{rest: body}
-	for f.next() {
-		switch {
-		case f.number == 1:
-			f.setBytes(&a.stream)
-		case f.number == 2:
-			f.setBytes(&a.event)
-		case f.number == 3 && a.kind == actionRequest:
-			f.setInt64(&a.timeout)
-		default:
-			f.unknown()
-		}
-	}
-	return f.err
 }

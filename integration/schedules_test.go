@@ -10,7 +10,7 @@ import (
 )
 
 // Schedules fire in a cluster of processes whose leader is killed again and again: each
-// time has one event, in its order.
+// time has one event, or one change of a key, in its order.
 func TestEachTimeOfAScheduleFiresOnceWhoeverIsKilled(t *testing.T) {
 	t.Parallel()
 	kills := 3
@@ -30,6 +30,12 @@ func TestEachTimeOfAScheduleFiresOnceWhoeverIsKilled(t *testing.T) {
 		})
 		must(t, err)
 	}
+	const keysEvery = time.Second
+	keys, err := api.CreateSchedule(ctx, "keys", client.ScheduleSpec{
+		Every:  keysEvery,
+		Action: client.ScheduleAction{Keys: &client.KeyTxn{Then: []client.KeyStep{client.PutKey("default", "k", []byte("v"), client.PutOptions{})}}},
+	})
+	must(t, err)
 	for range kills {
 		must(t, leader(t, c).Kill())
 		must(t, c.StartAll(ctx))
@@ -38,6 +44,19 @@ func TestEachTimeOfAScheduleFiresOnceWhoeverIsKilled(t *testing.T) {
 		for _, err := range api.Tail(ctx, client.Query{Stream: "ticks/0", Since: time.Now(), Limit: 2}) {
 			must(t, err)
 		}
+	}
+	keys, err = api.PauseSchedule(ctx, keys.Name, "is counted")
+	must(t, err)
+	passed := time.Since(keys.Created)
+	puts := uint64(0)
+	for e, err := range api.Read(ctx, client.Query{Stream: "kv/default", Consistency: client.Linearizable}) {
+		must(t, err)
+		if e.Type == "edri.kv.put" {
+			puts++
+		}
+	}
+	if want := uint64(passed / keysEvery); puts != keys.Fired || puts > want || puts+1 < want {
+		t.Errorf("%d puts of %d fires in %v", puts, keys.Fired, passed)
 	}
 	for i, every := range intervals {
 		s, err := api.Schedule(ctx, fmt.Sprint(i), client.Linearizable)

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -47,6 +48,8 @@ const (
 	doHang    = "never answer"
 	doFork    = "leave a process behind"
 	doExit    = "end"
+
+	doTakeTime = "answer a little later"
 )
 
 type workerDelivery struct {
@@ -65,6 +68,8 @@ func runWorker(pids string) error {
 		return err
 	}
 	fmt.Println(`{"hello":{"protocol":1,"concurrency":4}}`)
+	var later sync.WaitGroup
+	defer later.Wait()
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
@@ -76,10 +81,16 @@ func runWorker(pids string) error {
 			continue
 		}
 		t := m.Deliver.Event.Data
-		if m.Deliver.Attempt <= t.Times && !misbehave(t.Do) {
+		answer := fmt.Sprintf(`{"ack":{"id":%d,"append":[{"stream":"tasks","event":{"type":"task.done","data":{"n":%d}}}]}}`+"\n", m.Deliver.ID, t.N)
+		switch {
+		case m.Deliver.Attempt > t.Times:
+		case t.Do == doTakeTime: // it is there when another event ends the process
+			later.Go(func() { time.Sleep(20 * time.Millisecond); fmt.Print(answer) })
+			continue
+		case !misbehave(t.Do):
 			continue
 		}
-		fmt.Printf(`{"ack":{"id":%d,"append":[{"stream":"tasks","event":{"type":"task.done","data":{"n":%d}}}]}}`+"\n", m.Deliver.ID, t.N)
+		fmt.Print(answer)
 	}
 	return lines.Err()
 }

@@ -22,7 +22,7 @@ import (
 
 const workersConfig = `workers:
   - {name: tasks, command: [%q], env: ["` + workerEnv + `=%s"], instances: 2, timeout: 2s}
-  - {name: poison, command: [%q], env: ["` + workerEnv + `=%s"], timeout: 2s, concurrency: 1}
+  - {name: poison, command: [%q], env: ["` + workerEnv + `=%s"], timeout: 2s}
 `
 
 // startWithWorkers starts nodes that run the worker of runWorker for two subscriptions,
@@ -103,7 +103,7 @@ func TestANodeOutlivesItsWorkers(t *testing.T) {
 	ctx := within(t, time.Minute)
 	node := c.Nodes()[0]
 	subscribeType(t, ctx, api, event.Subscription{Name: "tasks", MaxDeliver: 100})
-	subscribeType(t, ctx, api, event.Subscription{Name: "poison", MaxDeliver: 3, OrderingKey: event.OrderBySubject})
+	subscribeType(t, ctx, api, event.Subscription{Name: "poison", MaxDeliver: 5, OrderingKey: event.OrderBySubject})
 	bad := []string{doGarbage, doFlood, doChatter, doHang, doFork, doExit, ""}
 	const tasks = 70
 	for n := range tasks {
@@ -119,14 +119,23 @@ func TestANodeOutlivesItsWorkers(t *testing.T) {
 	awaitOnce(t, ctx, api, "tasks", sequence(0, tasks-1)...)
 
 	// One that always ends its process is given up, with a reason for each attempt, and
-	// holds up nothing but its key.
-	poison := appendTask(t, ctx, api, "poison", "a", task{N: 100, Do: doExit, Times: 100})
-	appendTask(t, ctx, api, "poison", "a", task{N: 101})
-	appendTask(t, ctx, api, "poison", "b", task{N: 102})
-	if got := awaitOnce(t, ctx, api, "tasks", slices.Concat(sequence(0, tasks-1), []int{101, 102})...); len(got) != tasks+2 {
+	// holds up nothing but its key, nor takes along what its process has beside it.
+	const last = 140
+	var poison event.Position
+	for n := 100; n <= last; n++ {
+		if n == 110 {
+			poison = appendTask(t, ctx, api, "poison", "a", task{N: n, Do: doExit, Times: 100})
+			appendTask(t, ctx, api, "poison", "a", task{N: n + 1})
+			n++
+			continue
+		}
+		appendTask(t, ctx, api, "poison", strconv.Itoa(n), task{N: n, Do: doTakeTime, Times: 100})
+	}
+	done := slices.Concat(sequence(0, tasks-1), sequence(100, 109), sequence(111, last))
+	if got := awaitOnce(t, ctx, api, "tasks", done...); len(got) != len(done) {
 		t.Errorf("%d tasks are done", len(got))
 	}
-	expectDead(t, ctx, api, "poison", poison, 3, "exit status 3")
+	expectDead(t, ctx, api, "poison", poison, 5, "exit status 3")
 
 	if n := len(living(t, pids)); n == 0 {
 		t.Error("no process of the workers is found while the node lives")
@@ -216,8 +225,11 @@ func TestAnEventThatKillsItsNodeIsGivenUp(t *testing.T) {
 			go func() { nursed <- nurse(t, nursing, c) }()
 			poison := order(2, "key", true)
 			order(3, "key", false)
-			order(4, "other", false)
-			awaitOnce(t, ctx, api, "survived", 1, 3, 4)
+			const others = 9 // each of a key of its own, and some always beside the one that kills
+			for n := 4; n <= others; n++ {
+				order(n, strconv.Itoa(n), false)
+			}
+			awaitOnce(t, ctx, api, "survived", slices.Concat([]int{1}, sequence(3, others))...)
 			expectDead(t, ctx, api, "deadly", poison, 3, "")
 			stop()
 			if deaths := <-nursed; deaths < 3 {

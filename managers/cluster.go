@@ -41,6 +41,10 @@ type Consumer struct {
 	Version uint32
 	// Concurrency is how many deliveries it has at a time; default 1.
 	Concurrency int
+	// Await, if set, is called before each Handle, whose context is made of what it
+	// returns, and ends no later: a delivery waits in it for what Handle needs. That
+	// is not part of Timeout; the lease is extended meanwhile.
+	Await func(ctx context.Context, d Delivery) context.Context
 	// Handle executes a delivery. Its context ends when the lease is lost, when
 	// Timeout has passed, or when ctx of Consume has ended and Grace after it.
 	Handle func(ctx context.Context, d Delivery) Settlement

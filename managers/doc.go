@@ -35,8 +35,10 @@
 //	                                          └─ watch: hello, heartbeat, end
 //
 // Nothing is queued here: a delivery waits, on its own goroutine, until a process has
-// room, and Consume has as many as there is room. Of a worker's output one line of 8 MiB
+// room, or has nothing else if it failed before (place.go), and Consume has as many as
+// there is room. Of a worker's output one line of 8 MiB
 // is held at most.
 //
-// Where two locks meet, it is never: pool.mu and instance.mu are held one at a time.
+// Where two locks meet, it is never: pool.mu, instance.mu and living.mu are held one at
+// a time.
 package managers

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -43,15 +42,17 @@ type instance struct {
 
 	// Under the pool's mu.
 	capacity, free int
+	lone           *place // it is, or is to be, this one's alone
 	retired        bool
 
 	mu      sync.Mutex
 	title   string
 	cause   error // of end; nil: not called
-	pending map[uint64]chan<- answer
+	pending map[uint64]expected
 	lastID  uint64
 	gone    error         // the reason of its end, once nothing is pending any more
 	served  bool          // it answered a delivery
+	ofEvent bool          // it died of its only delivery, see diedOfEvent
 	heard   time.Time     // when it wrote last
 	silence time.Duration // how long it may be silent; 0: for ever
 	said    string        // its last line on standard error
@@ -61,13 +62,20 @@ type instance struct {
 type answer struct {
 	ack *workerAck
 	err error
+	nak bool // err is the worker's own nak
+}
+
+// expected is a delivery without an answer. The channel has room for it.
+type expected struct {
+	answer  chan<- answer
+	attempt int
 }
 
 func newInstance(p *pool, number int) *instance {
 	return &instance{
 		pool: p, number: number, title: p.process.name(),
 		ending: make(chan struct{}), exited: make(chan struct{}), hello: make(chan struct{}),
-		pending: make(map[uint64]chan<- answer), gets: make(chan struct{}, maxGets),
+		pending: make(map[uint64]expected), gets: make(chan struct{}, maxGets),
 	}
 }
 
@@ -87,9 +95,7 @@ func (i *instance) run(ctx context.Context) error {
 	close(i.exited)
 	over()
 	i.pool.retire(i)
-	// What it started goes with it. That the group's id is another's by now would
-	// take all other process ids to have been used in between.
-	signalGroup(i.cmd.Process, syscall.SIGKILL)
+	i.killRest()
 	until := time.Now().Add(drainTime)
 	_ = i.stdout.SetReadDeadline(until)
 	_ = i.stderr.SetReadDeadline(until)
@@ -132,7 +138,7 @@ func (i *instance) launch() (err error) {
 	i.cmd.Stdin, i.cmd.Stdout, i.cmd.Stderr = i.theirs[0], i.theirs[1], i.theirs[2]
 	i.cmd.SysProcAttr = groupAttributes()
 	i.heard = time.Now()
-	return i.cmd.Start()
+	return i.begin()
 }
 
 func (i *instance) close() {
@@ -162,12 +168,17 @@ func (i *instance) finish() error {
 	if i.cause != nil {
 		reason = fmt.Sprintf("%s: %v", reason, i.cause)
 	}
+	if n := len(i.pending); n > 1 {
+		reason = fmt.Sprintf("%s; it had %d deliveries", reason, n)
+	}
 	if i.said != "" {
 		reason = fmt.Sprintf("%s; its last words: %s", reason, i.said)
 	}
 	i.gone = errors.New(reason)
-	for id, answers := range i.pending {
-		answers <- answer{err: i.gone}
+	only := len(i.pending) == 1
+	for id, d := range i.pending {
+		i.ofEvent = only && d.attempt >= aloneFrom
+		d.answer <- answer{err: i.gone}
 		delete(i.pending, id)
 	}
 	return i.gone
@@ -175,10 +186,10 @@ func (i *instance) finish() error {
 
 // deliver gives the process a delivery and waits for its answer. A process that has
 // none when ctx ends is ended: there is no other way to have it stop.
-func (i *instance) deliver(ctx context.Context, d *Delivery) (*workerAck, error) {
-	id, answers, err := i.expect()
+func (i *instance) deliver(ctx context.Context, d *Delivery) answer {
+	id, answers, err := i.expect(d.Attempt)
 	if err != nil {
-		return nil, err
+		return answer{err: err}
 	}
 	late := func() { i.end(fmt.Errorf("position %d was not answered: %w", d.Position, context.Cause(ctx))) }
 	// For as long as the process does not read what is written.
@@ -198,15 +209,15 @@ func (i *instance) deliver(ctx context.Context, d *Delivery) (*workerAck, error)
 	}
 	select {
 	case a := <-answers:
-		return a.ack, a.err
+		return a
 	case <-ctx.Done():
 		late() // stop may come before the function began
-		return nil, fmt.Errorf("worker process did not answer: %w", ctx.Err())
+		return answer{err: fmt.Errorf("worker process did not answer: %w", ctx.Err())}
 	}
 }
 
 // expect makes room for an answer, of which there will be one.
-func (i *instance) expect() (id uint64, answers <-chan answer, err error) {
+func (i *instance) expect(attempt int) (id uint64, answers <-chan answer, err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.gone != nil {
@@ -214,7 +225,7 @@ func (i *instance) expect() (id uint64, answers <-chan answer, err error) {
 	}
 	i.lastID++
 	one := make(chan answer, 1)
-	i.pending[i.lastID] = one
+	i.pending[i.lastID] = expected{one, attempt}
 	return i.lastID, one, nil
 }
 
@@ -251,6 +262,13 @@ func (i *instance) name() string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.title
+}
+
+// diedOfEvent reports whether it had nothing but a delivery that had a process of its own.
+func (i *instance) diedOfEvent() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.ofEvent
 }
 
 func (i *instance) hasServed() bool {

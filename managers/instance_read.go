@@ -133,7 +133,7 @@ func (i *instance) answer(m workerMessage) error {
 	case m.Ack != nil:
 		id, a.ack = m.Ack.ID, m.Ack
 	case m.Nak != nil:
-		id, a.err = m.Nak.ID, m.Nak.why()
+		id, a.err, a.nak = m.Nak.ID, m.Nak.why(), true
 		if ms := m.Nak.DelayMs; ms > 0 {
 			a.err = RetryAfter(a.err, time.Duration(min(ms, maxDelay.Milliseconds()))*time.Millisecond)
 		}
@@ -144,13 +144,13 @@ func (i *instance) answer(m workerMessage) error {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	answers, ok := i.pending[id]
+	d, ok := i.pending[id]
 	if !ok {
 		return fmt.Errorf("it has no delivery %d", id)
 	}
 	delete(i.pending, id)
 	i.served = true
-	answers <- a
+	d.answer <- a
 	return nil
 }
 

@@ -61,6 +61,7 @@ type Manager struct {
 	handlers  map[string]handler
 	processes []processRoute
 	err       error // what was wrong with Handle and HandleProcess
+	killed    bool  // under living.mu
 }
 
 // New returns a manager without handlers.
@@ -77,6 +78,9 @@ func New(name string, cfg Config) (*Manager, error) {
 	}
 	return &Manager{name: name, cfg: cfg, handlers: make(map[string]handler)}, nil
 }
+
+// Name returns the manager's name.
+func (m *Manager) Name() string { return m.name }
 
 func (cfg Config) normalised() (Config, error) {
 	if _, err := cfg.Subscription.Normalised(); err != nil {

@@ -2,7 +2,6 @@ package managers
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -11,7 +10,8 @@ import (
 )
 
 // Waits before a process is started again. The first holds after one that has answered
-// a delivery, then they double.
+// a delivery; then they double, but for one that died alone with a delivery that had
+// failed before: that is the event's fault, and others are not to wait for it.
 const (
 	firstRestart = 100 * time.Millisecond
 	maxRestart   = 30 * time.Second
@@ -20,6 +20,7 @@ const (
 // pool keeps the instances of a process running and gives each delivery to one that is
 // free.
 type pool struct {
+	manager      *Manager
 	process      Process
 	keys         KeyReader // nil: keys cannot be read
 	subscription string
@@ -32,19 +33,25 @@ type pool struct {
 	mu sync.Mutex
 	// ready are the instances that said hello and were not given up.
 	ready []*instance
+	// line has who waits for a place, in the order in which they came.
+	line []*place
+	// answered has the last attempts that the worker failed by its own word.
+	answered map[attemptOf]int
 	// empty is called when none is left; nil: nobody asked.
 	empty func()
-	// changed is closed, and replaced, when an instance got ready or free.
+	// changed is closed, and replaced, when an instance got ready.
 	changed chan struct{}
 }
 
 func newPool(m *Manager, p Process, keys KeyReader) *pool {
 	return &pool{
+		manager:      m,
 		process:      p,
 		keys:         keys,
 		subscription: m.cfg.Subscription.Name,
 		source:       m.cfg.Source,
 		logger:       m.cfg.Logger.With("manager", m.name),
+		answered:     make(map[attemptOf]int),
 		changed:      make(chan struct{}),
 	}
 }
@@ -82,7 +89,9 @@ func (p *pool) supervise(ctx context.Context, n int) {
 		if !pause(ctx, wait) {
 			return
 		}
-		wait = min(2*wait, maxRestart)
+		if !i.diedOfEvent() {
+			wait = min(2*wait, maxRestart)
+		}
 	}
 }
 
@@ -98,58 +107,6 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// handle has a process execute a delivery: it is the handler of its types.
-func (p *pool) handle(ctx context.Context, d *Delivery) (Effects, error) {
-	i, err := p.acquire(ctx)
-	if err != nil {
-		return Effects{}, err
-	}
-	defer p.release(i)
-	ack, err := i.deliver(ctx, d)
-	if err != nil {
-		return Effects{}, err
-	}
-	return ack.effects(origin{p.source, d})
-}
-
-// acquire takes a place of the instance that has most of them free, and waits for one.
-func (p *pool) acquire(ctx context.Context) (*instance, error) {
-	for {
-		p.mu.Lock()
-		var best *instance
-		for _, i := range p.ready {
-			if i.free > 0 && (best == nil || i.free > best.free) {
-				best = i
-			}
-		}
-		if best != nil {
-			best.free--
-		}
-		changed := p.changed
-		p.mu.Unlock()
-		if best != nil {
-			return best, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("no worker process was free: %w", ctx.Err())
-		case <-changed:
-		}
-	}
-}
-
-func (p *pool) release(i *instance) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	i.free++
-	p.changedLocked()
-}
-
-func (p *pool) changedLocked() {
-	close(p.changed)
-	p.changed = make(chan struct{})
-}
-
 // greeted makes an instance one that is ready, for so many deliveries at a time.
 func (p *pool) greeted(i *instance, capacity int) {
 	p.mu.Lock()
@@ -159,7 +116,9 @@ func (p *pool) greeted(i *instance, capacity int) {
 	}
 	i.capacity, i.free = capacity, capacity
 	p.ready = append(p.ready, i)
-	p.changedLocked()
+	p.placeLocked()
+	close(p.changed)
+	p.changed = make(chan struct{})
 }
 
 // retire takes an instance out of service.
@@ -172,6 +131,7 @@ func (p *pool) retire(i *instance) {
 		return
 	}
 	p.ready = slices.Delete(p.ready, at, at+1)
+	p.placeLocked() // who waited for it to be free looks for another
 	var tell func()
 	if len(p.ready) == 0 {
 		tell = p.empty

@@ -32,6 +32,7 @@ type office struct {
 	log      lockedBuffer
 	consumed atomic.Int32 // calls of Consume
 	members  atomic.Int32 // of them, those that go on
+	manager  *managers.Manager
 	stop     func()
 }
 
@@ -63,12 +64,28 @@ func (b *lockedBuffer) String() string {
 // open runs workers of a mode on some events, o-1 and so on, until stop.
 func open(t *testing.T, mode string, events int, cfg managers.Config, p managers.Process) *office {
 	t.Helper()
-	o := &office{T: t, Cluster: managerstest.NewCluster()}
+	o := prepare(t)
 	for n := range events {
-		if _, err := o.Append(t.Context(), "in", placed(fmt.Sprintf("o-%d", n+1), strconv.Itoa(n+1))); err != nil {
-			t.Fatal(err)
-		}
+		o.append(placed(fmt.Sprintf("o-%d", n+1), strconv.Itoa(n+1)))
 	}
+	o.start(mode, cfg, p)
+	return o
+}
+
+func prepare(t *testing.T) *office { return &office{T: t, Cluster: managerstest.NewCluster()} }
+
+func (o *office) append(e event.Event) event.Position {
+	o.Helper()
+	p, err := o.Append(o.Context(), "in", e)
+	if err != nil {
+		o.Fatal(err)
+	}
+	return p
+}
+
+func (o *office) start(mode string, cfg managers.Config, p managers.Process) {
+	t := o.T
+	t.Helper()
 	cfg.Logger = slog.New(slog.NewTextHandler(&o.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	cfg.Start = managers.Start{First: true}
 	cfg.Subscription.Filter = event.Filter{Exact: map[string]string{"type": "order.placed"}}
@@ -81,6 +98,7 @@ func open(t *testing.T, mode string, events int, cfg managers.Config, p managers
 	if err != nil {
 		t.Fatal(err)
 	}
+	o.manager = m
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- m.Run(ctx, o) }()
@@ -97,7 +115,6 @@ func open(t *testing.T, mode string, events int, cfg managers.Config, p managers
 			t.Logf("the log:\n%s", &o.log)
 		}
 	})
-	return o
 }
 
 // until waits until a condition holds.
@@ -218,6 +235,43 @@ func (o *office) noProcessIsLeftOf(count int, mode string) {
 	}
 }
 
+func TestKillEndsRunWithAllThatItsProcessesStarted(t *testing.T) {
+	t.Parallel()
+	o := open(t, "stubborn", 1, managers.Config{Grace: time.Millisecond}, managers.Process{StopGrace: 10 * time.Minute})
+	o.untilLogged("worker process is ready")
+	o.until("the processes are known", func() bool { return len(pidLine.FindAllString(o.log.String(), -1)) == 2 })
+	stopped := make(chan struct{})
+	go func() { o.stop(); close(stopped) }()
+	o.until("the manager is no member", func() bool { return o.members.Load() == 0 })
+	select {
+	case <-stopped:
+		t.Error("Run does not wait for its processes")
+	case <-time.After(50 * time.Millisecond): // it has minutes
+	}
+	o.manager.Kill()
+	<-stopped
+	o.noProcessIsLeft()
+	// Another Run starts nothing.
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := o.manager.Run(ctx, o); err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(o.log.String(), "worker process started"); n != 1 {
+		t.Errorf("%d processes were started, want 1", n)
+	}
+}
+
+func TestAnEventThatKillsItsProcessAloneMakesNoOtherWait(t *testing.T) {
+	t.Parallel()
+	o := open(t, "dies", 1, managers.Config{Subscription: event.Subscription{MaxDeliver: 6}}, managers.Process{})
+	o.reasons()
+	text := o.log.String()
+	if !strings.Contains(text, "restart_in=400ms") || strings.Contains(text, "restart_in=800ms") {
+		t.Error("the wait must grow for the first two attempts, and not for those that are alone")
+	}
+}
+
 var daemonLine = regexp.MustCompile(`line="daemon (\d+)"`)
 
 // What has left the group of a process cannot be ended with it, but must not keep the
@@ -327,6 +381,53 @@ func TestAWorkerProcessHasSeveralDeliveries(t *testing.T) {
 			o.until("all effects are there", func() bool { return len(o.out()) == 2*want })
 			if got := string(o.out()[0].Data); got != strconv.Itoa(want) {
 				t.Errorf("%s at a time, want %d", got, want)
+			}
+		})
+	}
+}
+
+// Whatever a poison takes along at its first attempts, from its third on it dies alone.
+func TestAnEventThatKillsItsProcessSparesThoseBesideIt(t *testing.T) {
+	t.Parallel()
+	for _, instances := range []int{1, 3} {
+		t.Run(fmt.Sprint(instances, " instances"), func(t *testing.T) {
+			t.Parallel()
+			o := prepare(t)
+			const healthy = 200
+			var poison event.Position
+			for n := range healthy {
+				if n == healthy/2 {
+					poison = o.append(placed("poison", "0"))
+				}
+				o.append(placed(fmt.Sprintf("o-%d", n+1), strconv.Itoa(n+1)))
+			}
+			o.start("poisoned", managers.Config{Subscription: event.Subscription{MaxDeliver: 6}}, managers.Process{Instances: instances})
+			reasons := o.reasons()
+			o.until("all effects are there", func() bool { return len(o.out()) >= healthy })
+			o.stop()
+			dead, err := o.Dead(t.Context(), "billing")
+			if err != nil || len(dead) != 1 || dead[0].Position != poison {
+				t.Errorf("dead letters %+v, %v, want the one at %d", dead, err, poison)
+			}
+			if len(reasons) != 6 {
+				t.Errorf("reasons %q, want 6", reasons)
+			}
+			for n, r := range reasons {
+				if !strings.Contains(r, "worker process ended with exit status 3") || n >= 2 && strings.Contains(r, "deliveries") {
+					t.Errorf("attempt %d: reason %q", n+1, r)
+				}
+			}
+			if !strings.Contains(reasons[0], " deliveries") {
+				t.Errorf("the first reason %q does not tell that it was not alone", reasons[0])
+			}
+			var done []int
+			for _, e := range o.out() {
+				n, _ := strconv.Atoi(string(e.Data)) // digits
+				done = append(done, n)
+			}
+			slices.Sort(done)
+			if got := slices.Compact(slices.Clone(done)); len(got) != healthy || len(done) != healthy {
+				t.Errorf("%d effects, of %d events, want %d of each", len(done), len(got), healthy)
 			}
 		})
 	}

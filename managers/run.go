@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"runtime/debug"
 	"time"
 
@@ -14,9 +13,9 @@ import (
 // run is a manager while it runs on a cluster.
 type run struct {
 	*Manager
-	handlers map[string]handler
-	rest     handler // of types without one; nil: there is none
-	pools    []*pool
+	pools  []*pool
+	byType map[string]*pool
+	rest   *pool // of types without handler; nil: there is none
 }
 
 // Run makes the subscription, or gives it the manager's definition, and handles its
@@ -69,15 +68,15 @@ func isContextError(err error) bool {
 
 // start starts the manager's processes.
 func (m *Manager) start(ctx context.Context, keys KeyReader) *run {
-	r := &run{Manager: m, handlers: maps.Clone(m.handlers)}
+	r := &run{Manager: m, byType: make(map[string]*pool)}
 	for _, route := range m.processes {
 		p := newPool(m, route.process, keys)
 		r.pools = append(r.pools, p)
 		if len(route.types) == 0 {
-			r.rest = p.handle
+			r.rest = p
 		}
 		for _, typ := range route.types {
-			r.handlers[typ] = p.handle
+			r.byType[typ] = p
 		}
 		p.start(ctx)
 	}
@@ -129,6 +128,7 @@ func (r *run) member(ctx context.Context, c Cluster, concurrency int) error {
 		Member:      r.cfg.Member,
 		Version:     r.cfg.Subscription.Version,
 		Concurrency: concurrency,
+		Await:       r.await,
 		Handle:      r.handle,
 		Timeout:     r.cfg.Timeout,
 		Grace:       r.cfg.Grace,
@@ -142,6 +142,22 @@ func (r *run) member(ctx context.Context, c Cluster, concurrency int) error {
 
 func (r *run) refused(d Delivery, err error) {
 	r.cfg.Logger.Warn("settlement was refused", r.fields(&d, "error", err)...)
+}
+
+// await waits until a process has room for the delivery, if one handles it.
+func (r *run) await(ctx context.Context, d Delivery) context.Context {
+	if p := r.poolOf(d.Type); p != nil {
+		return p.await(ctx, &d)
+	}
+	return ctx
+}
+
+// poolOf returns the pool that handles events of a type; nil: none does.
+func (r *run) poolOf(typ string) *pool {
+	if p := r.byType[typ]; p != nil || r.handlers[typ] != nil {
+		return p
+	}
+	return r.rest
 }
 
 // handle executes a delivery and says how it ends.
@@ -169,8 +185,8 @@ func (r *run) handle(ctx context.Context, d Delivery) Settlement {
 // call calls the handler and makes an error of a panic.
 func (r *run) call(ctx context.Context, d *Delivery) (_ Effects, err error) {
 	h := r.handlers[d.Type]
-	if h == nil {
-		h = r.rest
+	if p := r.poolOf(d.Type); p != nil {
+		h = p.handle
 	}
 	if h == nil {
 		// Of another version of the manager, which may be running elsewhere.

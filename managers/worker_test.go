@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -27,7 +28,12 @@ func TestMain(m *testing.M) {
 	switch mode := os.Getenv(modeEnv); mode {
 	case "":
 	case "host":
-		host()
+		host("no hello")
+	case "host that exits":
+		go host("stubborn")
+		_, _ = io.Copy(io.Discard, os.Stdin) // until it is told to
+		managers.KillProcesses()
+		return
 	default:
 		(&worker{mode: mode}).run()
 		return
@@ -35,11 +41,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// host runs a worker that does not look at its input, until it is killed.
-func host() {
+// host runs a worker, one that does not look at its input, until it is killed.
+func host(mode string) {
 	m, err := managers.NewProcessWorker("billing", managers.Config{
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
-	}, managers.Process{Command: []string{os.Args[0]}, Env: []string{modeEnv + "=no hello"}, HelloTimeout: time.Minute})
+	}, managers.Process{Command: []string{os.Args[0]}, Env: []string{modeEnv + "=" + mode}, HelloTimeout: time.Minute})
 	if err != nil {
 		panic(err)
 	}
@@ -94,6 +100,8 @@ func (w *worker) run() {
 		say(`{"hello":{"protocol":2}}`)
 	case "concurrent":
 		say(`{"hello":{"protocol":1,"concurrency":3}}`)
+	case "poisoned":
+		say(`{"hello":{"protocol":1,"concurrency":8}}`)
 	case "beats", "stops beating":
 		say(`{"hello":{"protocol":1,"heartbeatMs":300}}`)
 	case "stubborn":
@@ -193,6 +201,12 @@ func (w *worker) deliver(d *delivered) {
 		default:
 			say(`{"ack":{"id":%d,%s,"respond":{"data":1}}}`, d.ID, made)
 		}
+	case "poisoned":
+		if strings.HasPrefix(d.Event.ID, "poison") {
+			time.AfterFunc(3*time.Millisecond, func() { os.Exit(3) }) // beside others
+			return
+		}
+		time.AfterFunc(5*time.Millisecond, func() { say(`{"ack":{"id":%d,%s}}`, d.ID, made) })
 	case "writes no event":
 		say(`{"ack":{"id":%d,"append":[{"event":{}}]}}`, d.ID)
 	case "chatters":

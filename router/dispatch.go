@@ -35,6 +35,10 @@ type Node interface {
 	Applied() <-chan struct{}
 	View() *consensus.View
 	Enqueue(op uint32, body []byte, done func(*event.Error))
+	// Alarm tells people what is wrong, and ClearAlarms ends those whose subjects
+	// begin with kind and are not in keep.
+	Alarm(subject, what string)
+	ClearAlarms(kind string, keep []string)
 }
 
 var _ Node = (*consensus.Node)(nil)
@@ -216,6 +220,9 @@ func (d *dispatcher) tick() error {
 	if now >= d.nextCheckpoint {
 		d.nextCheckpoint = now + int64(checkpointTick)
 		d.unwritten = slices.AppendSeq(d.unwritten[:0], maps.Values(d.queues))
+		if err := d.judge(now); err != nil {
+			return err
+		}
 		d.checkpoint() // first, so that nobody lets go of what it does not need
 		return d.releaseHeld(now)
 	}
@@ -232,4 +239,5 @@ func (d *dispatcher) close() {
 			m.end(event.Errorf(event.CodeNotLeader, "this node no longer leads"))
 		}
 	}
+	d.node.ClearAlarms(stuckAlarm, nil) // the next leader looks for itself
 }

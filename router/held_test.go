@@ -32,6 +32,9 @@ func (k *desk) Now() int64               { return k.now }
 func (k *desk) Applied() <-chan struct{} { return nil }
 func (k *desk) View() *consensus.View    { return k.core.View() }
 
+func (k *desk) Alarm(_, _ string)                {}
+func (k *desk) ClearAlarms(_ string, _ []string) {}
+
 func (k *desk) Enqueue(op uint32, body []byte, done func(*event.Error)) {
 	k.queue = append(k.queue, proposal{op, body, done})
 }

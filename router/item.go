@@ -60,6 +60,7 @@ func (q *queue) done(p event.Position) {
 		return
 	}
 	q.in[it.state]--
+	q.pace.finished++
 	delete(q.open, p)
 	if q.lone == p {
 		q.lone = 0

@@ -64,6 +64,7 @@ type queue struct {
 	// adoptUntil: before this time nothing is handed out; 0: it has passed.
 	adoptUntil int64
 	queued     bool // stands in the dispatcher's work
+	pace       pace
 	pinned     event.Position
 	// letGo is the position before which it was last told to let go of what it needs,
 	// and nextLetGo, in cluster time, when it may be told of another.

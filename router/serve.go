@@ -127,7 +127,8 @@ func (d *dispatcher) serveAgain(v *consensus.View, q *queue) error {
 		switch event.CodeOf(err) {
 		case "":
 		case event.CodeCompacted:
-			d.skip(q, it) // retention or a purge ended it
+			d.counts.ended.Add(1) // by a purge, or by retention
+			d.skip(q, it)
 			continue
 		default:
 			return err

@@ -3,6 +3,7 @@ package router
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -27,6 +28,7 @@ type stage struct {
 	refuse func(op uint32) *event.Error
 	// afterView is run once, when the dispatcher has taken a view.
 	afterView func()
+	alarms    map[string]string // by subject
 }
 
 var _ Node = (*stage)(nil)
@@ -46,10 +48,18 @@ func newStage(t testing.TB) *stage {
 }
 
 func stageIn(h *hall) *stage {
-	s := &stage{hall: h}
+	s := &stage{hall: h, alarms: map[string]string{}}
 	s.router = &Router{Machine: h.witness.Machine, logger: slog.New(slog.DiscardHandler)}
 	h.witness.also = s.router
 	return s
+}
+
+func (s *stage) Alarm(subject, what string) { s.alarms[subject] = what }
+
+func (s *stage) ClearAlarms(kind string, keep []string) {
+	maps.DeleteFunc(s.alarms, func(subject, _ string) bool {
+		return strings.HasPrefix(subject, kind) && !slices.Contains(keep, subject)
+	})
 }
 
 func (s *stage) Now() int64               { return s.now }
@@ -360,16 +370,21 @@ func (c *seat) refused(p event.Position, want string) {
 func (s *stage) append(list ...string) {
 	s.Helper()
 	for _, text := range list {
-		typ, key, _ := strings.Cut(text, "/")
 		s.events++
-		e := &edriv1.CloudEvent{Id: fmt.Sprint("event ", s.events), Source: "tests", SpecVersion: "1.0", Type: typ}
-		if key != "" {
-			e.Attributes = map[string]*edriv1.CloudEvent_CloudEventAttributeValue{
-				event.AttrPartitionKey: {Attr: &edriv1.CloudEvent_CloudEventAttributeValue_CeString{CeString: key}},
-			}
-		}
-		s.must(&edriv1.Op{Op: &edriv1.Op_Append{Append: &edriv1.Append{Event: e}}})
+		s.must(appends(text, s.events))
 	}
+}
+
+// appends appends the event of a number, given as "type" or "type/partition key".
+func appends(text string, number int) *edriv1.Op {
+	typ, key, _ := strings.Cut(text, "/")
+	e := &edriv1.CloudEvent{Id: fmt.Sprint("event ", number), Source: "tests", SpecVersion: "1.0", Type: typ}
+	if key != "" {
+		e.Attributes = map[string]*edriv1.CloudEvent_CloudEventAttributeValue{
+			event.AttrPartitionKey: {Attr: &edriv1.CloudEvent_CloudEventAttributeValue_CeString{CeString: key}},
+		}
+	}
+	return &edriv1.Op{Op: &edriv1.Op_Append{Append: &edriv1.Append{Event: e}}}
 }
 
 // of is the config of a subscription of a type.

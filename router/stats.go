@@ -17,11 +17,16 @@ type Stats struct {
 	// counted in Dead too.
 	Settled [len(Verbs)]uint64
 	Dead    uint64
+	// Ended counts those that were skipped since retention or a purge had ended them.
+	Ended uint64
 
 	// Of all subscriptions; 0 where the node does not lead.
 	Subscriptions, Members, InFlight, Pending int
 	// Blocked counts subscriptions that hand out nothing new, since so much is pending.
 	Blocked int
+	// Stuck counts those that have finished nothing for long, though events wait; each
+	// is an alarm.
+	Stuck int
 	// Oldest is the age of the oldest event that is pending, or out; 0: none is.
 	Oldest time.Duration
 }
@@ -34,7 +39,7 @@ var Verbs = [...]string{"ack", "nak", "park", "skip", "lost"}
 type counts struct {
 	deliveries, redeliveries atomic.Uint64
 	verbs                    [len(Verbs)]atomic.Uint64
-	dead                     atomic.Uint64
+	dead, ended              atomic.Uint64
 }
 
 func (c *counts) delivered(failedBefore int) {
@@ -54,7 +59,7 @@ func (c *counts) settled(verb int, dead bool) {
 // Stats returns what this node has delivered and has to deliver.
 func (r *Router) Stats() (Stats, error) {
 	s := Stats{
-		Deliveries: r.counts.deliveries.Load(), Redeliveries: r.counts.redeliveries.Load(), Dead: r.counts.dead.Load(),
+		Deliveries: r.counts.deliveries.Load(), Redeliveries: r.counts.redeliveries.Load(), Dead: r.counts.dead.Load(), Ended: r.counts.ended.Load(),
 	}
 	for i := range r.counts.verbs {
 		s.Settled[i] = r.counts.verbs[i].Load()
@@ -77,6 +82,9 @@ func (d *dispatcher) stats(s *Stats) error {
 		s.Pending += len(q.open)
 		if q.full() {
 			s.Blocked++
+		}
+		if q.pace.since != 0 {
+			s.Stuck++
 		}
 		if p := q.oldestOpen(); p != 0 && (oldest == 0 || p < oldest) {
 			oldest = p

@@ -14,7 +14,7 @@ import (
 
 // openHTTP prepares the HTTP server: the API, and what an operator looks at.
 func (s *Server) openHTTP() error {
-	registry, err := newRegistry(s.node.Status, s.router.Stats)
+	registry, err := newRegistry(s.node.Status, s.router.Stats, &timesCollector{s.node, s.cron}, &keysCollector{s.node})
 	if err != nil {
 		return err
 	}
@@ -23,7 +23,7 @@ func (s *Server) openHTTP() error {
 		Node:       s.node,
 		Router:     s.router,
 		Keys:       true,
-		Schedules:  true,
+		Schedules:  s.cron,
 		Workflows:  s.workflows,
 		Limits:     s.cfg.Limits,
 		Version:    ReadBuild().Version,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,9 +29,13 @@ func (s *Server) Client() (*client.Client, error) {
 	return client.New(client.Config{Servers: []string{"http://" + net.JoinHostPort(host, port)}, Logger: s.logger})
 }
 
+// killedWithin is how long the end of processes that were killed is waited for.
+const killedWithin = 200 * time.Millisecond
+
 // runningManagers are those that run beside the node.
 type runningManagers struct {
 	stop    context.CancelFunc
+	list    []*managers.Manager
 	client  *client.Client
 	running sync.WaitGroup
 }
@@ -38,7 +43,7 @@ type runningManagers struct {
 // startManagers runs the managers of the options and the workers of the configuration
 // until they are stopped.
 func (s *Server) startManagers() (*runningManagers, error) {
-	list := s.managers
+	list := slices.Clone(s.managers)
 	for _, w := range s.cfg.Workers {
 		m, err := w.Manager(s.cfg.NodeID+"/"+w.Name, s.logger)
 		if err != nil {
@@ -47,7 +52,7 @@ func (s *Server) startManagers() (*runningManagers, error) {
 		list = append(list, m)
 	}
 	ctx, cancel := context.WithCancel(context.Background()) // ended by stop
-	r := &runningManagers{stop: cancel}
+	r := &runningManagers{stop: cancel, list: list}
 	if len(list) == 0 {
 		return r, nil
 	}
@@ -63,18 +68,25 @@ func (s *Server) startManagers() (*runningManagers, error) {
 }
 
 // runManager runs a manager again and again: what is wrong with it may be mended while
-// the node lives, and is no reason for the node to end.
+// the node lives, and is no reason for the node to end. While it does not run that is an
+// alarm, which is logged once and not with every try.
 func (s *Server) runManager(ctx context.Context, c managers.Cluster, m *managers.Manager) {
+	subject := "manager " + m.Name()
 	for {
+		// It runs once it has for as long as it is waited after a try.
+		runs := time.AfterFunc(managersWait, func() { s.node.ClearAlarm(subject) })
 		err := m.Run(ctx, c)
+		runs.Stop()
 		switch {
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, managers.ErrSuperseded):
+			s.node.ClearAlarm(subject)
 			s.logger.Warn("a newer version of the manager runs elsewhere; this one ends", "error", err)
 			return
 		}
-		s.logger.Error("manager ended", "error", err, "again_in", managersWait)
+		s.node.Alarm(subject, fmt.Sprintf("%v; it is tried again every %v", err, managersWait))
+		s.logger.Debug("manager ended", "error", err, "again_in", managersWait)
 		select {
 		case <-ctx.Done():
 			return
@@ -83,7 +95,8 @@ func (s *Server) runManager(ctx context.Context, c managers.Cluster, m *managers
 	}
 }
 
-// end tells the managers to end and waits for them, so long.
+// end tells the managers to end and waits for them, so long. Then their processes are
+// killed, with all that these have started: nobody is left to do so later.
 func (r *runningManagers) end(patience time.Duration) error {
 	r.stop()
 	done := make(chan struct{})
@@ -96,9 +109,16 @@ func (r *runningManagers) end(patience time.Duration) error {
 	case <-done:
 	case <-time.After(patience):
 		err = errors.New("managers did not end in time; what they had comes again")
+		for _, m := range r.list {
+			m.Kill()
+		}
 	}
 	if r.client != nil {
 		err = errors.Join(err, r.client.Close())
+	}
+	select {
+	case <-done:
+	case <-time.After(killedWithin):
 	}
 	return err
 }

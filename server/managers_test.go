@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"strconv"
@@ -102,6 +105,57 @@ func TestManagersAndWorkersLiveAsLongAsTheNode(t *testing.T) {
 	await(ctx, t, "no goroutine is left", func() bool { left = goroutines(t); return left == "" })
 }
 
+// stubborn is a worker in sh that neither answers nor ends, nor does what it has
+// started. It writes both process ids into a file.
+const stubborn = `
+trap '' TERM
+sleep 600 &
+echo $$ $! > "$PIDS.new" && mv "$PIDS.new" "$PIDS"
+echo '{"hello":{"protocol":1}}'
+while :; do sleep 1; done
+`
+
+// The patience of a stop is much shorter than that of a manager.
+func TestAStopLeavesNothingOfAWorkerThatHangs(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("needs sh")
+	}
+	cfg := single(t)
+	file := filepath.Join(t.TempDir(), "pids")
+	cfg.Workers = []Worker{{
+		Name:         "shell",
+		Subscription: event.Subscription{Name: "shell", Filter: event.Filter{Exact: map[string]string{"type": "placed"}}},
+		Process:      managers.Process{Command: []string{"sh", "-c", stubborn}, Env: []string{"PIDS=" + file}},
+	}}
+	s := startWith(t, cfg, Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var worker, child int
+	await(ctx, t, "the worker runs", func() bool {
+		text, err := os.ReadFile(file)
+		_, serr := fmt.Sscan(string(text), &worker, &child)
+		return err == nil && serr == nil
+	})
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), 2*time.Second) // less than the worker's graces
+	defer cancel()
+	for _, pid := range []int{worker, child} {
+		await(ctx, t, "its processes are gone", func() bool { return !runs(pid) })
+	}
+}
+
+// runs reports whether a process is there that is not waiting to be reaped.
+func runs(pid int) bool {
+	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || !strings.Contains(string(stat), ") Z ")
+}
+
 func countIn(ctx context.Context, t *testing.T, h managerstest.Harness, stream string) int {
 	t.Helper()
 	events, err := h.Read(ctx, stream)
@@ -155,13 +209,30 @@ func TestAManagerThatIsWrongDoesNotEndTheNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	managers.Handle(absent, "placed", func(context.Context, struct{}) (managers.Effects, error) { return managers.Effects{}, nil })
-	told := &lines{next: slog.NewTextHandler(t.Output(), nil), seen: make(chan string, 100)}
+	told := &lines{next: slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}), seen: make(chan string, 10_000)}
 	s := startWith(t, single(t), Options{Managers: append(wrong, empty, absent), Logger: slog.New(told)})
-	for range 2 {
-		for line := <-told.seen; line != "manager ended"; line = <-told.seen {
+	alarms := 0
+	for ended := 0; ended < 4; { // each twice
+		switch <-told.seen {
+		case "manager ended":
+			ended++
+		case "alarm":
+			alarms++
 		}
 	}
 	s.get(t, "/readyz", isOK)
+	if alarms != 2 {
+		t.Errorf("%d alarms are logged, want one for each manager", alarms)
+	}
+	status, err := s.node.Status()
+	if err != nil || len(status.Alarms) != 2 || !strings.Contains(status.Alarms[0], `manager absent: not_found: subscription "absent" does not exist; it is tried again every 5s`) {
+		t.Errorf("alarms %q, %v", status.Alarms, err)
+	}
+	if err := clientOf(t, s).Subscribe(t.Context(), event.Subscription{Name: "absent"}, managers.Start{}); err != nil {
+		t.Fatal(err)
+	}
+	for line := <-told.seen; line != "alarm is over"; line = <-told.seen {
+	}
 }
 
 // lines is a log whose messages can be waited for.

@@ -39,21 +39,21 @@ var raftSeries = sync.OnceValues(func() (prometheus.Collector, error) {
 	return sink, nil
 })
 
-// newRegistry returns a registry with the process's, Raft's, the node's and its router's
+// newRegistry returns a registry with the process's, Raft's, the node's and its machines'
 // series.
-func newRegistry(status func() (consensus.Status, error), stats func() (router.Stats, error)) (*prometheus.Registry, error) {
+func newRegistry(status func() (consensus.Status, error), stats func() (router.Stats, error), machines ...prometheus.Collector) (*prometheus.Registry, error) {
 	raft, err := raftSeries()
 	if err != nil {
 		return nil, err
 	}
 	registry := prometheus.NewRegistry()
-	for _, c := range []prometheus.Collector{
+	for _, c := range append([]prometheus.Collector{
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		raft,
 		&nodeCollector{status},
 		&routerCollector{stats},
-	} {
+	}, machines...) {
 		if err := registry.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

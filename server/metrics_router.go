@@ -18,18 +18,20 @@ var (
 	descRedeliveries  = gaugeDesc("router_redeliveries_total", "Deliveries that were not the first attempt.")
 	descSettlements   = gaugeDesc("router_settlements_total", "Attempts that ended, by how; lost: without a settlement.", "verb")
 	descDeadLetters   = gaugeDesc("router_dead_letters_total", "Events that were given up.")
+	descEnded         = gaugeDesc("router_ended_total", "Events that were skipped, since a purge or retention had ended them while they waited.")
 	descSubscriptions = gaugeDesc("router_subscriptions", "Subscriptions; 0 where the node does not lead.")
 	descRouterMembers = gaugeDesc("router_members", "Members of subscriptions; 0 where the node does not lead.")
 	descInFlight      = gaugeDesc("router_in_flight", "Deliveries that members have; 0 where the node does not lead.")
 	descPending       = gaugeDesc("router_pending", "Events that the leader knows to match and that are not done; 0 where the node does not lead.")
 	descBlocked       = gaugeDesc("router_blocked", "Subscriptions that hand out nothing new, since max_pending events are pending; 0 where the node does not lead.")
+	descStuck         = gaugeDesc("router_stuck", "Subscriptions that have finished nothing for minutes, though events wait; each is an alarm. 0 where the node does not lead.")
 	descOldest        = gaugeDesc("router_oldest_pending_seconds", "Age of the oldest event that is not done; 0 for none, and where the node does not lead.")
 )
 
 // Describe implements prometheus.Collector.
 func (c *routerCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descDeliveries, descRedeliveries, descSettlements, descDeadLetters,
-		descSubscriptions, descRouterMembers, descInFlight, descPending, descBlocked, descOldest} {
+	for _, d := range []*prometheus.Desc{descDeliveries, descRedeliveries, descSettlements, descDeadLetters, descEnded,
+		descSubscriptions, descRouterMembers, descInFlight, descPending, descBlocked, descStuck, descOldest} {
 		ch <- d
 	}
 }
@@ -47,6 +49,7 @@ func (c *routerCollector) Collect(ch chan<- prometheus.Metric) {
 	put(descDeliveries, prometheus.CounterValue, float64(s.Deliveries))
 	put(descRedeliveries, prometheus.CounterValue, float64(s.Redeliveries))
 	put(descDeadLetters, prometheus.CounterValue, float64(s.Dead))
+	put(descEnded, prometheus.CounterValue, float64(s.Ended))
 	for i, verb := range router.Verbs {
 		put(descSettlements, prometheus.CounterValue, float64(s.Settled[i]), verb)
 	}
@@ -55,5 +58,6 @@ func (c *routerCollector) Collect(ch chan<- prometheus.Metric) {
 	put(descInFlight, prometheus.GaugeValue, float64(s.InFlight))
 	put(descPending, prometheus.GaugeValue, float64(s.Pending))
 	put(descBlocked, prometheus.GaugeValue, float64(s.Blocked))
+	put(descStuck, prometheus.GaugeValue, float64(s.Stuck))
 	put(descOldest, prometheus.GaugeValue, s.Oldest.Seconds())
 }

@@ -113,7 +113,7 @@ func (s *Server) addMachines(c *consensus.Config) error {
 	s.router.Limits = c.Limits
 	keys := kv.New(table)
 	keys.Limits = c.Limits
-	s.cron = cron.New(table, s.router, s.logger)
+	s.cron = cron.New(table, s.router, keys, s.logger)
 	s.cron.Limits = c.Limits
 	s.router.Tell(s.cron)
 	s.workflows = engine.New(table, s.router, s.logger)

@@ -24,10 +24,15 @@ type Worker struct {
 	Process managers.Process
 }
 
+// workerGrace leaves of finishManagers what it takes to hand back what is not done, so
+// that it is no failed attempt.
+const workerGrace = finishManagers * 3 / 4
+
 // Manager returns what runs the worker, as the member of that name.
 func (w Worker) Manager(member string, logger *slog.Logger) (*managers.Manager, error) {
 	m, err := managers.NewProcessWorker(w.Name, managers.Config{
-		Subscription: w.Subscription, Existing: w.Existing, Timeout: w.Timeout, Member: member, Logger: logger,
+		Subscription: w.Subscription, Existing: w.Existing, Timeout: w.Timeout, Grace: workerGrace,
+		Member: member, Logger: logger,
 	}, w.Process)
 	if err != nil {
 		return nil, fmt.Errorf("worker %s: %w", w.Name, err)

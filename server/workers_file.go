@@ -26,7 +26,16 @@ var workerFields = map[string]func(*Worker, *yaml.Node) error{
 	},
 	"ordering-key": textOf(func(w *Worker) *string { return &w.Subscription.OrderingKey }),
 	"max-deliver":  countOf(100, func(w *Worker, n int64) { w.Subscription.MaxDeliver = int(n) }),
-	"version":      countOf(math.MaxUint32, func(w *Worker, n int64) { w.Subscription.Version = uint32(n) }),
+	"max-hold-age": durationOf(time.Second, 10*365*24*time.Hour, func(w *Worker) *time.Duration { return &w.Subscription.MaxHoldAge }),
+	"max-hold-bytes": func(w *Worker, n *yaml.Node) error {
+		text, err := plainText(n)
+		if err != nil {
+			return err
+		}
+		w.Subscription.MaxHoldBytes, err = parseBytes(text, mib, 1<<50)
+		return err
+	},
+	"version": countOf(math.MaxUint32, func(w *Worker, n int64) { w.Subscription.Version = uint32(n) }),
 	"command": func(w *Worker, n *yaml.Node) (err error) {
 		w.Process.Command, err = listOf(n)
 		return err
@@ -38,14 +47,7 @@ var workerFields = map[string]func(*Worker, *yaml.Node) error{
 	"dir":         textOf(func(w *Worker) *string { return &w.Process.Dir }),
 	"instances":   countOf(256, func(w *Worker, n int64) { w.Process.Instances = int(n) }),
 	"concurrency": countOf(10_000, func(w *Worker, n int64) { w.Process.Concurrency = int(n) }),
-	"timeout": func(w *Worker, n *yaml.Node) error {
-		text, err := plainText(n)
-		if err != nil {
-			return err
-		}
-		w.Timeout, err = parseDuration(text, time.Millisecond, 24*time.Hour)
-		return err
-	},
+	"timeout":     durationOf(time.Millisecond, 24*time.Hour, func(w *Worker) *time.Duration { return &w.Timeout }),
 }
 
 // parseWorkers reads the list of workers. Its errors name file and line.
@@ -96,8 +98,11 @@ func parseWorker(path string, n *yaml.Node) (Worker, error) {
 	switch {
 	case w.Name == "":
 		return w, fmt.Errorf("%s:%d: a worker has no name", path, n.Line)
-	case w.Existing && (seen["ordering-key"] || seen["max-deliver"] || seen["version"]):
-		return w, fmt.Errorf("%s:%d: worker %s: without a filter its subscription stays as it is, so it has no ordering-key, max-deliver or version", path, n.Line, w.Name)
+	}
+	for _, key := range []string{"ordering-key", "max-deliver", "max-hold-age", "max-hold-bytes", "version"} {
+		if w.Existing && seen[key] {
+			return w, fmt.Errorf("%s:%d: worker %s: without a filter its subscription stays as it is, so it has no %s", path, n.Line, w.Name, key)
+		}
 	}
 	if w.Subscription.Name == "" {
 		w.Subscription.Name = w.Name
@@ -123,6 +128,17 @@ func countOf(most int64, set func(*Worker, int64)) func(*Worker, *yaml.Node) err
 		}
 		count, err := parseCount(text, 1, most)
 		set(w, count)
+		return err
+	}
+}
+
+func durationOf(least, most time.Duration, field func(*Worker) *time.Duration) func(*Worker, *yaml.Node) error {
+	return func(w *Worker, n *yaml.Node) error {
+		text, err := plainText(n)
+		if err != nil {
+			return err
+		}
+		*field(w), err = parseDuration(text, least, most)
 		return err
 	}
 }

@@ -14,6 +14,8 @@ type workerYAML struct {
 	Filter       string   `yaml:"filter,omitempty"` // JSON
 	OrderingKey  string   `yaml:"ordering-key,omitempty"`
 	MaxDeliver   int      `yaml:"max-deliver,omitempty"`
+	MaxHoldAge   string   `yaml:"max-hold-age,omitempty"`
+	MaxHoldBytes string   `yaml:"max-hold-bytes,omitempty"`
 	Version      uint32   `yaml:"version,omitempty"`
 	Command      []string `yaml:"command,flow"`
 	Env          []string `yaml:"env,flow,omitempty"`
@@ -34,6 +36,12 @@ func writeWorkers(out *bytes.Buffer, workers []Worker) error {
 		list[i] = workerYAML{
 			Name: w.Name, Subscription: s.Name, OrderingKey: s.OrderingKey, MaxDeliver: s.MaxDeliver, Version: s.Version,
 			Command: p.Command, Env: p.Env, Dir: p.Dir, Instances: p.Instances, Concurrency: p.Concurrency,
+		}
+		if s.MaxHoldAge > 0 {
+			list[i].MaxHoldAge = formatDuration(s.MaxHoldAge)
+		}
+		if s.MaxHoldBytes > 0 {
+			list[i].MaxHoldBytes = formatBytes(s.MaxHoldBytes)
 		}
 		if w.Timeout > 0 {
 			list[i].Timeout = formatDuration(w.Timeout)

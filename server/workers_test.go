@@ -22,6 +22,8 @@ workers:
     filter: {all: [{exact: {type: order.placed}}, {not: {prefix: {subject: "1"}}}]}
     ordering-key: stream
     max-deliver: 5
+    max-hold-age: 36h
+    max-hold-bytes: 2GiB
     version: 2
     command: [python3, billing.py, "--tax=20"]
     env: [REGION=north, EMPTY=]
@@ -47,6 +49,7 @@ func TestWorkersAreReadFromTheFile(t *testing.T) {
 	want := []Worker{
 		{Name: "billing", Timeout: time.Minute, Subscription: event.Subscription{
 			Name: "billing", OrderingKey: "stream", MaxDeliver: 5, Version: 2,
+			MaxHoldAge: 36 * time.Hour, MaxHoldBytes: 2 << 30,
 			Filter: event.Filter{All: []event.Filter{
 				{Exact: map[string]string{"type": "order.placed"}},
 				{Not: &event.Filter{Prefix: map[string]string{"subject": "1"}}},
@@ -94,6 +97,9 @@ func TestWorkersThatAreWrongAreRefusedWithTheirLine(t *testing.T) {
 		`:4: filter has no value`:                                      "workers:\n- name: a\n  filter:",
 		`:5: worker a stands there twice, first at line 3`:             "workers:\n- name: a\n  command: [x]\n- name: a\n  command: [x]",
 		`:3: worker a: without a filter`:                               "workers:\n- name: a\n  version: 2",
+		`so it has no max-hold-age`:                                    "workers:\n- name: a\n  max-hold-age: 1h",
+		`:4: max-hold-age 1ms is not from 1s to`:                       "workers:\n- name: a\n  max-hold-age: 1ms",
+		`:4: max-hold-bytes "much" is not a size`:                      "workers:\n- name: a\n  max-hold-bytes: much",
 		`:4: workers stands there twice`:                               "workers:\n- {name: a, command: [x]}\nworkers: []",
 		`:3: worker a: manager a: invalid: ordering key`:               "workers:\n- {name: a, command: [x], filter: {}, ordering-key: color}",
 	} {

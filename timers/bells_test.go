@@ -92,7 +92,7 @@ func newTower(t testing.TB, clock func() int64) *tower {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &tower{TB: t, table: table, cfg: consensus.CoreConfig{Machines: mux, InitialMmap: 1 << 24}, dir: t.TempDir(), clock: clock, applied: make(chan struct{})}
+	w := &tower{TB: t, table: table, cfg: consensus.CoreConfig{Machines: mux, InitialMmap: 1 << 30}, dir: t.TempDir(), clock: clock, applied: make(chan struct{})}
 	w.open()
 	t.Cleanup(func() { _ = w.core.Close() })
 	w.mustApply(consensus.LeadCommit("n1", event.Epoch{1}, 0))
@@ -154,15 +154,22 @@ func (w *tower) mustApply(commit []byte) {
 	}
 }
 
-func commitOf(op uint32, body []byte) []byte {
-	o := protowire.AppendBytes(protowire.AppendTag(nil, protowire.Number(op), protowire.BytesType), body)
-	c := protowire.AppendBytes(protowire.AppendTag(nil, 7, protowire.BytesType), o)
+func commitOf(op uint32, bodies ...[]byte) []byte {
+	var c []byte
+	for _, body := range bodies {
+		o := protowire.AppendBytes(protowire.AppendTag(nil, protowire.Number(op), protowire.BytesType), body)
+		c = protowire.AppendBytes(protowire.AppendTag(c, 7, protowire.BytesType), o)
+	}
 	return consensus.SealCommit(nil, c, consensus.CommitInfo{}, 0)
 }
 
 func (w *tower) set(due int64, bell string) {
 	w.Helper()
-	w.mustApply(commitOf(20, append(binary.BigEndian.AppendUint64(nil, uint64(due)), bell...)))
+	w.mustApply(commitOf(20, bellFor(due, bell)))
+}
+
+func bellFor(due int64, bell string) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, uint64(due)), bell...)
 }
 
 func (w *tower) cancel(bell string) {

@@ -12,8 +12,13 @@ func BenchmarkFire(b *testing.B) {
 		b.Run(fmt.Sprintf("pending=%d", pending), func(b *testing.B) {
 			now := int64(100)
 			w := newTower(b, at(&now))
+			var later [][]byte
 			for i := range pending {
-				w.set(int64(time.Hour)+int64(i), "later")
+				later = append(later, bellFor(int64(time.Hour)+int64(i), "later"))
+				if len(later) == 1000 || i == pending-1 {
+					w.mustApply(commitOf(20, later...))
+					later = later[:0]
+				}
 				if i%100_000 == 99_999 {
 					w.flush()
 				}

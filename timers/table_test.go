@@ -139,3 +139,17 @@ func TestTimerOfAnUnknownOwnerEndsTheNode(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestTimersAreCounted(t *testing.T) {
+	t.Parallel()
+	now := int64(100)
+	w := newTower(t, at(&now))
+	for i := range int64(5) {
+		w.set(99+i, "bell")
+	}
+	v := w.View()
+	defer v.Close()
+	if got, err := timers.Count(v, now); err != nil || got != (timers.Stats{Pending: 5, Overdue: 2}) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}

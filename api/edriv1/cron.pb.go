@@ -331,6 +331,7 @@ type ScheduleAction struct {
 	//
 	//	*ScheduleAction_Append
 	//	*ScheduleAction_Request
+	//	*ScheduleAction_Keys
 	Action        isScheduleAction_Action `protobuf_oneof:"action"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -391,6 +392,15 @@ func (x *ScheduleAction) GetRequest() *RequestAction {
 	return nil
 }
 
+func (x *ScheduleAction) GetKeys() *KeyTransaction {
+	if x != nil {
+		if x, ok := x.Action.(*ScheduleAction_Keys); ok {
+			return x.Keys
+		}
+	}
+	return nil
+}
+
 type isScheduleAction_Action interface {
 	isScheduleAction_Action()
 }
@@ -403,9 +413,18 @@ type ScheduleAction_Request struct {
 	Request *RequestAction `protobuf:"bytes,2,opt,name=request,proto3,oneof"`
 }
 
+type ScheduleAction_Keys struct {
+	// Changes keys, as the operation key_transaction does; at most 64 KiB. What a get
+	// gets goes nowhere. A transaction that fails, as where its bucket is gone, changes
+	// nothing, and the fire is told as failed.
+	Keys *KeyTransaction `protobuf:"bytes,3,opt,name=keys,proto3,oneof"`
+}
+
 func (*ScheduleAction_Append) isScheduleAction_Action() {}
 
 func (*ScheduleAction_Request) isScheduleAction_Action() {}
+
+func (*ScheduleAction_Keys) isScheduleAction_Action() {}
 
 // AppendAction appends an event.
 type AppendAction struct {
@@ -594,11 +613,14 @@ func (x *CreateSchedule) GetNote() string {
 }
 
 // UpdateSchedule replaces the spec. What was due by the old one fires by it; the new
-// one holds from now on.
+// one holds from now on. Incarnation, counters, pause and what has begun stay; another
+// limit counts anew.
 type UpdateSchedule struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Spec          *ScheduleSpec          `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Spec  *ScheduleSpec          `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
+	// The revision that the schedule must have, else revision_conflict; 0: any.
+	Revision      uint64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -645,6 +667,13 @@ func (x *UpdateSchedule) GetSpec() *ScheduleSpec {
 		return x.Spec
 	}
 	return nil
+}
+
+func (x *UpdateSchedule) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
 }
 
 // DeleteSchedule ends a schedule. Requests that are open go on.
@@ -1031,9 +1060,11 @@ type ScheduleFired struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id of the fire's event, if one was appended.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Of the event; 0: it was skipped, waits for the end of another, or failed.
+	// Of the event, or of the last change of keys; 0: there is none.
 	Position uint64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
-	// "overlap", "buffered", or why it failed.
+	// Empty: it fired. "conditions do not hold": it fired, and did what the transaction says
+	// for that. Else "overlap" or "buffer is full": it was skipped; "buffered": it waits for
+	// the end of another; or why it failed.
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1191,7 +1222,7 @@ var File_edriv1_cron_proto protoreflect.FileDescriptor
 
 const file_edriv1_cron_proto_rawDesc = "" +
 	"\n" +
-	"\x11edriv1/cron.proto\x12\aedri.v1\x1a\x18edriv1/cloudevents.proto\"\xb7\x05\n" +
+	"\x11edriv1/cron.proto\x12\aedri.v1\x1a\x18edriv1/cloudevents.proto\x1a\x0fedriv1/kv.proto\"\xb7\x05\n" +
 	"\fScheduleSpec\x12\x12\n" +
 	"\x04cron\x18\x01 \x01(\tR\x04cron\x12\x14\n" +
 	"\x05every\x18\x02 \x01(\x03R\x05every\x12\x0e\n" +
@@ -1224,10 +1255,11 @@ const file_edriv1_cron_proto_rawDesc = "" +
 	"\x14CATCH_UP_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04NONE\x10\x01\x12\b\n" +
 	"\x04LAST\x10\x02\x12\a\n" +
-	"\x03ALL\x10\x03\"\x7f\n" +
+	"\x03ALL\x10\x03\"\xae\x01\n" +
 	"\x0eScheduleAction\x12/\n" +
 	"\x06append\x18\x01 \x01(\v2\x15.edri.v1.AppendActionH\x00R\x06append\x122\n" +
-	"\arequest\x18\x02 \x01(\v2\x16.edri.v1.RequestActionH\x00R\arequestB\b\n" +
+	"\arequest\x18\x02 \x01(\v2\x16.edri.v1.RequestActionH\x00R\arequest\x12-\n" +
+	"\x04keys\x18\x03 \x01(\v2\x17.edri.v1.KeyTransactionH\x00R\x04keysB\b\n" +
 	"\x06action\"Q\n" +
 	"\fAppendAction\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x12)\n" +
@@ -1240,10 +1272,11 @@ const file_edriv1_cron_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12)\n" +
 	"\x04spec\x18\x02 \x01(\v2\x15.edri.v1.ScheduleSpecR\x04spec\x12\x16\n" +
 	"\x06paused\x18\x03 \x01(\bR\x06paused\x12\x12\n" +
-	"\x04note\x18\x04 \x01(\tR\x04note\"O\n" +
+	"\x04note\x18\x04 \x01(\tR\x04note\"k\n" +
 	"\x0eUpdateSchedule\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12)\n" +
-	"\x04spec\x18\x02 \x01(\v2\x15.edri.v1.ScheduleSpecR\x04spec\"$\n" +
+	"\x04spec\x18\x02 \x01(\v2\x15.edri.v1.ScheduleSpecR\x04spec\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\"$\n" +
 	"\x0eDeleteSchedule\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"O\n" +
 	"\rPauseSchedule\x12\x12\n" +
@@ -1309,7 +1342,8 @@ var file_edriv1_cron_proto_goTypes = []any{
 	(*ScheduleFired)(nil),     // 15: edri.v1.ScheduleFired
 	(*BackfillBegun)(nil),     // 16: edri.v1.BackfillBegun
 	(*AppendsLater)(nil),      // 17: edri.v1.AppendsLater
-	(*CloudEvent)(nil),        // 18: edri.v1.CloudEvent
+	(*KeyTransaction)(nil),    // 18: edri.v1.KeyTransaction
+	(*CloudEvent)(nil),        // 19: edri.v1.CloudEvent
 }
 var file_edriv1_cron_proto_depIdxs = []int32{
 	0,  // 0: edri.v1.ScheduleSpec.overlap:type_name -> edri.v1.ScheduleSpec.Overlap
@@ -1317,16 +1351,17 @@ var file_edriv1_cron_proto_depIdxs = []int32{
 	3,  // 2: edri.v1.ScheduleSpec.action:type_name -> edri.v1.ScheduleAction
 	4,  // 3: edri.v1.ScheduleAction.append:type_name -> edri.v1.AppendAction
 	5,  // 4: edri.v1.ScheduleAction.request:type_name -> edri.v1.RequestAction
-	18, // 5: edri.v1.AppendAction.event:type_name -> edri.v1.CloudEvent
-	18, // 6: edri.v1.RequestAction.event:type_name -> edri.v1.CloudEvent
-	2,  // 7: edri.v1.CreateSchedule.spec:type_name -> edri.v1.ScheduleSpec
-	2,  // 8: edri.v1.UpdateSchedule.spec:type_name -> edri.v1.ScheduleSpec
-	18, // 9: edri.v1.AppendLater.event:type_name -> edri.v1.CloudEvent
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	18, // 5: edri.v1.ScheduleAction.keys:type_name -> edri.v1.KeyTransaction
+	19, // 6: edri.v1.AppendAction.event:type_name -> edri.v1.CloudEvent
+	19, // 7: edri.v1.RequestAction.event:type_name -> edri.v1.CloudEvent
+	2,  // 8: edri.v1.CreateSchedule.spec:type_name -> edri.v1.ScheduleSpec
+	2,  // 9: edri.v1.UpdateSchedule.spec:type_name -> edri.v1.ScheduleSpec
+	19, // 10: edri.v1.AppendLater.event:type_name -> edri.v1.CloudEvent
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_edriv1_cron_proto_init() }
@@ -1335,9 +1370,11 @@ func file_edriv1_cron_proto_init() {
 		return
 	}
 	file_edriv1_cloudevents_proto_init()
+	file_edriv1_kv_proto_init()
 	file_edriv1_cron_proto_msgTypes[1].OneofWrappers = []any{
 		(*ScheduleAction_Append)(nil),
 		(*ScheduleAction_Request)(nil),
+		(*ScheduleAction_Keys)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

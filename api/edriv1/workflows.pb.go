@@ -1049,6 +1049,50 @@ func (x *RunOutcome) GetTag() uint64 {
 	return 0
 }
 
+type WaitRunsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Runs          []*WaitRunRequest      `protobuf:"bytes,1,rep,name=runs,proto3" json:"runs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitRunsRequest) Reset() {
+	*x = WaitRunsRequest{}
+	mi := &file_edriv1_workflows_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitRunsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitRunsRequest) ProtoMessage() {}
+
+func (x *WaitRunsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_edriv1_workflows_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitRunsRequest.ProtoReflect.Descriptor instead.
+func (*WaitRunsRequest) Descriptor() ([]byte, []int) {
+	return file_edriv1_workflows_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *WaitRunsRequest) GetRuns() []*WaitRunRequest {
+	if x != nil {
+		return x.Runs
+	}
+	return nil
+}
+
 type RunOutcomes struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Outcomes      []*RunOutcome          `protobuf:"bytes,1,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
@@ -1058,7 +1102,7 @@ type RunOutcomes struct {
 
 func (x *RunOutcomes) Reset() {
 	*x = RunOutcomes{}
-	mi := &file_edriv1_workflows_proto_msgTypes[13]
+	mi := &file_edriv1_workflows_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1070,7 +1114,7 @@ func (x *RunOutcomes) String() string {
 func (*RunOutcomes) ProtoMessage() {}
 
 func (x *RunOutcomes) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_workflows_proto_msgTypes[13]
+	mi := &file_edriv1_workflows_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1083,7 +1127,7 @@ func (x *RunOutcomes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunOutcomes.ProtoReflect.Descriptor instead.
 func (*RunOutcomes) Descriptor() ([]byte, []int) {
-	return file_edriv1_workflows_proto_rawDescGZIP(), []int{13}
+	return file_edriv1_workflows_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RunOutcomes) GetOutcomes() []*RunOutcome {
@@ -1111,7 +1155,7 @@ type WorkRequest struct {
 
 func (x *WorkRequest) Reset() {
 	*x = WorkRequest{}
-	mi := &file_edriv1_workflows_proto_msgTypes[14]
+	mi := &file_edriv1_workflows_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1123,7 +1167,7 @@ func (x *WorkRequest) String() string {
 func (*WorkRequest) ProtoMessage() {}
 
 func (x *WorkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_workflows_proto_msgTypes[14]
+	mi := &file_edriv1_workflows_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1136,7 +1180,7 @@ func (x *WorkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkRequest.ProtoReflect.Descriptor instead.
 func (*WorkRequest) Descriptor() ([]byte, []int) {
-	return file_edriv1_workflows_proto_rawDescGZIP(), []int{14}
+	return file_edriv1_workflows_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WorkRequest) GetWorker() string {
@@ -1198,7 +1242,7 @@ type WorkflowVersion struct {
 
 func (x *WorkflowVersion) Reset() {
 	*x = WorkflowVersion{}
-	mi := &file_edriv1_workflows_proto_msgTypes[15]
+	mi := &file_edriv1_workflows_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1210,7 +1254,7 @@ func (x *WorkflowVersion) String() string {
 func (*WorkflowVersion) ProtoMessage() {}
 
 func (x *WorkflowVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_workflows_proto_msgTypes[15]
+	mi := &file_edriv1_workflows_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1223,7 +1267,7 @@ func (x *WorkflowVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkflowVersion.ProtoReflect.Descriptor instead.
 func (*WorkflowVersion) Descriptor() ([]byte, []int) {
-	return file_edriv1_workflows_proto_rawDescGZIP(), []int{15}
+	return file_edriv1_workflows_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WorkflowVersion) GetType() string {
@@ -1250,7 +1294,7 @@ type HeldRun struct {
 
 func (x *HeldRun) Reset() {
 	*x = HeldRun{}
-	mi := &file_edriv1_workflows_proto_msgTypes[16]
+	mi := &file_edriv1_workflows_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1262,7 +1306,7 @@ func (x *HeldRun) String() string {
 func (*HeldRun) ProtoMessage() {}
 
 func (x *HeldRun) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_workflows_proto_msgTypes[16]
+	mi := &file_edriv1_workflows_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1275,7 +1319,7 @@ func (x *HeldRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeldRun.ProtoReflect.Descriptor instead.
 func (*HeldRun) Descriptor() ([]byte, []int) {
-	return file_edriv1_workflows_proto_rawDescGZIP(), []int{16}
+	return file_edriv1_workflows_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *HeldRun) GetNumber() uint64 {
@@ -1303,7 +1347,7 @@ type Advancing struct {
 
 func (x *Advancing) Reset() {
 	*x = Advancing{}
-	mi := &file_edriv1_workflows_proto_msgTypes[17]
+	mi := &file_edriv1_workflows_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1315,7 +1359,7 @@ func (x *Advancing) String() string {
 func (*Advancing) ProtoMessage() {}
 
 func (x *Advancing) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_workflows_proto_msgTypes[17]
+	mi := &file_edriv1_workflows_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1328,7 +1372,7 @@ func (x *Advancing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Advancing.ProtoReflect.Descriptor instead.
 func (*Advancing) Descriptor() ([]byte, []int) {
-	return file_edriv1_workflows_proto_rawDescGZIP(), []int{17}
+	return file_edriv1_workflows_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Advancing) GetAdvance() *AdvanceRun {
@@ -1356,7 +1400,7 @@ type QueryAnswer struct {
 
 func (x *QueryAnswer) Reset() {
 	*x = QueryAnswer{}
-	mi := &file_edriv1_workflows_proto_msgTypes[18]
+	mi := &file_edriv1_workflows_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1368,7 +1412,7 @@ func (x *QueryAnswer) String() string {
 func (*QueryAnswer) ProtoMessage() {}
 
 func (x *QueryAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_workflows_proto_msgTypes[18]
+	mi := &file_edriv1_workflows_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1381,7 +1425,7 @@ func (x *QueryAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryAnswer.ProtoReflect.Descriptor instead.
 func (*QueryAnswer) Descriptor() ([]byte, []int) {
-	return file_edriv1_workflows_proto_rawDescGZIP(), []int{18}
+	return file_edriv1_workflows_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *QueryAnswer) GetId() uint64 {
@@ -1415,7 +1459,7 @@ type WorkResponse struct {
 
 func (x *WorkResponse) Reset() {
 	*x = WorkResponse{}
-	mi := &file_edriv1_workflows_proto_msgTypes[19]
+	mi := &file_edriv1_workflows_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1427,7 +1471,7 @@ func (x *WorkResponse) String() string {
 func (*WorkResponse) ProtoMessage() {}
 
 func (x *WorkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_workflows_proto_msgTypes[19]
+	mi := &file_edriv1_workflows_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1440,7 +1484,7 @@ func (x *WorkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkResponse.ProtoReflect.Descriptor instead.
 func (*WorkResponse) Descriptor() ([]byte, []int) {
-	return file_edriv1_workflows_proto_rawDescGZIP(), []int{19}
+	return file_edriv1_workflows_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *WorkResponse) GetItems() []*WorkItem {
@@ -1467,7 +1511,7 @@ type WorkItem struct {
 
 func (x *WorkItem) Reset() {
 	*x = WorkItem{}
-	mi := &file_edriv1_workflows_proto_msgTypes[20]
+	mi := &file_edriv1_workflows_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1479,7 +1523,7 @@ func (x *WorkItem) String() string {
 func (*WorkItem) ProtoMessage() {}
 
 func (x *WorkItem) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_workflows_proto_msgTypes[20]
+	mi := &file_edriv1_workflows_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1492,7 +1536,7 @@ func (x *WorkItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkItem.ProtoReflect.Descriptor instead.
 func (*WorkItem) Descriptor() ([]byte, []int) {
-	return file_edriv1_workflows_proto_rawDescGZIP(), []int{20}
+	return file_edriv1_workflows_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WorkItem) GetItem() isWorkItem_Item {
@@ -1615,7 +1659,7 @@ type RunState struct {
 
 func (x *RunState) Reset() {
 	*x = RunState{}
-	mi := &file_edriv1_workflows_proto_msgTypes[21]
+	mi := &file_edriv1_workflows_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1627,7 +1671,7 @@ func (x *RunState) String() string {
 func (*RunState) ProtoMessage() {}
 
 func (x *RunState) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_workflows_proto_msgTypes[21]
+	mi := &file_edriv1_workflows_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1640,7 +1684,7 @@ func (x *RunState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunState.ProtoReflect.Descriptor instead.
 func (*RunState) Descriptor() ([]byte, []int) {
-	return file_edriv1_workflows_proto_rawDescGZIP(), []int{21}
+	return file_edriv1_workflows_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RunState) GetId() string {
@@ -1718,7 +1762,7 @@ type RunEntry struct {
 
 func (x *RunEntry) Reset() {
 	*x = RunEntry{}
-	mi := &file_edriv1_workflows_proto_msgTypes[22]
+	mi := &file_edriv1_workflows_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1730,7 +1774,7 @@ func (x *RunEntry) String() string {
 func (*RunEntry) ProtoMessage() {}
 
 func (x *RunEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_workflows_proto_msgTypes[22]
+	mi := &file_edriv1_workflows_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1743,7 +1787,7 @@ func (x *RunEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunEntry.ProtoReflect.Descriptor instead.
 func (*RunEntry) Descriptor() ([]byte, []int) {
-	return file_edriv1_workflows_proto_rawDescGZIP(), []int{22}
+	return file_edriv1_workflows_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RunEntry) GetNumber() uint64 {
@@ -1786,7 +1830,7 @@ type AssignedRun struct {
 
 func (x *AssignedRun) Reset() {
 	*x = AssignedRun{}
-	mi := &file_edriv1_workflows_proto_msgTypes[23]
+	mi := &file_edriv1_workflows_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1798,7 +1842,7 @@ func (x *AssignedRun) String() string {
 func (*AssignedRun) ProtoMessage() {}
 
 func (x *AssignedRun) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_workflows_proto_msgTypes[23]
+	mi := &file_edriv1_workflows_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1811,7 +1855,7 @@ func (x *AssignedRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignedRun.ProtoReflect.Descriptor instead.
 func (*AssignedRun) Descriptor() ([]byte, []int) {
-	return file_edriv1_workflows_proto_rawDescGZIP(), []int{23}
+	return file_edriv1_workflows_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AssignedRun) GetRun() *RunState {
@@ -1845,7 +1889,7 @@ type RunEntries struct {
 
 func (x *RunEntries) Reset() {
 	*x = RunEntries{}
-	mi := &file_edriv1_workflows_proto_msgTypes[24]
+	mi := &file_edriv1_workflows_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1857,7 +1901,7 @@ func (x *RunEntries) String() string {
 func (*RunEntries) ProtoMessage() {}
 
 func (x *RunEntries) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_workflows_proto_msgTypes[24]
+	mi := &file_edriv1_workflows_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1870,7 +1914,7 @@ func (x *RunEntries) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunEntries.ProtoReflect.Descriptor instead.
 func (*RunEntries) Descriptor() ([]byte, []int) {
-	return file_edriv1_workflows_proto_rawDescGZIP(), []int{24}
+	return file_edriv1_workflows_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RunEntries) GetNumber() uint64 {
@@ -1900,7 +1944,7 @@ type AdvanceResult struct {
 
 func (x *AdvanceResult) Reset() {
 	*x = AdvanceResult{}
-	mi := &file_edriv1_workflows_proto_msgTypes[25]
+	mi := &file_edriv1_workflows_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1912,7 +1956,7 @@ func (x *AdvanceResult) String() string {
 func (*AdvanceResult) ProtoMessage() {}
 
 func (x *AdvanceResult) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_workflows_proto_msgTypes[25]
+	mi := &file_edriv1_workflows_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1925,7 +1969,7 @@ func (x *AdvanceResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdvanceResult.ProtoReflect.Descriptor instead.
 func (*AdvanceResult) Descriptor() ([]byte, []int) {
-	return file_edriv1_workflows_proto_rawDescGZIP(), []int{25}
+	return file_edriv1_workflows_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AdvanceResult) GetNumber() uint64 {
@@ -1968,7 +2012,7 @@ type RunQuery struct {
 
 func (x *RunQuery) Reset() {
 	*x = RunQuery{}
-	mi := &file_edriv1_workflows_proto_msgTypes[26]
+	mi := &file_edriv1_workflows_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +2024,7 @@ func (x *RunQuery) String() string {
 func (*RunQuery) ProtoMessage() {}
 
 func (x *RunQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_workflows_proto_msgTypes[26]
+	mi := &file_edriv1_workflows_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1993,7 +2037,7 @@ func (x *RunQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunQuery.ProtoReflect.Descriptor instead.
 func (*RunQuery) Descriptor() ([]byte, []int) {
-	return file_edriv1_workflows_proto_rawDescGZIP(), []int{26}
+	return file_edriv1_workflows_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RunQuery) GetId() uint64 {
@@ -2034,7 +2078,7 @@ type RevokedRun struct {
 
 func (x *RevokedRun) Reset() {
 	*x = RevokedRun{}
-	mi := &file_edriv1_workflows_proto_msgTypes[27]
+	mi := &file_edriv1_workflows_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2046,7 +2090,7 @@ func (x *RevokedRun) String() string {
 func (*RevokedRun) ProtoMessage() {}
 
 func (x *RevokedRun) ProtoReflect() protoreflect.Message {
-	mi := &file_edriv1_workflows_proto_msgTypes[27]
+	mi := &file_edriv1_workflows_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2059,7 +2103,7 @@ func (x *RevokedRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokedRun.ProtoReflect.Descriptor instead.
 func (*RevokedRun) Descriptor() ([]byte, []int) {
-	return file_edriv1_workflows_proto_rawDescGZIP(), []int{27}
+	return file_edriv1_workflows_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RevokedRun) GetNumber() uint64 {
@@ -2165,6 +2209,8 @@ const file_edriv1_workflows_proto_rawDesc = "" +
 	"\x06result\x18\x03 \x01(\tR\x06result\x12\x14\n" +
 	"\x05error\x18\x04 \x01(\tR\x05error\x12\x10\n" +
 	"\x03tag\x18\x05 \x01(\x04R\x03tag\">\n" +
+	"\x0fWaitRunsRequest\x12+\n" +
+	"\x04runs\x18\x01 \x03(\v2\x17.edri.v1.WaitRunRequestR\x04runs\">\n" +
 	"\vRunOutcomes\x12/\n" +
 	"\boutcomes\x18\x01 \x03(\v2\x13.edri.v1.RunOutcomeR\boutcomes\"\x99\x02\n" +
 	"\vWorkRequest\x12\x16\n" +
@@ -2234,7 +2280,7 @@ const file_edriv1_workflows_proto_rawDesc = "" +
 	"\n" +
 	"RevokedRun\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason2\xc4\a\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason2\xc5\a\n" +
 	"\tWorkflows\x12;\n" +
 	"\x06Define\x12\x17.edri.v1.DefineWorkflow\x1a\x18.edri.v1.WorkflowDefined\x12P\n" +
 	"\x0fListDefinitions\x12\x1d.edri.v1.ListWorkflowsRequest\x1a\x1e.edri.v1.ListWorkflowsResponse\x12/\n" +
@@ -2250,8 +2296,8 @@ const file_edriv1_workflows_proto_rawDesc = "" +
 	"\x06Delete\x12\x12.edri.v1.DeleteRun\x1a\x13.edri.v1.RunChanged\x123\n" +
 	"\x03Get\x12\x16.edri.v1.GetRunRequest\x1a\x14.edri.v1.WorkflowRun\x12;\n" +
 	"\x04List\x12\x18.edri.v1.ListRunsRequest\x1a\x19.edri.v1.ListRunsResponse\x124\n" +
-	"\x04Wait\x12\x17.edri.v1.WaitRunRequest\x1a\x13.edri.v1.RunOutcome\x12=\n" +
-	"\bWaitMany\x12\x17.edri.v1.WaitRunRequest\x1a\x14.edri.v1.RunOutcomes(\x010\x01\x127\n" +
+	"\x04Wait\x12\x17.edri.v1.WaitRunRequest\x1a\x13.edri.v1.RunOutcome\x12>\n" +
+	"\bWaitMany\x12\x18.edri.v1.WaitRunsRequest\x1a\x14.edri.v1.RunOutcomes(\x010\x01\x127\n" +
 	"\x04Work\x12\x14.edri.v1.WorkRequest\x1a\x15.edri.v1.WorkResponse(\x010\x01B+Z)github.com/edri-io/edri/api/edriv1;edriv1b\x06proto3"
 
 var (
@@ -2267,7 +2313,7 @@ func file_edriv1_workflows_proto_rawDescGZIP() []byte {
 }
 
 var file_edriv1_workflows_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_edriv1_workflows_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_edriv1_workflows_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_edriv1_workflows_proto_goTypes = []any{
 	(OpenItem_Kind)(0),            // 0: edri.v1.OpenItem.Kind
 	(*ListWorkflowsRequest)(nil),  // 1: edri.v1.ListWorkflowsRequest
@@ -2283,110 +2329,112 @@ var file_edriv1_workflows_proto_goTypes = []any{
 	(*ListRunsResponse)(nil),      // 11: edri.v1.ListRunsResponse
 	(*WaitRunRequest)(nil),        // 12: edri.v1.WaitRunRequest
 	(*RunOutcome)(nil),            // 13: edri.v1.RunOutcome
-	(*RunOutcomes)(nil),           // 14: edri.v1.RunOutcomes
-	(*WorkRequest)(nil),           // 15: edri.v1.WorkRequest
-	(*WorkflowVersion)(nil),       // 16: edri.v1.WorkflowVersion
-	(*HeldRun)(nil),               // 17: edri.v1.HeldRun
-	(*Advancing)(nil),             // 18: edri.v1.Advancing
-	(*QueryAnswer)(nil),           // 19: edri.v1.QueryAnswer
-	(*WorkResponse)(nil),          // 20: edri.v1.WorkResponse
-	(*WorkItem)(nil),              // 21: edri.v1.WorkItem
-	(*RunState)(nil),              // 22: edri.v1.RunState
-	(*RunEntry)(nil),              // 23: edri.v1.RunEntry
-	(*AssignedRun)(nil),           // 24: edri.v1.AssignedRun
-	(*RunEntries)(nil),            // 25: edri.v1.RunEntries
-	(*AdvanceResult)(nil),         // 26: edri.v1.AdvanceResult
-	(*RunQuery)(nil),              // 27: edri.v1.RunQuery
-	(*RevokedRun)(nil),            // 28: edri.v1.RevokedRun
-	(*DefineWorkflow)(nil),        // 29: edri.v1.DefineWorkflow
-	(Consistency)(0),              // 30: edri.v1.Consistency
-	(RunStatus)(0),                // 31: edri.v1.RunStatus
-	(*AdvanceRun)(nil),            // 32: edri.v1.AdvanceRun
-	(*Op)(nil),                    // 33: edri.v1.Op
-	(*RecordedEvent)(nil),         // 34: edri.v1.RecordedEvent
-	(*Error)(nil),                 // 35: edri.v1.Error
-	(*StartRun)(nil),              // 36: edri.v1.StartRun
-	(*SignalRun)(nil),             // 37: edri.v1.SignalRun
-	(*UpdateRun)(nil),             // 38: edri.v1.UpdateRun
-	(*CancelRun)(nil),             // 39: edri.v1.CancelRun
-	(*TerminateRun)(nil),          // 40: edri.v1.TerminateRun
-	(*PauseRun)(nil),              // 41: edri.v1.PauseRun
-	(*RetryRun)(nil),              // 42: edri.v1.RetryRun
-	(*ResetRun)(nil),              // 43: edri.v1.ResetRun
-	(*DeleteRun)(nil),             // 44: edri.v1.DeleteRun
-	(*WorkflowDefined)(nil),       // 45: edri.v1.WorkflowDefined
-	(*RunStarted)(nil),            // 46: edri.v1.RunStarted
-	(*RunChanged)(nil),            // 47: edri.v1.RunChanged
+	(*WaitRunsRequest)(nil),       // 14: edri.v1.WaitRunsRequest
+	(*RunOutcomes)(nil),           // 15: edri.v1.RunOutcomes
+	(*WorkRequest)(nil),           // 16: edri.v1.WorkRequest
+	(*WorkflowVersion)(nil),       // 17: edri.v1.WorkflowVersion
+	(*HeldRun)(nil),               // 18: edri.v1.HeldRun
+	(*Advancing)(nil),             // 19: edri.v1.Advancing
+	(*QueryAnswer)(nil),           // 20: edri.v1.QueryAnswer
+	(*WorkResponse)(nil),          // 21: edri.v1.WorkResponse
+	(*WorkItem)(nil),              // 22: edri.v1.WorkItem
+	(*RunState)(nil),              // 23: edri.v1.RunState
+	(*RunEntry)(nil),              // 24: edri.v1.RunEntry
+	(*AssignedRun)(nil),           // 25: edri.v1.AssignedRun
+	(*RunEntries)(nil),            // 26: edri.v1.RunEntries
+	(*AdvanceResult)(nil),         // 27: edri.v1.AdvanceResult
+	(*RunQuery)(nil),              // 28: edri.v1.RunQuery
+	(*RevokedRun)(nil),            // 29: edri.v1.RevokedRun
+	(*DefineWorkflow)(nil),        // 30: edri.v1.DefineWorkflow
+	(Consistency)(0),              // 31: edri.v1.Consistency
+	(RunStatus)(0),                // 32: edri.v1.RunStatus
+	(*AdvanceRun)(nil),            // 33: edri.v1.AdvanceRun
+	(*Op)(nil),                    // 34: edri.v1.Op
+	(*RecordedEvent)(nil),         // 35: edri.v1.RecordedEvent
+	(*Error)(nil),                 // 36: edri.v1.Error
+	(*StartRun)(nil),              // 37: edri.v1.StartRun
+	(*SignalRun)(nil),             // 38: edri.v1.SignalRun
+	(*UpdateRun)(nil),             // 39: edri.v1.UpdateRun
+	(*CancelRun)(nil),             // 40: edri.v1.CancelRun
+	(*TerminateRun)(nil),          // 41: edri.v1.TerminateRun
+	(*PauseRun)(nil),              // 42: edri.v1.PauseRun
+	(*RetryRun)(nil),              // 43: edri.v1.RetryRun
+	(*ResetRun)(nil),              // 44: edri.v1.ResetRun
+	(*DeleteRun)(nil),             // 45: edri.v1.DeleteRun
+	(*WorkflowDefined)(nil),       // 46: edri.v1.WorkflowDefined
+	(*RunStarted)(nil),            // 47: edri.v1.RunStarted
+	(*RunChanged)(nil),            // 48: edri.v1.RunChanged
 }
 var file_edriv1_workflows_proto_depIdxs = []int32{
-	29, // 0: edri.v1.ListWorkflowsResponse.workflows:type_name -> edri.v1.DefineWorkflow
-	30, // 1: edri.v1.GetRunRequest.consistency:type_name -> edri.v1.Consistency
-	31, // 2: edri.v1.WorkflowRun.status:type_name -> edri.v1.RunStatus
+	30, // 0: edri.v1.ListWorkflowsResponse.workflows:type_name -> edri.v1.DefineWorkflow
+	31, // 1: edri.v1.GetRunRequest.consistency:type_name -> edri.v1.Consistency
+	32, // 2: edri.v1.WorkflowRun.status:type_name -> edri.v1.RunStatus
 	8,  // 3: edri.v1.WorkflowRun.history:type_name -> edri.v1.RevisionRange
 	9,  // 4: edri.v1.WorkflowRun.open:type_name -> edri.v1.OpenItem
 	0,  // 5: edri.v1.OpenItem.kind:type_name -> edri.v1.OpenItem.Kind
-	30, // 6: edri.v1.ListRunsRequest.consistency:type_name -> edri.v1.Consistency
+	31, // 6: edri.v1.ListRunsRequest.consistency:type_name -> edri.v1.Consistency
 	7,  // 7: edri.v1.ListRunsResponse.runs:type_name -> edri.v1.WorkflowRun
-	31, // 8: edri.v1.RunOutcome.status:type_name -> edri.v1.RunStatus
-	13, // 9: edri.v1.RunOutcomes.outcomes:type_name -> edri.v1.RunOutcome
-	16, // 10: edri.v1.WorkRequest.workflows:type_name -> edri.v1.WorkflowVersion
-	17, // 11: edri.v1.WorkRequest.held:type_name -> edri.v1.HeldRun
-	18, // 12: edri.v1.WorkRequest.advances:type_name -> edri.v1.Advancing
-	19, // 13: edri.v1.WorkRequest.answers:type_name -> edri.v1.QueryAnswer
-	32, // 14: edri.v1.Advancing.advance:type_name -> edri.v1.AdvanceRun
-	33, // 15: edri.v1.Advancing.effects:type_name -> edri.v1.Op
-	21, // 16: edri.v1.WorkResponse.items:type_name -> edri.v1.WorkItem
-	24, // 17: edri.v1.WorkItem.assigned:type_name -> edri.v1.AssignedRun
-	25, // 18: edri.v1.WorkItem.entries:type_name -> edri.v1.RunEntries
-	26, // 19: edri.v1.WorkItem.advanced:type_name -> edri.v1.AdvanceResult
-	27, // 20: edri.v1.WorkItem.query:type_name -> edri.v1.RunQuery
-	28, // 21: edri.v1.WorkItem.revoked:type_name -> edri.v1.RevokedRun
-	8,  // 22: edri.v1.RunState.history:type_name -> edri.v1.RevisionRange
-	22, // 23: edri.v1.AssignedRun.run:type_name -> edri.v1.RunState
-	23, // 24: edri.v1.AssignedRun.entries:type_name -> edri.v1.RunEntry
-	34, // 25: edri.v1.AssignedRun.events:type_name -> edri.v1.RecordedEvent
-	23, // 26: edri.v1.RunEntries.entries:type_name -> edri.v1.RunEntry
-	35, // 27: edri.v1.AdvanceResult.error:type_name -> edri.v1.Error
-	22, // 28: edri.v1.RunQuery.run:type_name -> edri.v1.RunState
-	29, // 29: edri.v1.Workflows.Define:input_type -> edri.v1.DefineWorkflow
-	1,  // 30: edri.v1.Workflows.ListDefinitions:input_type -> edri.v1.ListWorkflowsRequest
-	36, // 31: edri.v1.Workflows.Start:input_type -> edri.v1.StartRun
-	37, // 32: edri.v1.Workflows.Signal:input_type -> edri.v1.SignalRun
-	38, // 33: edri.v1.Workflows.Update:input_type -> edri.v1.UpdateRun
-	4,  // 34: edri.v1.Workflows.Query:input_type -> edri.v1.QueryRunRequest
-	39, // 35: edri.v1.Workflows.Cancel:input_type -> edri.v1.CancelRun
-	40, // 36: edri.v1.Workflows.Terminate:input_type -> edri.v1.TerminateRun
-	41, // 37: edri.v1.Workflows.Pause:input_type -> edri.v1.PauseRun
-	42, // 38: edri.v1.Workflows.Retry:input_type -> edri.v1.RetryRun
-	43, // 39: edri.v1.Workflows.Reset:input_type -> edri.v1.ResetRun
-	44, // 40: edri.v1.Workflows.Delete:input_type -> edri.v1.DeleteRun
-	6,  // 41: edri.v1.Workflows.Get:input_type -> edri.v1.GetRunRequest
-	10, // 42: edri.v1.Workflows.List:input_type -> edri.v1.ListRunsRequest
-	12, // 43: edri.v1.Workflows.Wait:input_type -> edri.v1.WaitRunRequest
-	12, // 44: edri.v1.Workflows.WaitMany:input_type -> edri.v1.WaitRunRequest
-	15, // 45: edri.v1.Workflows.Work:input_type -> edri.v1.WorkRequest
-	45, // 46: edri.v1.Workflows.Define:output_type -> edri.v1.WorkflowDefined
-	2,  // 47: edri.v1.Workflows.ListDefinitions:output_type -> edri.v1.ListWorkflowsResponse
-	46, // 48: edri.v1.Workflows.Start:output_type -> edri.v1.RunStarted
-	47, // 49: edri.v1.Workflows.Signal:output_type -> edri.v1.RunChanged
-	3,  // 50: edri.v1.Workflows.Update:output_type -> edri.v1.UpdateOutcome
-	5,  // 51: edri.v1.Workflows.Query:output_type -> edri.v1.QueryRunResponse
-	47, // 52: edri.v1.Workflows.Cancel:output_type -> edri.v1.RunChanged
-	47, // 53: edri.v1.Workflows.Terminate:output_type -> edri.v1.RunChanged
-	47, // 54: edri.v1.Workflows.Pause:output_type -> edri.v1.RunChanged
-	47, // 55: edri.v1.Workflows.Retry:output_type -> edri.v1.RunChanged
-	46, // 56: edri.v1.Workflows.Reset:output_type -> edri.v1.RunStarted
-	47, // 57: edri.v1.Workflows.Delete:output_type -> edri.v1.RunChanged
-	7,  // 58: edri.v1.Workflows.Get:output_type -> edri.v1.WorkflowRun
-	11, // 59: edri.v1.Workflows.List:output_type -> edri.v1.ListRunsResponse
-	13, // 60: edri.v1.Workflows.Wait:output_type -> edri.v1.RunOutcome
-	14, // 61: edri.v1.Workflows.WaitMany:output_type -> edri.v1.RunOutcomes
-	20, // 62: edri.v1.Workflows.Work:output_type -> edri.v1.WorkResponse
-	46, // [46:63] is the sub-list for method output_type
-	29, // [29:46] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	32, // 8: edri.v1.RunOutcome.status:type_name -> edri.v1.RunStatus
+	12, // 9: edri.v1.WaitRunsRequest.runs:type_name -> edri.v1.WaitRunRequest
+	13, // 10: edri.v1.RunOutcomes.outcomes:type_name -> edri.v1.RunOutcome
+	17, // 11: edri.v1.WorkRequest.workflows:type_name -> edri.v1.WorkflowVersion
+	18, // 12: edri.v1.WorkRequest.held:type_name -> edri.v1.HeldRun
+	19, // 13: edri.v1.WorkRequest.advances:type_name -> edri.v1.Advancing
+	20, // 14: edri.v1.WorkRequest.answers:type_name -> edri.v1.QueryAnswer
+	33, // 15: edri.v1.Advancing.advance:type_name -> edri.v1.AdvanceRun
+	34, // 16: edri.v1.Advancing.effects:type_name -> edri.v1.Op
+	22, // 17: edri.v1.WorkResponse.items:type_name -> edri.v1.WorkItem
+	25, // 18: edri.v1.WorkItem.assigned:type_name -> edri.v1.AssignedRun
+	26, // 19: edri.v1.WorkItem.entries:type_name -> edri.v1.RunEntries
+	27, // 20: edri.v1.WorkItem.advanced:type_name -> edri.v1.AdvanceResult
+	28, // 21: edri.v1.WorkItem.query:type_name -> edri.v1.RunQuery
+	29, // 22: edri.v1.WorkItem.revoked:type_name -> edri.v1.RevokedRun
+	8,  // 23: edri.v1.RunState.history:type_name -> edri.v1.RevisionRange
+	23, // 24: edri.v1.AssignedRun.run:type_name -> edri.v1.RunState
+	24, // 25: edri.v1.AssignedRun.entries:type_name -> edri.v1.RunEntry
+	35, // 26: edri.v1.AssignedRun.events:type_name -> edri.v1.RecordedEvent
+	24, // 27: edri.v1.RunEntries.entries:type_name -> edri.v1.RunEntry
+	36, // 28: edri.v1.AdvanceResult.error:type_name -> edri.v1.Error
+	23, // 29: edri.v1.RunQuery.run:type_name -> edri.v1.RunState
+	30, // 30: edri.v1.Workflows.Define:input_type -> edri.v1.DefineWorkflow
+	1,  // 31: edri.v1.Workflows.ListDefinitions:input_type -> edri.v1.ListWorkflowsRequest
+	37, // 32: edri.v1.Workflows.Start:input_type -> edri.v1.StartRun
+	38, // 33: edri.v1.Workflows.Signal:input_type -> edri.v1.SignalRun
+	39, // 34: edri.v1.Workflows.Update:input_type -> edri.v1.UpdateRun
+	4,  // 35: edri.v1.Workflows.Query:input_type -> edri.v1.QueryRunRequest
+	40, // 36: edri.v1.Workflows.Cancel:input_type -> edri.v1.CancelRun
+	41, // 37: edri.v1.Workflows.Terminate:input_type -> edri.v1.TerminateRun
+	42, // 38: edri.v1.Workflows.Pause:input_type -> edri.v1.PauseRun
+	43, // 39: edri.v1.Workflows.Retry:input_type -> edri.v1.RetryRun
+	44, // 40: edri.v1.Workflows.Reset:input_type -> edri.v1.ResetRun
+	45, // 41: edri.v1.Workflows.Delete:input_type -> edri.v1.DeleteRun
+	6,  // 42: edri.v1.Workflows.Get:input_type -> edri.v1.GetRunRequest
+	10, // 43: edri.v1.Workflows.List:input_type -> edri.v1.ListRunsRequest
+	12, // 44: edri.v1.Workflows.Wait:input_type -> edri.v1.WaitRunRequest
+	14, // 45: edri.v1.Workflows.WaitMany:input_type -> edri.v1.WaitRunsRequest
+	16, // 46: edri.v1.Workflows.Work:input_type -> edri.v1.WorkRequest
+	46, // 47: edri.v1.Workflows.Define:output_type -> edri.v1.WorkflowDefined
+	2,  // 48: edri.v1.Workflows.ListDefinitions:output_type -> edri.v1.ListWorkflowsResponse
+	47, // 49: edri.v1.Workflows.Start:output_type -> edri.v1.RunStarted
+	48, // 50: edri.v1.Workflows.Signal:output_type -> edri.v1.RunChanged
+	3,  // 51: edri.v1.Workflows.Update:output_type -> edri.v1.UpdateOutcome
+	5,  // 52: edri.v1.Workflows.Query:output_type -> edri.v1.QueryRunResponse
+	48, // 53: edri.v1.Workflows.Cancel:output_type -> edri.v1.RunChanged
+	48, // 54: edri.v1.Workflows.Terminate:output_type -> edri.v1.RunChanged
+	48, // 55: edri.v1.Workflows.Pause:output_type -> edri.v1.RunChanged
+	48, // 56: edri.v1.Workflows.Retry:output_type -> edri.v1.RunChanged
+	47, // 57: edri.v1.Workflows.Reset:output_type -> edri.v1.RunStarted
+	48, // 58: edri.v1.Workflows.Delete:output_type -> edri.v1.RunChanged
+	7,  // 59: edri.v1.Workflows.Get:output_type -> edri.v1.WorkflowRun
+	11, // 60: edri.v1.Workflows.List:output_type -> edri.v1.ListRunsResponse
+	13, // 61: edri.v1.Workflows.Wait:output_type -> edri.v1.RunOutcome
+	15, // 62: edri.v1.Workflows.WaitMany:output_type -> edri.v1.RunOutcomes
+	21, // 63: edri.v1.Workflows.Work:output_type -> edri.v1.WorkResponse
+	47, // [47:64] is the sub-list for method output_type
+	30, // [30:47] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_edriv1_workflows_proto_init() }
@@ -2396,7 +2444,7 @@ func file_edriv1_workflows_proto_init() {
 	}
 	file_edriv1_workflow_proto_init()
 	file_edriv1_edri_proto_init()
-	file_edriv1_workflows_proto_msgTypes[20].OneofWrappers = []any{
+	file_edriv1_workflows_proto_msgTypes[21].OneofWrappers = []any{
 		(*WorkItem_Assigned)(nil),
 		(*WorkItem_Entries)(nil),
 		(*WorkItem_Advanced)(nil),
@@ -2410,7 +2458,7 @@ func file_edriv1_workflows_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_edriv1_workflows_proto_rawDesc), len(file_edriv1_workflows_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/edri-io/edri/managers"
 	"github.com/edri-io/edri/server"
 )
 
@@ -25,9 +26,15 @@ func main() {
 	go func() { // ends with the process
 		cancel(fmt.Errorf("signal: %v", <-signals))
 		<-signals
-		os.Exit(1) // asked twice: at once
+		exit(1) // asked twice: at once
 	}()
-	os.Exit(run(ctx, os.Args[1:], os.LookupEnv, os.Exit, os.Stdout, os.Stderr))
+	exit(run(ctx, os.Args[1:], os.LookupEnv, exit, os.Stdout, os.Stderr))
+}
+
+// exit ends the process, and what its workers have started.
+func exit(code int) {
+	managers.KillProcesses()
+	os.Exit(code)
 }
 
 // program is one run of the command line.

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/edri-io/edri/managers"
 )
 
 // restartedVariable carries when the process began anew, from one life to the next.
@@ -32,5 +34,6 @@ func (p *program) restart() error {
 	if err := os.Setenv(restartedVariable, strconv.FormatInt(time.Now().Unix(), 10)); err != nil {
 		return fmt.Errorf("set %s: %w", restartedVariable, err)
 	}
+	managers.KillProcesses()
 	return syscall.Exec(path, os.Args, os.Environ())
 }

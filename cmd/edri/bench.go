@@ -14,7 +14,8 @@ import (
 func (a *app) benchCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "bench", Short: "Measure a running cluster"}
 	a.group(cmd)
-	cmd.AddCommand(a.benchAppendCommand(), a.benchReadCommand(), a.benchDeliverCommand(), a.benchKeysCommand(), a.benchWorkflowCommand())
+	cmd.AddCommand(a.benchAppendCommand(), a.benchReadCommand(), a.benchDeliverCommand(), a.benchKeysCommand(),
+		a.benchScheduleCommand(), a.benchWorkflowCommand())
 	return cmd
 }
 

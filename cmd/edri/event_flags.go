@@ -57,17 +57,10 @@ func (a *app) eventFrom(f eventFlags) (event.Event, error) {
 		e.ID = id.String()
 	}
 	e.Extensions = map[string]event.Value{}
-	for _, x := range f.extensions {
-		name, value, ok := strings.Cut(x, "=")
-		if !ok || name == "" {
-			return e, usagef("--extension %q: is not NAME=VALUE", x)
-		}
-		e.Extensions[name] = event.String(value)
+	err := f.addExtensions(&e)
+	if err != nil {
+		return e, err
 	}
-	if f.correlate != "" {
-		e.Extensions[event.AttrCorrelation] = event.String(f.correlate)
-	}
-	var err error
 	if e.Data, err = a.readData(f); err != nil {
 		return e, err
 	}
@@ -75,6 +68,21 @@ func (a *app) eventFrom(f eventFlags) (event.Event, error) {
 		e.DataContentType = contentType(e.Data)
 	}
 	return e, nil
+}
+
+// addExtensions sets the further attributes that the flags give.
+func (f *eventFlags) addExtensions(e *event.Event) error {
+	for _, x := range f.extensions {
+		name, value, ok := strings.Cut(x, "=")
+		if !ok || name == "" {
+			return usagef("--extension %q: is not NAME=VALUE", x)
+		}
+		e.Extensions[name] = event.String(value)
+	}
+	if f.correlate != "" {
+		e.Extensions[event.AttrCorrelation] = event.String(f.correlate)
+	}
+	return nil
 }
 
 func (a *app) readData(f eventFlags) ([]byte, error) {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/edri-io/edri/managers"
 )
 
 func main() {
@@ -14,9 +16,14 @@ func main() {
 	go func() { // ends with the process
 		<-signals
 		cancel(errInterrupted)
-		// From the second on a signal does what it does by itself.
-		signal.Stop(signals)
+		<-signals // asked twice: at once
+		exit(exitInterrupted)
 	}()
-	code := run(ctx, os.Args[1:], os.LookupEnv, os.Stdin, os.Stdout, os.Stderr)
+	exit(run(ctx, os.Args[1:], os.LookupEnv, os.Stdin, os.Stdout, os.Stderr))
+}
+
+// exit ends the process, and what its workers have started.
+func exit(code int) {
+	managers.KillProcesses()
 	os.Exit(code)
 }

@@ -13,11 +13,11 @@ func (a *app) scheduleCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "schedule",
 		Aliases: []string{"schedules"},
-		Short:   "Append events and send requests at times",
+		Short:   "Append events, send requests and change keys at times",
 	}
 	a.group(cmd)
 	cmd.AddCommand(
-		a.scheduleCreateCommand(), a.scheduleListCommand(), a.scheduleShowCommand(), a.schedulePauseCommand(),
+		a.scheduleCreateCommand(), a.scheduleListCommand(), a.scheduleShowCommand(), a.scheduleUpdateCommand(), a.schedulePauseCommand(),
 		a.scheduleResumeCommand(), a.scheduleTriggerCommand(), a.scheduleBackfillCommand(), a.schedulePreviewCommand(),
 		a.scheduleRemoveCommand(),
 	)
@@ -63,16 +63,40 @@ type scheduleJSON struct {
 
 type actionJSON struct {
 	Do      string `json:"do"`
-	Type    string `json:"type"`
+	Type    string `json:"type,omitempty"`
 	Stream  string `json:"stream,omitempty"`
 	Source  string `json:"source,omitempty"`
 	Subject string `json:"subject,omitempty"`
 	Data    string `json:"data,omitempty"`
 	Timeout string `json:"timeout,omitempty"`
+	// What a transaction asks and does, in words.
+	If   []string `json:"if,omitempty"`
+	Then []string `json:"then,omitempty"`
+	Else []string `json:"else,omitempty"`
+}
+
+func newActionJSON(a client.ScheduleAction) actionJSON {
+	if t := a.Keys; t != nil {
+		return actionJSON{Do: actionText(a), If: texts(t.If), Then: texts(t.Then), Else: texts(t.Otherwise)}
+	}
+	e := a.Event
+	return actionJSON{
+		Do: actionText(a), Type: e.Type, Stream: a.Stream, Source: e.Source, Subject: e.Subject,
+		Data: string(e.Data), Timeout: durationText(a.Timeout),
+	}
+}
+
+// texts are what people read of a list.
+func texts[T fmt.Stringer](list []T) []string {
+	var all []string
+	for _, x := range list {
+		all = append(all, x.String())
+	}
+	return all
 }
 
 func newScheduleJSON(s client.Schedule) scheduleJSON {
-	spec, e := s.Spec, s.Spec.Action.Event
+	spec := s.Spec
 	return scheduleJSON{
 		Name: s.Name, State: scheduleState(s), Note: s.Note,
 		Cron: spec.Cron, Every: durationText(spec.Every), At: timeOrNil(spec.At), Zone: spec.Zone,
@@ -80,10 +104,7 @@ func newScheduleJSON(s client.Schedule) scheduleJSON {
 		Start: timeOrNil(spec.Start), End: timeOrNil(spec.End), Limit: spec.Limit,
 		Overlap: spec.Overlap.String(), CatchUp: spec.CatchUp.String(), CatchUpCap: spec.CatchUpCap,
 		CatchUpWindow: durationText(spec.CatchUpWindow), Description: spec.Description,
-		Action: actionJSON{
-			Do: actionText(spec.Action), Type: e.Type, Stream: spec.Action.Stream, Source: e.Source, Subject: e.Subject,
-			Data: string(e.Data), Timeout: durationText(spec.Action.Timeout),
-		},
+		Action:      newActionJSON(spec.Action),
 		Incarnation: s.Incarnation, Revision: s.Revision, Created: s.Created, Next: timeOrNil(s.Next), Due: timeOrNil(s.Due),
 		Left: s.Left, Fired: s.Fired, Skipped: s.Skipped, Missed: s.Missed, Late: s.Late, Failed: s.Failed,
 		Running: s.Running, Buffered: s.Buffered,
@@ -106,7 +127,10 @@ func durationText(d time.Duration) string {
 }
 
 func actionText(a client.ScheduleAction) string {
-	if a.Request {
+	switch {
+	case a.Keys != nil:
+		return "keys"
+	case a.Request:
 		return "request"
 	}
 	return "append"

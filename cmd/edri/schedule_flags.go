@@ -1,11 +1,13 @@
 package main
 
 import (
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/edri-io/edri/client"
+	"github.com/edri-io/edri/event"
 )
 
 // timesFlags are the flags that say when a schedule fires.
@@ -30,22 +32,43 @@ func (f *timesFlags) register(cmd *cobra.Command) {
 // given reports whether the flags say when.
 func (f *timesFlags) given() bool { return f.spec.Cron != "" || f.spec.Every != 0 || f.at != "" }
 
-func (f *timesFlags) parse() (client.ScheduleSpec, error) {
-	s := f.spec
-	if !f.given() {
-		return s, usagef("one of --cron, --every and --at is required")
+// change changes what flags were given of a spec.
+func (f *timesFlags) change(cmd *cobra.Command, s *client.ScheduleSpec) error {
+	changed := cmd.Flags().Changed
+	if changed("cron") || changed("every") || changed("at") {
+		s.Cron, s.Every, s.At = f.spec.Cron, f.spec.Every, time.Time{}
+	}
+	if changed("zone") {
+		s.Zone = f.spec.Zone
+	}
+	if changed("exclude-dates") {
+		s.ExcludeDates = unlessEmpty(f.spec.ExcludeDates)
+	}
+	if changed("exclude-cron") {
+		s.ExcludeCron = unlessEmpty(f.spec.ExcludeCron)
 	}
 	now := time.Now()
 	for _, t := range []struct {
 		flag, text string
 		dst        *time.Time
 	}{{"at", f.at, &s.At}, {"start", f.start, &s.Start}, {"end", f.end, &s.End}} {
+		if !changed(t.flag) {
+			continue
+		}
 		var err error
 		if *t.dst, err = parseAhead(t.flag, t.text, now); err != nil {
-			return s, err
+			return err
 		}
 	}
-	return s, nil
+	return nil
+}
+
+// unlessEmpty is a list, none where its only text is empty: so a flag takes a list away.
+func unlessEmpty(list []string) []string {
+	if len(list) == 1 && list[0] == "" {
+		return nil
+	}
+	return list
 }
 
 // parseAhead reads RFC 3339, or a duration that lies ahead of now.
@@ -66,6 +89,7 @@ func parseAhead(flag, s string, now time.Time) (time.Time, error) {
 type scheduleFlags struct {
 	timesFlags
 	eventFlags
+	keysFlags
 	overlap, catchUp string
 	request          bool
 	within           time.Duration
@@ -74,6 +98,7 @@ type scheduleFlags struct {
 func (f *scheduleFlags) register(cmd *cobra.Command) {
 	f.timesFlags.register(cmd)
 	f.eventFlags.register(cmd)
+	f.keysFlags.register(cmd)
 	flags, s := cmd.Flags(), &f.spec
 	_ = flags.MarkHidden("id") // each fire has its own
 	flags.DurationVar(&s.Jitter, "jitter", 0, "delay each fire by up to so much; which follows from the schedule and the time alone")
@@ -89,32 +114,152 @@ func (f *scheduleFlags) register(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("catch-up", cobra.FixedCompletions([]string{"none", "last", "all"}, cobra.ShellCompDirectiveNoFileComp))                                      // the flag is there
 }
 
-// parse returns the schedule that the flags describe.
-func (f *scheduleFlags) parse(a *app, cmd *cobra.Command) (client.ScheduleSpec, error) {
-	s, err := f.timesFlags.parse()
-	if err != nil {
-		return s, err
+// change changes what flags were given of a spec: all of it, in one that is new.
+func (f *scheduleFlags) change(a *app, cmd *cobra.Command, s *client.ScheduleSpec) error {
+	if err := f.timesFlags.change(cmd, s); err != nil {
+		return err
 	}
-	if cmd.Flags().Changed("id") {
-		return s, usagef("--id: each fire gives its event an id of its own")
+	changed := cmd.Flags().Changed
+	for flag, set := range map[string]func(){
+		"jitter":          func() { s.Jitter = f.spec.Jitter },
+		"limit":           func() { s.Limit = f.spec.Limit },
+		"catch-up-cap":    func() { s.CatchUpCap = f.spec.CatchUpCap },
+		"catch-up-window": func() { s.CatchUpWindow = f.spec.CatchUpWindow },
+		"description":     func() { s.Description = f.spec.Description },
+	} {
+		if changed(flag) {
+			set()
+		}
 	}
-	f.hasData = cmd.Flags().Changed("data")
-	e, err := a.eventFrom(f.eventFlags)
-	if err != nil {
-		return s, err
+	var err error
+	if changed("overlap") {
+		if s.Overlap, err = client.ParseOverlap(f.overlap); err != nil {
+			return usagef("--%w", err)
+		}
 	}
-	if e.ID = ""; !cmd.Flags().Changed("source") {
-		e.Source = ""
+	if changed("catch-up") {
+		if s.CatchUp, err = client.ParseCatchUp(f.catchUp); err != nil {
+			return usagef("--%w", err)
+		}
 	}
-	s.Action = client.ScheduleAction{Stream: f.stream, Event: e, Request: f.request}
-	if f.request {
-		s.Action.Timeout = f.within
+	return f.changeAction(a, cmd, &s.Action)
+}
+
+// ofEvents are the flags that describe an action that has an event.
+var ofEvents = []string{
+	"type", "stream", "subject", "source", "data", "data-file", "content-type", "extension", "correlation", "request", "within",
+}
+
+func (f *scheduleFlags) changeAction(a *app, cmd *cobra.Command, action *client.ScheduleAction) error {
+	changed := cmd.Flags().Changed
+	if changed("id") {
+		return usagef("--id: each fire gives its event an id of its own")
 	}
-	if s.Overlap, err = client.ParseOverlap(f.overlap); err != nil {
-		return s, usagef("--%w", err)
+	event := ""
+	for _, flag := range ofEvents {
+		if changed(flag) {
+			event = flag
+			break
+		}
 	}
-	if s.CatchUp, err = client.ParseCatchUp(f.catchUp); err != nil {
-		return s, usagef("--%w", err)
+	keys, err := f.keysFlags.parse(a, cmd)
+	switch {
+	case err != nil:
+		return err
+	case keys != nil && event != "":
+		return usagef("--%s is of an event, and the schedule changes keys", event)
+	case keys != nil:
+		*action = client.ScheduleAction{Keys: keys}
+		return nil
+	case event == "":
+		return nil
 	}
-	return s, nil
+	action.Keys = nil
+	if changed("stream") {
+		action.Stream = f.stream
+	}
+	if changed("request") {
+		action.Request = f.request
+	}
+	switch {
+	case !action.Request:
+		action.Timeout = 0
+	case changed("within") || action.Timeout == 0:
+		action.Timeout = f.within
+	}
+	return a.changeEvent(cmd, f.eventFlags, &action.Event)
+}
+
+// changeEvent changes what flags were given of an event.
+func (a *app) changeEvent(cmd *cobra.Command, f eventFlags, e *event.Event) error {
+	changed := cmd.Flags().Changed
+	for _, x := range []struct {
+		flag, text string
+		dst        *string
+	}{
+		{"type", f.event.Type, &e.Type}, {"subject", f.event.Subject, &e.Subject},
+		{"source", f.event.Source, &e.Source}, {"content-type", f.event.DataContentType, &e.DataContentType},
+	} {
+		if changed(x.flag) {
+			*x.dst = x.text
+		}
+	}
+	if e.Type == "" {
+		return usagef("--type is required")
+	}
+	if e.Extensions == nil {
+		e.Extensions = map[string]event.Value{}
+	}
+	if err := f.addExtensions(e); err != nil {
+		return err
+	}
+	if f.hasData = changed("data"); !f.hasData && !changed("data-file") {
+		return nil
+	}
+	var err error
+	if e.Data, err = a.readData(f); err == nil && !changed("content-type") {
+		e.DataContentType = contentType(e.Data)
+	}
+	return err
+}
+
+// keysFlags are the flags that describe a change of keys.
+type keysFlags struct {
+	bucket, file string
+	puts         []string
+}
+
+func (f *keysFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	registerBucket(flags, &f.bucket)
+	flags.StringArrayVar(&f.puts, "put", nil, "set a key, as KEY=VALUE, instead of appending an event; may be repeated")
+	flags.StringVar(&f.file, "txn", "", `execute the transaction in this file, as for "edri kv txn", instead of appending an event; - for standard input`)
+	cmd.MarkFlagsMutuallyExclusive("put", "txn")
+}
+
+// parse returns the transaction that the flags describe, nil for none.
+func (f *keysFlags) parse(a *app, cmd *cobra.Command) (*client.KeyTxn, error) {
+	changed := cmd.Flags().Changed
+	switch {
+	case changed("txn"):
+		text, err := a.transactionText([]string{f.file})
+		if err != nil {
+			return nil, err
+		}
+		t, err := parseTransaction(text, f.bucket)
+		return &t, err
+	case changed("put"):
+		t := &client.KeyTxn{}
+		for _, put := range f.puts {
+			key, value, ok := strings.Cut(put, "=")
+			if !ok || key == "" {
+				return nil, usagef("--put %q: is not KEY=VALUE", put)
+			}
+			t.Then = append(t.Then, client.PutKey(f.bucket, key, []byte(value), client.PutOptions{}))
+		}
+		return t, nil
+	case changed("bucket"):
+		return nil, usagef("--bucket is for --put and --txn")
+	}
+	return nil, nil
 }

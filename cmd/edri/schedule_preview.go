@@ -20,40 +20,37 @@ func (a *app) schedulePreviewCommand() *cobra.Command {
 		Example: `  edri schedule preview report --count 5
   edri schedule preview --cron '30 2 * * *' --zone Europe/Berlin --after 2026-03-27T00:00:00Z`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: a.does(func(ctx context.Context, args []string) error {
-			if (len(args) == 1) == f.given() {
-				return usagef("a preview is of a schedule or of --cron, --every or --at")
+	}
+	cmd.RunE = a.does(func(ctx context.Context, args []string) error {
+		if (len(args) == 1) == f.given() {
+			return usagef("a preview is of a schedule or of --cron, --every or --at")
+		}
+		from, err := parseAhead("after", after, time.Now())
+		if err != nil {
+			return err
+		}
+		// What it would do does not matter.
+		spec := client.ScheduleSpec{Action: client.ScheduleAction{Event: event.Event{Type: "preview", Source: defaultSource}}}
+		if err := f.change(cmd, &spec); err != nil {
+			return err
+		}
+		return a.withClient(ctx, func(ctx context.Context, c *client.Client) error {
+			var times []time.Time
+			if len(args) == 1 {
+				times, err = c.PreviewSchedule(ctx, args[0], from, count)
+			} else {
+				times, err = c.PreviewSpec(ctx, spec, from, count)
 			}
-			from, err := parseAhead("after", after, time.Now())
 			if err != nil {
 				return err
 			}
-			return a.withClient(ctx, func(ctx context.Context, c *client.Client) error {
-				times, err := f.preview(ctx, c, args, from, count)
-				if err != nil {
-					return err
-				}
-				return a.writeTimes(times, f.spec.Zone)
-			})
-		}),
-	}
+			return a.writeTimes(times, spec.Zone)
+		})
+	})
 	f.register(cmd)
 	cmd.Flags().IntVar(&count, "count", 10, "how many, 1 to 1,000")
 	cmd.Flags().StringVar(&after, "after", "", "times after this one, in RFC 3339 or as a duration from now; default now")
 	return cmd
-}
-
-func (f *timesFlags) preview(ctx context.Context, c *client.Client, args []string, after time.Time, count int) ([]time.Time, error) {
-	if len(args) == 1 {
-		return c.PreviewSchedule(ctx, args[0], after, count)
-	}
-	spec, err := f.parse()
-	if err != nil {
-		return nil, err
-	}
-	// What it would do does not matter.
-	spec.Action = client.ScheduleAction{Event: event.Event{Type: "preview", Source: defaultSource}}
-	return c.PreviewSpec(ctx, spec, after, count)
 }
 
 // writeTimes writes times, for people with what clocks show in the zone.

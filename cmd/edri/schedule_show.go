@@ -55,6 +55,11 @@ func (a *app) writeSchedule(s client.Schedule) error {
 		row("end", formatTime(spec.End))
 	}
 	row("does", strings.TrimSpace(fmt.Sprintf("%s %s %s", actionText(spec.Action), e.Type, spec.Action.Stream)))
+	if t := spec.Action.Keys; t != nil {
+		row("if", strings.Join(texts(t.If), ", "))
+		row("then", strings.Join(texts(t.Then), ", "))
+		row("else", strings.Join(texts(t.Otherwise), ", "))
+	}
 	if spec.Action.Request {
 		row("within", spec.Action.Timeout)
 		row("overlap", spec.Overlap)

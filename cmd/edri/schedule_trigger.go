@@ -30,7 +30,10 @@ func (a *app) scheduleTriggerCommand() *cobra.Command {
 					}{f.ID, f.Position, f.Reason})
 				}
 				text := fmt.Sprintf("position %d", f.Position)
-				if f.Position == 0 {
+				switch {
+				case f.Reason == client.ReasonConditions:
+					text = fmt.Sprintf("position %d: the %s", f.Position, f.Reason)
+				case f.Reason != "":
 					text = "not fired: " + printable(f.Reason)
 				}
 				_, err = fmt.Fprintln(a.stdout, text)

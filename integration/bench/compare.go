@@ -73,7 +73,7 @@ func (b *bench) measure(ctx context.Context, s side, producers int) (cost, error
 	if s.meanwhile != nil {
 		running.Go(func() { failed = s.meanwhile(beside) })
 	}
-	used, err := processorTime(s.cluster)
+	used, err := processorTime(s.cluster.Nodes()...)
 	if err != nil {
 		return cost{}, err
 	}
@@ -81,7 +81,7 @@ func (b *bench) measure(ctx context.Context, s side, producers int) (cost, error
 		"--rounds", "1", "--duration", b.duration.String()); err != nil {
 		return cost{}, err
 	}
-	now, err := processorTime(s.cluster)
+	now, err := processorTime(s.cluster.Nodes()...)
 	if err != nil {
 		return cost{}, err
 	}
@@ -106,10 +106,10 @@ func median(costs []cost, of func(cost) float64) float64 {
 
 // processorTime returns how long the processors have worked for the nodes; 0 where
 // the system does not tell.
-func processorTime(c *cluster.Cluster) (time.Duration, error) {
+func processorTime(nodes ...*cluster.Node) (time.Duration, error) {
 	const tick = 10 * time.Millisecond // of these numbers, on every Linux
 	var sum time.Duration
-	for _, n := range c.Nodes() {
+	for _, n := range nodes {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.Pid()))
 		if os.IsNotExist(err) {
 			return 0, nil // not Linux

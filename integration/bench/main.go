@@ -39,7 +39,7 @@ func main() {
 	flag.DurationVar(&s.duration, "duration", 3*time.Second, "of each measurement of append")
 	flag.StringVar(&s.producers, "producers", "1,64,256,1024", "numbers of closed-loop producers")
 	flag.IntVar(&s.kills, "kills", 20, "leader kills to measure failover by")
-	flag.IntVar(&s.fullEvents, "full", 1_000_000, "least number of events in the history for restart and memory; the deduplication window's size fills it")
+	flag.IntVar(&s.fullEvents, "full", 1_000_000, "least number of events in the history for restart and memory, and of delayed events for timers; the deduplication window's size fills it")
 	flag.DurationVar(&s.steady, "steady", 5*time.Minute, "of the load of elections")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -100,6 +100,8 @@ var all = []struct {
 	{"scrub", (*bench).scrub},
 	{"replacement", (*bench).replacement},
 	{"subscriptions", (*bench).subscriptions},
+	{"schedules", (*bench).schedules},
+	{"timers", (*bench).timers},
 }
 
 // usual are the parts that are measured unasked: all but the longest.

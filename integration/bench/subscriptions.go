@@ -115,13 +115,16 @@ func beginIdle(ctx context.Context, c *client.Client) (end func() error, err err
 }
 
 // each does something for each idle subscription.
-func each(do func(i int64) error) error {
+func each(do func(i int64) error) error { return eachOf(idleSubscriptions, do) }
+
+// eachOf does something for each number from 1 up to n.
+func eachOf(n int, do func(i int64) error) error {
 	var next atomic.Int64
 	errs := make(chan error, makers)
 	var running sync.WaitGroup
 	for range makers {
 		running.Go(func() {
-			for i := next.Add(1); i <= idleSubscriptions; i = next.Add(1) {
+			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
 				if err := do(i); err != nil {
 					errs <- err
 					return

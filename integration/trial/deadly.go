@@ -17,6 +17,7 @@ const (
 	deadlyName    = "deadly"
 	deadlyType    = "deadly.asked"
 	deadlyDeliver = 3
+	deadlyTime    = 200 * time.Millisecond
 )
 
 // deadlyOrder is the data of its events.
@@ -41,8 +42,10 @@ func (t trial) managers(logger *slog.Logger) ([]*managers.Manager, error) {
 	}
 	managers.Handle(m, deadlyType, func(_ context.Context, o deadlyOrder) (managers.Effects, error) {
 		if o.Die {
+			time.Sleep(deadlyTime / 4)
 			os.Exit(1)
 		}
+		time.Sleep(deadlyTime) // to be there when another ends the process
 		return managers.Emit("survived", "survived", o), nil
 	})
 	return []*managers.Manager{m}, nil

@@ -129,13 +129,18 @@ func waitFor(ctx context.Context, changed <-chan struct{}, again time.Time) bool
 func (m *member) handle(ctx context.Context, s *subscription, p *pending, held *lease, d managers.Delivery) {
 	defer func() { <-m.places }()
 	defer held.lost(nil)
+	keeping, handled := context.WithCancel(ctx)
+	defer handled()
+	var keeper sync.WaitGroup
+	keeper.Go(func() { m.keep(keeping, s, p, held) })
+	if m.consumer.Await != nil {
+		ctx = m.consumer.Await(ctx, d)
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, m.consumer.Timeout, errTimeout)
 	defer cancel()
-	handled := make(chan struct{})
-	var keeper sync.WaitGroup
-	keeper.Go(func() { m.keep(ctx, handled, s, p, held) })
+	defer context.AfterFunc(ctx, handled)()
 	settlement := m.consumer.Handle(ctx, d)
-	close(handled)
+	handled()
 	keeper.Wait()
 	if err := m.settle(s, p, held, settlement); err != nil {
 		m.consumer.Refused(d, err)
@@ -143,7 +148,7 @@ func (m *member) handle(ctx context.Context, s *subscription, p *pending, held *
 }
 
 // keep extends the lease until the delivery is handled or its time is over.
-func (m *member) keep(ctx context.Context, handled <-chan struct{}, s *subscription, p *pending, held *lease) {
+func (m *member) keep(ctx context.Context, s *subscription, p *pending, held *lease) {
 	c := m.cluster
 	c.mu.Lock()
 	ackWait := s.AckWait
@@ -152,8 +157,6 @@ func (m *member) keep(ctx context.Context, handled <-chan struct{}, s *subscript
 	defer ticker.Stop()
 	for {
 		select {
-		case <-handled:
-			return
 		case <-ctx.Done():
 			return
 		case <-ticker.C:

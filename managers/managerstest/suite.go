@@ -56,6 +56,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"two members compete", competes},
 		{"a slow handler keeps its lease", keepsLease},
 		{"a handler past its timeout is tried again", timesOut},
+		{"what a delivery waits for is not part of its time", waits},
 		{"what is under way at the end is settled", finishes},
 		{"what is not done at the end goes to others uncounted", handsBack},
 		{"a request is answered", answers},

@@ -1,6 +1,7 @@
 package managerstest
 
 import (
+	"context"
 	"errors"
 	"runtime"
 	"time"
@@ -104,6 +105,55 @@ func timesOut(s *scene) {
 	s.until("the effect is there", func() bool { return len(s.stream("out")) == 1 })
 	if first, second := receive(s, seen), receive(s, seen); first != 1 || second != 2 {
 		s.Errorf("attempts %d and %d, want 1 and 2", first, second)
+	}
+}
+
+type waitedKey struct{}
+
+func waits(s *scene) {
+	const ackWait, timeout = time.Second, 500 * time.Millisecond
+	typ := s.named("placed")
+	s.subscribe("m", typ, event.Subscription{AckWait: ackWait, Backoff: []time.Duration{time.Millisecond}})
+	type seen struct {
+		attempt int
+		left    time.Duration
+		waited  bool
+	}
+	handled := make(chan seen, 100)
+	consuming, stop := context.WithCancel(s.ctx)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- s.Cluster.Consume(consuming, s.named("m"), managers.Consumer{
+			Concurrency: 2, // it would be delivered again
+			Timeout:     timeout,
+			Await: func(ctx context.Context, _ managers.Delivery) context.Context {
+				over := time.NewTimer(5 * ackWait / 2)
+				defer over.Stop()
+				select {
+				case <-over.C:
+				case <-ctx.Done():
+				}
+				return context.WithValue(ctx, waitedKey{}, true)
+			},
+			Handle: func(ctx context.Context, d managers.Delivery) managers.Settlement {
+				until, _ := ctx.Deadline()
+				waited, _ := ctx.Value(waitedKey{}).(bool)
+				handled <- seen{d.Attempt, time.Until(until), waited}
+				return managers.Settlement{}
+			},
+		})
+	}()
+	s.append(typ, 0)
+	got := receive(s, handled)
+	if got.attempt != 1 || got.left <= 0 || got.left > timeout || !got.waited {
+		s.Errorf("handled with %+v, want the first attempt with %v, in the context that Await returned", got, timeout)
+	}
+	stop()
+	if err := receive(s, ended); err != nil {
+		s.Error(err)
+	}
+	if len(handled) > 0 {
+		s.Error("it was delivered again while it waited")
 	}
 }
 

@@ -95,7 +95,7 @@ type WorkflowsClient interface {
 	// Wait returns when the run has ended, following runs that continue it.
 	Wait(context.Context, *connect.Request[edriv1.WaitRunRequest]) (*connect.Response[edriv1.RunOutcome], error)
 	// WaitMany waits for many runs on one stream; each is answered once.
-	WaitMany(context.Context) *connect.BidiStreamForClient[edriv1.WaitRunRequest, edriv1.RunOutcomes]
+	WaitMany(context.Context) *connect.BidiStreamForClient[edriv1.WaitRunsRequest, edriv1.RunOutcomes]
 	// Work makes the caller a worker for as long as the stream lasts.
 	Work(context.Context) *connect.BidiStreamForClient[edriv1.WorkRequest, edriv1.WorkResponse]
 }
@@ -201,7 +201,7 @@ func NewWorkflowsClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 			connect.WithSchema(workflowsMethods.ByName("Wait")),
 			connect.WithClientOptions(opts...),
 		),
-		waitMany: connect.NewClient[edriv1.WaitRunRequest, edriv1.RunOutcomes](
+		waitMany: connect.NewClient[edriv1.WaitRunsRequest, edriv1.RunOutcomes](
 			httpClient,
 			baseURL+WorkflowsWaitManyProcedure,
 			connect.WithSchema(workflowsMethods.ByName("WaitMany")),
@@ -233,7 +233,7 @@ type workflowsClient struct {
 	get             *connect.Client[edriv1.GetRunRequest, edriv1.WorkflowRun]
 	list            *connect.Client[edriv1.ListRunsRequest, edriv1.ListRunsResponse]
 	wait            *connect.Client[edriv1.WaitRunRequest, edriv1.RunOutcome]
-	waitMany        *connect.Client[edriv1.WaitRunRequest, edriv1.RunOutcomes]
+	waitMany        *connect.Client[edriv1.WaitRunsRequest, edriv1.RunOutcomes]
 	work            *connect.Client[edriv1.WorkRequest, edriv1.WorkResponse]
 }
 
@@ -313,7 +313,7 @@ func (c *workflowsClient) Wait(ctx context.Context, req *connect.Request[edriv1.
 }
 
 // WaitMany calls edri.v1.Workflows.WaitMany.
-func (c *workflowsClient) WaitMany(ctx context.Context) *connect.BidiStreamForClient[edriv1.WaitRunRequest, edriv1.RunOutcomes] {
+func (c *workflowsClient) WaitMany(ctx context.Context) *connect.BidiStreamForClient[edriv1.WaitRunsRequest, edriv1.RunOutcomes] {
 	return c.waitMany.CallBidiStream(ctx)
 }
 
@@ -345,7 +345,7 @@ type WorkflowsHandler interface {
 	// Wait returns when the run has ended, following runs that continue it.
 	Wait(context.Context, *connect.Request[edriv1.WaitRunRequest]) (*connect.Response[edriv1.RunOutcome], error)
 	// WaitMany waits for many runs on one stream; each is answered once.
-	WaitMany(context.Context, *connect.BidiStream[edriv1.WaitRunRequest, edriv1.RunOutcomes]) error
+	WaitMany(context.Context, *connect.BidiStream[edriv1.WaitRunsRequest, edriv1.RunOutcomes]) error
 	// Work makes the caller a worker for as long as the stream lasts.
 	Work(context.Context, *connect.BidiStream[edriv1.WorkRequest, edriv1.WorkResponse]) error
 }
@@ -564,7 +564,7 @@ func (UnimplementedWorkflowsHandler) Wait(context.Context, *connect.Request[edri
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Workflows.Wait is not implemented"))
 }
 
-func (UnimplementedWorkflowsHandler) WaitMany(context.Context, *connect.BidiStream[edriv1.WaitRunRequest, edriv1.RunOutcomes]) error {
+func (UnimplementedWorkflowsHandler) WaitMany(context.Context, *connect.BidiStream[edriv1.WaitRunsRequest, edriv1.RunOutcomes]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("edri.v1.Workflows.WaitMany is not implemented"))
 }
 
