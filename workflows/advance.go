@@ -9,20 +9,23 @@ import (
 	"github.com/edri-io/edri/managers"
 )
 
-// An advance has at most so many records, and bytes of them, unless a single input makes
-// more: a commit may have 4 MiB and 1,000 operations.
+// A commit may have 4 MiB and 1,000 operations. Inputs are fed as long as what comes of
+// them is below the first two; what a single one makes beyond the others is of the next
+// advances. So all inputs that were fed are in the first of these.
 const (
-	maxRecords     = 400
-	maxRecordBytes = 1 << 20
+	maxFedRecords     = 400
+	maxFedBytes       = 1 << 20
+	maxAdvanceRecords = 500
+	maxAdvanceBytes   = 3 << 19
 )
 
 // advance feeds what waits to be fed, and returns what is to be committed; nil: nothing.
 func (r *live) advance() *Advance {
 	m := r.m
-	a := &Advance{Run: r.run.ID, Number: r.run.Number, Advance: r.run.Advance + 1}
+	a := r.newAdvance()
 	m.checkForeign()
-	var steps []stepBlocked
-	for bytes := 0; !m.halted() && len(m.out) < maxRecords && bytes < maxRecordBytes; {
+	left := len(m.out) > 0 // of what was fed before
+	for bytes := 0; !left && !m.halted() && len(m.out) < maxFedRecords && bytes < maxFedBytes; {
 		before := len(m.out)
 		p, ok := r.nextInput(a)
 		if !ok {
@@ -31,32 +34,48 @@ func (r *live) advance() *Advance {
 		r.batch = append(r.batch, p)
 		if p.entry != nil {
 			r.feedEntry(p.entry)
-		} else if blocked := r.feedResult(p.result, a); blocked != nil {
-			steps = append(steps, *blocked)
+		} else {
+			r.feedResult(p.result, a)
 		}
 		for i := range m.out[before:] {
 			bytes += len(m.out[before+i].Data)
 		}
 	}
-	a.Records = m.take()
-	steps = append(steps, m.blocks...)
+	var more bool
+	a.Records, more = m.take()
 	switch {
+	case more:
+		a.Busy = true
 	case m.halt != nil:
 		r.halted(a)
 	case m.end != nil:
 		r.ended(a)
 	default:
 		a.Busy = m.underway > 0
-		if len(steps) > 0 {
-			a.Block = &Block{Reason: reasonStepFailed, Details: mustMarshal(steps)}
+		if len(m.blocks) > 0 {
+			a.Block = &Block{Reason: reasonStepFailed, Details: mustMarshal(m.blocks)}
+			m.blocks = nil
 		}
 	}
 	if len(a.Records) == 0 && a.Block == nil {
 		r.batch = nil
 		return nil
 	}
-	a.Nonce = rand.Uint64()
 	return a
+}
+
+func (r *live) newAdvance() *Advance {
+	return &Advance{Run: r.run.ID, Number: r.run.Number, Advance: r.run.Advance + 1, Nonce: rand.Uint64()}
+}
+
+// endOf returns the end that an advance brings; nil: none.
+func endOf(a *Advance) *End {
+	for i := range a.Records {
+		if end, ok := a.Records[i].Do.(End); ok {
+			return &end
+		}
+	}
+	return nil
 }
 
 // nextInput takes the next input: entries before results, so that the code has them
@@ -101,12 +120,11 @@ func (r *live) feedEntry(e *Entry) {
 	m.feed(input{kind: e.Kind, time: e.Time, data: e.Data, record: &record})
 }
 
-// feedResult feeds the result of an attempt, unless nobody waits for it. It returns what
-// blocks the run.
-func (r *live) feedResult(res *result, a *Advance) *stepBlocked {
+// feedResult feeds the result of an attempt, unless nobody waits for it.
+func (r *live) feedResult(res *result, a *Advance) {
 	o := r.m.ops[res.seq]
 	if o == nil || o.kind != opStep || o.state != opAsked || o.attempt != res.attempt {
-		return nil
+		return
 	}
 	rec := StepRecord{Seq: res.seq, Name: o.name, Attempt: res.attempt, Started: res.began, Result: res.out, Error: res.err}
 	record := Record{Kind: KindStepCompleted, Time: res.ended}
@@ -119,9 +137,8 @@ func (r *live) feedResult(res *result, a *Advance) *stepBlocked {
 	record.Data = appendStep(nil, &rec)
 	r.m.feed(input{kind: record.Kind, time: record.Time, step: &rec, record: &record})
 	if rec.Blocks {
-		return &stepBlocked{o.seq, o.name, rec.Error}
+		r.m.blocks = append(r.m.blocks, stepBlocked{o.seq, o.name, rec.Error})
 	}
-	return nil
 }
 
 // failStep says in the record of an attempt that failed what comes next, and returns the
@@ -131,7 +148,9 @@ func failStep(rec *StepRecord, o *op, now time.Time) Command {
 	wait, again := options.Retry.again(o.attempt, rec.Error, rand.Float64)
 	if limit := options.ScheduleToClose; limit > 0 && now.Add(wait).After(o.asked.Add(limit)) && again {
 		again = false
-		rec.Error = timedOut(timeoutScheduleToClose, rec.Error)
+		if rec.Error.Type != ErrorTimeout || rec.Error.Message != timeoutScheduleToClose {
+			rec.Error = timedOut(timeoutScheduleToClose, rec.Error)
+		}
 	}
 	final := rec.Error.Final || slices.Contains(options.Retry.NonRetryable, rec.Error.Type)
 	switch {

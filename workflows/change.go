@@ -41,6 +41,7 @@ func (m *machine) mark(change string, lowest, highest int) int {
 		if decode(r.expected[0].data, &was) != nil || was.Change != change {
 			return lowest
 		}
+		m.events++
 		r.expected = r.expected[1:]
 		return was.Version
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/edri-io/edri/event"
 )
 
 // Child is a run that this run started.
@@ -52,7 +54,8 @@ func startChild[Out any](ctx Context, workflow string, in any, with ChildOptions
 	o := m.open(ctx.s, opChild, workflow)
 	child := &Child[Out]{Future: Future[Out]{o}, ID: with.ID}
 	if child.ID == "" {
-		child.ID = fmt.Sprintf("%s/%08x", m.run.ID, uint32(m.seedOf(o.seq)))
+		own := fmt.Sprintf("/%08x", uint32(m.seedOf(o.seq)))
+		child.ID = cut(m.run.ID, maxRunID-len(own)) + own
 	}
 	if with.OnClose == "" {
 		with.OnClose = CloseTerminate
@@ -65,6 +68,9 @@ func startChild[Out any](ctx Context, workflow string, in any, with ChildOptions
 		ID: child.ID, Type: workflow, Input: input, Reuse: with.Reuse, Conflict: with.Conflict,
 		Delay: with.Delay, Timeout: with.Timeout, Attributes: with.Attributes,
 	}
+	if err == nil {
+		err = checkRunID(child.ID)
+	}
 	if err == nil && with.Memo != nil {
 		start.Memo, err = encode("memo of workflow "+workflow, with.Memo)
 	}
@@ -75,6 +81,17 @@ func startChild[Out any](ctx Context, workflow string, in any, with ChildOptions
 	data := mustMarshal(ChildRecord{Seq: o.seq, ID: child.ID, Type: workflow, OnClose: with.OnClose})
 	m.emit(KindChildStarted, data, StartChild{Seq: o.seq, Start: start, OnClose: with.OnClose})
 	return child
+}
+
+func checkRunID(id string) error {
+	err := event.CheckName("id of a child", id)
+	if err == nil && len(id) > maxRunID {
+		err = event.TooLarge("id of a child in bytes", int64(len(id)), maxRunID)
+	}
+	if err != nil {
+		return &Error{Type: ErrorInvalid, Message: err.Error(), Final: true}
+	}
+	return nil
 }
 
 // seedOf is a number that belongs to one thing that one run asked for.

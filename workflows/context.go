@@ -75,6 +75,9 @@ func WithTimeout(ctx Context, d time.Duration) (_ Context, cancel func()) {
 	s := ctx.s.child()
 	if s.err == nil {
 		s.deadline = m.setTimer(ctx.s, d)
+		if s.deadline.done {
+			s.err = toError(s.deadline.err) // without its deadline it would not end
+		}
 		s.deadline.then = func() {
 			if s.deadline.err == nil {
 				s.cancel(timedOut("deadline of the context", nil))

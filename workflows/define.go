@@ -114,7 +114,7 @@ func encode(what string, v any) (json.RawMessage, error) {
 	if err != nil {
 		return nil, &Error{Type: ErrorInvalid, Message: fmt.Sprintf("%s: %v", what, err), Final: true}
 	}
-	if len(data) > event.MaxDataBytes {
+	if len(data) > maxPayload {
 		return nil, tooLarge(what, len(data))
 	}
 	return data, nil

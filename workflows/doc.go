@@ -1,6 +1,107 @@
 // Package workflows lets a user write a workflow of many steps as a Go function, whose
-// progress survives every crash.
+// progress survives every crash. It knows the cluster only as [Cluster], so that the same
+// code runs in a server and in a process of the user's own.
 //
-// This file says what the parts of it have to agree on; see cluster.go for what a worker
-// says to a cluster and history.go for what is recorded.
+// # Workflows
+//
+//	var fulfil = workflows.Define("fulfil", 1, func(ctx workflows.Context, o Order) (Receipt, error) {
+//		payment, err := charge.Do(ctx, o) // a Step: a Go function, tried again until it succeeds
+//		if err != nil {
+//			return Receipt{}, err
+//		}
+//		workflows.Compensate(ctx, func(ctx workflows.Context) error { … })
+//		by, ok, err := workflows.Signals[string](ctx, "approved").ReceiveFor(ctx, 48*time.Hour)
+//		…
+//	})
+//	runner, err := workflows.NewRunner(workflows.Config{}, fulfil)
+//	err = runner.Run(ctx, cluster)
+//
+// The function is the workflow's code; a run is one execution of it. What it does goes
+// through its [Context]: steps ([Step]), requests to other managers ([Request]), durable
+// time ([Sleep], [After], [WithTimeout]), signals ([Signals]), events of the journal
+// ([NextEvent]), children ([Function.StartChild]), queries and updates ([HandleQuery],
+// [HandleUpdate]). Several things go on beside each other as futures ([Future], [All],
+// [First], [FirstN]) or as coroutines ([Go]). Everything else it does must be
+// deterministic, as it is done again on each replay; code that is changed while runs are
+// under way asks [Version] which way to go, and [Check] holds it to recorded histories.
+//
+// # The loop
+//
+// A worker feeds the code what has come for its run, one input after the other, and the
+// code runs after each until it waits. What it asked for, and the inputs, are the records
+// of one advance: one commit, all of it or nothing.
+//
+//	       entries (signals, timers, responses …)
+//	leader ───────────────────────────▶ inputs ──▶ code, on coroutines
+//	  ▲                                   ▲             │ asks for timers, requests …: records
+//	  │      results of steps             │             │ asks for steps
+//	  │      ┌────────────────────────────┘             │
+//	  │   step functions ◀── once the advance before ───┤
+//	  │                      them is committed          ▼
+//	  └──────────────────────────────────────────── advance: inputs and records
+//
+// So a run of three steps costs four commits: its start, and one for each result, the
+// last of which brings the end. A step that is asked for is not recorded; its result is.
+// One advance of a run is under way at a time, and meanwhile what comes is queued. The
+// exception are steps that run at most once: they are recorded before they begin.
+//
+// A worker that gets a run which is not new runs the code from its beginning and feeds it
+// the inputs of the history. What the code asks for is held to what was recorded; where
+// the two differ, the run is blocked, with both in the details, and nothing is committed.
+//
+// # What a crash costs
+//
+//	worker or leader is lost              lost                    done twice
+//	────────────────────────              ────                    ──────────
+//	before a step begins                  nothing                 nothing
+//	while a step runs                     the attempt             what it did outside¹
+//	step is done, its advance not sent    the attempt             what it did outside¹
+//	advance sent, not committed           nothing: sent again, or what it did outside¹ if
+//	                                      the attempt             the worker is gone
+//	advance committed, answer lost        nothing: the nonce      nothing
+//	                                      tells the repeat
+//	after that                            nothing                 nothing
+//	a worker comes back after another     its attempts            what they did outside¹; of
+//	has the run                                                   the effects one is committed
+//
+//	¹ which is to be deduplicated by EffectID. With one attempt a step is never done
+//	twice: it fails with ErrorUnknown.
+//
+// What was lost while it ran counts as an attempt of the step, so that a step which kills
+// its worker comes to the end of its attempts; a graceful stop does not.
+//
+// # Invariants
+//
+//  1. A machine (machine.go) is a pure function of its inputs: neither clock, randomness
+//     nor map order comes to the code or to what is recorded. Results of steps have the
+//     worker's time, entries the cluster's; the code sees them in their records only.
+//  2. At most one coroutine of a run runs at a time, and its owner waits for it.
+//  3. Nothing acts on what is not committed: steps begin, and are canceled, when the
+//     records before that are.
+//  4. While an advance is under way nothing is fed. So what is not committed is its inputs,
+//     and if it is refused the machine is made anew from the history and fed others: the
+//     result as a failure where its effects were refused, entries that came meanwhile
+//     before the result that was to end the run.
+//  5. An advance has the effects of one step at most, and each has the same ids on each
+//     attempt.
+//  6. Code that panics, or does not give way, has its inputs committed and nothing of what
+//     it made of them.
+//
+// # Goroutines
+//
+//	Run ── host.work, one for each version of the workflow that has most
+//	         ├─ receive, one for each session
+//	         ├─ live.turn, for each run that has something to do: its machine's owner
+//	         │     └─ coroutine.main, for the code: parked unless its owner waits for it
+//	         └─ task.run, for each step that waits for a slot or runs
+//
+// Run waits for all of them. A step's function that does not return though its context
+// has ended is left behind after the grace, and code that does not give way is (it ends
+// when it next uses its context); [Runner.Stats] counts both.
+//
+// Queues are bounded by others: a run has no more entries than the cluster lets it have
+// open, no more results than steps; there are no more runs than Config.CacheSize.
+//
+// Where two locks meet: live.mu may be taken while host.mu is held, never the other way
+// around; task.mu meets no other.
 package workflows

@@ -38,13 +38,17 @@ func Final(err error) error {
 // Decode reads the details into v.
 func (e *Error) Decode(v any) error { return json.Unmarshal(e.Details, v) }
 
-// toError returns err as the journal keeps it. An *Error that err wraps gives type,
+// toError returns err as the journal keeps it, within what an event has room for. An *Error that err wraps gives type,
 // details and finality; else the type is that of the innermost error which has a name of
 // its own.
 func toError(err error) *Error {
 	if err == nil {
 		return nil
 	}
+	return asError(err).bounded()
+}
+
+func asError(err error) *Error {
 	if e := (*Error)(nil); errors.As(err, &e) {
 		if error(e) == err {
 			return e
@@ -84,7 +88,7 @@ func typeName(err error) string {
 func tooLarge(what string, size int) *Error {
 	return &Error{
 		Type: ErrorTooLarge, Final: true,
-		Message: fmt.Sprintf("%s: %d bytes are more than %d", what, size, event.MaxDataBytes),
+		Message: fmt.Sprintf("%s: %d bytes are more than %d", what, size, maxPayload),
 	}
 }
 

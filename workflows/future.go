@@ -7,10 +7,13 @@ type Future[T any] struct{ o *op }
 
 // Get waits for the result. An error is an *Error, also where ctx is canceled before.
 func (f *Future[T]) Get(ctx Context) (T, error) {
+	return f.get(ctx.s, f.o.m.enter())
+}
+
+// get is Get where the caller is known to be the coroutine.
+func (f *Future[T]) get(s *scope, co *coroutine) (T, error) {
 	var result T
 	o := f.o
-	co := o.m.enter()
-	s := ctx.s
 	if !o.done {
 		if co.looks {
 			panic("a query or a validator must not change the run, nor wait")

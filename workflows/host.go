@@ -1,12 +1,13 @@
 package workflows
 
 import (
+	"cmp"
 	"container/list"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -122,6 +123,7 @@ func (h *host) asWorker() Worker {
 	for name := range h.defs {
 		w.Workflows = append(w.Workflows, name)
 	}
+	slices.SortFunc(w.Workflows, func(a, b Workflow) int { return cmp.Compare(a.Type, b.Type) })
 	for number, r := range h.runs {
 		w.Held = append(w.Held, Held{Number: number, Advance: r.committed.Load()})
 	}
@@ -262,165 +264,6 @@ func (h *host) leave() {
 	case <-grace.C:
 		h.cfg.Logger.Error("step functions do not return though their context ended", "steps", h.stats.steps.Load())
 	}
-}
-
-// receive takes a message.
-func (h *host) receive(m *Message) {
-	switch {
-	case m.Assign != nil:
-		h.assign(m.Assign)
-	case m.Entries != nil:
-		e := m.Entries
-		h.with(e.Number, func(r *live) { r.take(e.Entries) })
-	case m.Advanced != nil:
-		a := m.Advanced
-		h.with(a.Number, func(r *live) { r.advanced(a) })
-	case m.Query != nil:
-		h.query(m.Query)
-	case m.Drain != nil:
-		h.with(m.Drain.Number, func(r *live) { r.draining = true })
-	case m.Revoke != nil:
-		h.revoke(m.Revoke)
-	}
-}
-
-func (h *host) revoke(m *Revoke) {
-	h.mu.Lock()
-	r := h.runs[m.Number]
-	h.mu.Unlock()
-	if r == nil {
-		return
-	}
-	h.cfg.Logger.Info("run is taken away", "run", r.run.ID, "reason", m.Reason)
-	h.forget(r) // at once: it may be assigned again
-	r.post(r.drop)
-}
-
-// with has something done to a run that is held.
-func (h *host) with(number uint64, f func(*live)) {
-	h.mu.Lock()
-	r := h.runs[number]
-	h.mu.Unlock()
-	if r != nil {
-		r.post(func() { f(r) })
-	}
-}
-
-// assign takes a run.
-func (h *host) assign(a *Assign) {
-	def := h.defs[Workflow{a.Run.Type, a.Run.Version}]
-	h.mu.Lock()
-	r := h.runs[a.Run.Number]
-	closing := h.closing
-	h.mu.Unlock()
-	if r != nil {
-		if r.post(func() { r.assignedAgain(a) }) {
-			return
-		}
-		h.forget(r) // it is about to
-	}
-	if def == nil || closing {
-		h.send(Reply{Release: &Release{a.Run.Number}})
-		h.send(Reply{Credits: 1})
-		return
-	}
-	r = newLive(h, def, a)
-	h.mu.Lock()
-	h.runs[a.Run.Number] = r
-	h.stats.held.Add(1)
-	h.mu.Unlock()
-	r.post(func() { r.assigned(a) })
-	h.evict()
-}
-
-// evict gives back the runs that were not used for longest, so that there is room for
-// others: an eighth of the cache.
-func (h *host) evict() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for n := len(h.runs) - (h.cfg.CacheSize - max(1, h.cfg.CacheSize/8)); n > 0; n-- {
-		last := h.idle.Back()
-		if last == nil {
-			return
-		}
-		r := h.idle.Remove(last).(*live)
-		r.place = nil
-		r.post(func() { r.evicted = true })
-	}
-}
-
-// rests notes that a run waits for an entry.
-func (h *host) rests(r *live) {
-	h.mu.Lock()
-	if r.place == nil && !r.gone {
-		r.place = h.idle.PushFront(r)
-	}
-	h.mu.Unlock()
-	h.evict()
-}
-
-// wakes notes that it does not.
-func (h *host) wakes(r *live) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if r.place != nil {
-		h.idle.Remove(r.place)
-		r.place = nil
-	}
-}
-
-// forget takes a run out.
-func (h *host) forget(r *live) {
-	h.wakes(r)
-	h.mu.Lock()
-	if h.runs[r.run.Number] == r {
-		delete(h.runs, r.run.Number)
-		h.stats.held.Add(-1)
-	}
-	h.emptiedLocked()
-	h.mu.Unlock()
-}
-
-// query answers a query, of a run in memory or of a copy.
-func (h *host) query(q *Query) {
-	h.mu.Lock()
-	r := h.runs[q.Run.Number]
-	h.mu.Unlock()
-	if r != nil && r.post(func() { r.query(q) }) {
-		return
-	}
-	h.queryCopy(q)
-}
-
-// queryCopy answers a query by a replay of its own.
-func (h *host) queryCopy(q *Query) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closing {
-		return
-	}
-	h.turns.Go(func() {
-		result, err := h.replayQuery(q)
-		h.send(Reply{Answer: &Answer{ID: q.ID, Result: result, Err: err}})
-	})
-}
-
-func (h *host) replayQuery(q *Query) (json.RawMessage, *Error) {
-	def := h.defs[Workflow{q.Run.Type, q.Run.Version}]
-	if def == nil {
-		return nil, &Error{Type: ErrorNotFound, Message: fmt.Sprintf("the worker has no version %d of workflow %s", q.Run.Version, q.Run.Type)}
-	}
-	m := newMachine(def, q.Run, h.cfg.StuckAfter)
-	h.watch(m)
-	defer h.dismiss(m)
-	h.stats.replays.Add(1)
-	if err := m.replayAll(h.cluster.History(h.base, q.Run.ID, q.Run.History)); err != nil {
-		return nil, toError(err)
-	}
-	if m.halt != nil {
-		return nil, toError(m.halt.err)
-	}
-	return m.query(q.Name, q.Input)
 }
 
 // watch counts the goroutine of a machine that does not give way.

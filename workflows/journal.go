@@ -3,6 +3,7 @@ package workflows
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/edri-io/edri/event"
 )
@@ -28,6 +29,14 @@ func NextEvent(ctx Context, match Match) *Future[event.Recorded] {
 	err := event.CheckName("type of an event that is awaited", match.Type)
 	if err == nil && match.Filter != nil {
 		err = match.Filter.Validate()
+	}
+	for _, name := range slices.Sorted(maps.Keys(match.Values)) { // for the same error each time
+		if err == nil {
+			err = event.CheckName("name of a value that is awaited", name)
+		}
+		if err == nil {
+			err = event.CheckText("value that is awaited", match.Values[name], event.MaxNameBytes)
+		}
 	}
 	if err != nil {
 		o.resolve(nil, &Error{Type: ErrorInvalid, Message: err.Error(), Final: true})

@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"container/list"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"math/rand/v2"
@@ -29,7 +28,7 @@ type live struct {
 	committed atomic.Uint64 // run.Advance, for whoever asks
 
 	mu     sync.Mutex // of the mailbox
-	box    []func()
+	box    []mail
 	active bool // a goroutine is at it
 	gone   bool // nothing is taken any more
 
@@ -57,6 +56,9 @@ type live struct {
 	evicted  bool
 }
 
+// mail is something to be done with a run, or where it is gone by then, instead of it.
+type mail struct{ do, gone func() }
+
 // pending is an input that is not committed: an entry or a result.
 type pending struct {
 	entry  *Entry
@@ -67,14 +69,18 @@ func newLive(h *host, def *definition, a *Assign) *live {
 	return &live{h: h, def: def, run: a.Run, tasks: make(map[uint64]*task)}
 }
 
-// post has f done, and the run go on after it. It reports false where the run is gone.
-func (r *live) post(f func()) bool {
+// post has f done, and the run go on after it. It reports false where the run is gone;
+// where it goes before its turn comes, f is not done.
+func (r *live) post(f func()) bool { return r.postOr(f, nil) }
+
+// postOr is post for what must not get lost: where the run goes before f is done, gone is.
+func (r *live) postOr(f, gone func()) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.gone {
 		return false
 	}
-	r.box = append(r.box, f)
+	r.box = append(r.box, mail{f, gone})
 	if !r.active {
 		r.active = true
 		r.h.turns.Go(r.turn)
@@ -88,15 +94,18 @@ func (r *live) turn() {
 		r.mu.Lock()
 		box := r.box
 		r.box = nil
-		if len(box) == 0 || r.gone {
+		if len(box) == 0 {
 			r.active = false
 			r.mu.Unlock()
 			return
 		}
 		r.mu.Unlock()
-		for _, f := range box {
-			if !r.gone {
-				f()
+		for _, m := range box {
+			switch {
+			case !r.gone:
+				m.do()
+			case m.gone != nil:
+				m.gone()
 			}
 		}
 		r.goOn()
@@ -111,10 +120,6 @@ func (r *live) goOn() {
 			r.resend()
 			return
 		}
-		if r.m.halt != nil {
-			r.give("the code cannot go on")
-			return
-		}
 		if r.act() {
 			continue
 		}
@@ -123,6 +128,10 @@ func (r *live) goOn() {
 			r.h.rests(r)
 		case atRest && r.h.isClosing():
 			r.drop()
+		case atRest && r.evicted && r.m.underway == 0 && r.run.Advance == 0:
+			// Until its first advance a run counts as one that has to begin.
+			r.sent = r.newAdvance()
+			r.resend()
 		case atRest && (r.draining || r.evicted && r.m.underway == 0):
 			r.give("at rest")
 		}
@@ -228,146 +237,6 @@ func (r *live) later(wait time.Duration, f func()) {
 	r.retry = time.AfterFunc(wait, func() { r.post(f) })
 }
 
-// resend sends the advance that is under way, once more if need be: it has a nonce.
-func (r *live) resend() {
-	if r.sent != nil {
-		r.h.send(Reply{Advance: r.sent})
-	}
-}
-
-// advanced takes the answer to an advance.
-func (r *live) advanced(a *Advanced) {
-	if r.sent == nil || a.Advance != r.sent.Advance {
-		return // of one that was sent twice
-	}
-	if a.Err != nil {
-		r.refused(a.Err)
-		return
-	}
-	r.h.stats.advances.Add(1)
-	sent := r.sent
-	r.settle()
-	r.run.Advance = sent.Advance
-	r.committed.Store(sent.Advance)
-	r.extend(sent, a.Revision)
-	for _, record := range sent.Records {
-		if record.Entry > 0 {
-			r.run.Entry = record.Entry
-		}
-	}
-	if sent.Block != nil {
-		r.h.stats.blocked.Add(1)
-		r.h.cfg.Logger.Error("run is blocked", "run", r.run.ID, "workflow", r.run.Type, "reason", sent.Block.Reason, "details", string(sent.Block.Details))
-		r.draining = true // what runs may finish
-	}
-	if r.m == nil {
-		return // a block in the place of what could not be committed
-	}
-	if r.m.end != nil {
-		r.drop()
-		return
-	}
-	r.m.blocks = nil
-}
-
-// settle ends an advance, whatever became of it.
-func (r *live) settle() {
-	r.sent, r.batch, r.attempts, r.insist = nil, nil, 0, false
-}
-
-// extend notes what the history is now.
-func (r *live) extend(a *Advance, end event.Revision) {
-	if len(r.run.History) == 0 {
-		r.run.History = []Range{{From: 1, To: 1}}
-	}
-	last := &r.run.History[len(r.run.History)-1]
-	if end > 0 {
-		last.To = end
-		return
-	}
-	for i := range a.Records {
-		if a.Records[i].Reject == nil {
-			last.To++
-		}
-	}
-}
-
-// refused takes the refusal of an advance.
-func (r *live) refused(err *event.Error) {
-	hasEffects := len(r.sent.Effects.Appends)+len(r.sent.Effects.Keys) > 0
-	switch code := err.Code; {
-	case code == event.CodeOutcomeUnknown, code == event.CodeUnavailable, code == event.CodeNotLeader,
-		code == event.CodeOverloaded, code == event.CodeDeadlineExceeded:
-		wait := min(firstRetry<<min(r.attempts, 10), longestRetry)
-		r.attempts++
-		r.later(wait/2+rand.N(wait), r.resend)
-	case code == event.CodeRevisionConflict && (!hasEffects || err.Stream == HistoryStream(r.run.ID)):
-		r.h.cfg.Logger.Info("run is another worker's", "run", r.run.ID)
-		r.drop()
-	case code == event.CodeCheckFailed && r.m != nil && r.m.end != nil && !r.insist:
-		r.lookAgain()
-	case hasEffects:
-		r.failEffects(err)
-	case r.sent.Block != nil && len(r.sent.Records) == 0:
-		r.h.cfg.Logger.Error("run cannot be blocked", "run", r.run.ID, "error", err)
-		r.drop()
-	default:
-		r.blockInstead(err)
-	}
-}
-
-// lookAgain lets the code look at entries that came before its end. What it ended by is
-// fed once more after them, if it was a result.
-func (r *live) lookAgain() {
-	last := 0 // behind the last entry
-	for i, p := range r.batch {
-		if p.entry != nil {
-			last = i + 1
-		}
-	}
-	front, rest := r.batch[:last], r.batch[last:]
-	var results []*result
-	for _, p := range rest {
-		results = append(results, p.result)
-	}
-	r.restart(front)
-	r.results = append(results, r.results...)
-	r.insist = true
-	if len(r.entries) == 0 {
-		r.waiting = true
-		r.later(awaitEntries, func() { r.waiting = false })
-	}
-}
-
-// failEffects lets the step fail whose effects were refused.
-func (r *live) failEffects(err *event.Error) {
-	for _, p := range r.batch {
-		if p.result != nil && p.result.hasEffects() {
-			p.result.refuse(err)
-		}
-	}
-	r.restart(r.batch)
-}
-
-// restart has the machine made anew, from what is committed and then these inputs.
-func (r *live) restart(front []pending) {
-	r.h.dismiss(r.m)
-	r.m = nil
-	r.settle()
-	r.front = front
-}
-
-// blockInstead blocks the run in the place of an advance that cannot be committed.
-func (r *live) blockInstead(err *event.Error) {
-	r.restart(nil)
-	r.sent = &Advance{
-		Run: r.run.ID, Number: r.run.Number, Advance: r.run.Advance + 1, Nonce: rand.Uint64(),
-		Block: &Block{Reason: string(err.Code), Details: mustMarshal(Note{Reason: err.Message})},
-	}
-	r.draining = true
-	r.resend()
-}
-
 // give gives the run back.
 func (r *live) give(why string) {
 	r.h.cfg.Logger.Debug("run is released", "run", r.run.ID, "reason", why)
@@ -389,7 +258,7 @@ func (r *live) drop() {
 func (r *live) end() bool {
 	r.mu.Lock()
 	gone := r.gone
-	r.gone, r.box = true, nil
+	r.gone = true
 	r.mu.Unlock()
 	if gone {
 		return false
@@ -405,14 +274,4 @@ func (r *live) end() bool {
 	}
 	r.h.forget(r)
 	return true
-}
-
-// query answers a query, from the machine if that is as committed.
-func (r *live) query(q *Query) {
-	if r.m == nil || r.m.halted() || r.sent != nil || len(r.entries)+len(r.results)+len(r.front) > 0 {
-		r.h.queryCopy(q)
-		return
-	}
-	result, err := r.m.query(q.Name, json.RawMessage(q.Input))
-	r.h.send(Reply{Answer: &Answer{ID: q.ID, Result: result, Err: err}})
 }

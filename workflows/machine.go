@@ -30,6 +30,7 @@ type machine struct {
 	now         time.Time
 	random      *rand.Rand
 	seq         uint64
+	events      int            // of the history, what is not committed included
 	ops         map[uint64]*op // open, by seq
 	underway    int            // steps that a worker has to run or runs
 	root        *scope
@@ -44,7 +45,7 @@ type machine struct {
 	// What comes out.
 	out    []Record
 	todo   []*op         // steps that a worker has to begin, or to cancel
-	blocks []stepBlocked // steps that a person has to have retried
+	blocks []stepBlocked // steps that block the run, and it is not said yet
 	end    *End          // the run has ended
 	halt   *fault        // it cannot go on
 
@@ -79,6 +80,7 @@ func (m *machine) feed(in input) {
 		m.now = in.time
 	}
 	kept := len(m.out)
+	m.events++
 	if in.record != nil {
 		m.out = append(m.out, *in.record)
 		kept++
@@ -97,14 +99,26 @@ func (m *machine) feed(in input) {
 	}
 }
 
-// take returns the records that came out since the last time.
-func (m *machine) take() []Record {
+// take returns the next records that came out, as many as an advance may have; more says
+// that others are left.
+func (m *machine) take() (records []Record, more bool) {
 	out := m.out
 	if m.halt != nil {
 		out = out[:m.halt.kept]
 	}
-	m.out = nil
-	return out
+	n := 0
+	for bytes := 0; n < len(out) && n < maxAdvanceRecords && bytes < maxAdvanceBytes; n++ {
+		bytes += len(out[n].Data)
+	}
+	if n < len(out) {
+		m.out = slices.Clone(out[n:])
+	} else {
+		m.out = nil
+	}
+	if m.halt != nil {
+		m.halt.kept = len(m.out)
+	}
+	return out[:n:n], len(m.out) > 0
 }
 
 // fail halts the machine. Where the code runs, that ends here.
@@ -124,6 +138,10 @@ type stackDetails struct {
 	Stack string `json:"stack,omitempty"`
 }
 
+func newStackDetails(text string, stack []byte) stackDetails {
+	return stackDetails{cut(text, maxMessage), cut(string(stack), maxDetails)}
+}
+
 const (
 	reasonPanic = "panic"
 	reasonStuck = "stuck"
@@ -133,7 +151,7 @@ const (
 func (m *machine) panicked(text string, stack []byte) {
 	if m.halt == nil {
 		err := &Error{Type: ErrorPanic, Message: text}
-		m.halt = &fault{reason: reasonPanic, details: stackDetails{text, string(stack)}, err: err}
+		m.halt = &fault{reason: reasonPanic, details: newStackDetails(text, stack), err: err}
 	}
 }
 
@@ -141,7 +159,7 @@ func (m *machine) stuck() {
 	id := m.co.running.Load()
 	text := fmt.Sprintf("the workflow's code did not wait by way of its context for %v", m.co.limit)
 	err := &Error{Type: ErrorTimeout, Message: text}
-	m.halt = &fault{reason: reasonStuck, details: stackDetails{text, string(stackOf(id))}, err: err}
+	m.halt = &fault{reason: reasonStuck, details: newStackDetails(text, stackOf(id)), err: err}
 }
 
 // enter begins each call of the API: it holds the caller to be the code that runs.
@@ -190,6 +208,7 @@ func (m *machine) emit(kind string, data []byte, do Command) bool {
 	if m.halt != nil {
 		return false
 	}
+	m.events++
 	if m.replay.expects() {
 		m.hold(kind, data)
 		return false

@@ -94,7 +94,7 @@ func (o *op) cancel(why *Error) {
 		m.emitSeq(KindEventDropped, o.seq, DropEvent{o.seq})
 		o.resolve(nil, why)
 	case o.kind == opChild:
-		m.emitSeq(KindChildCanceled, o.seq, CancelChild{o.seq, why.Message})
+		m.emitSeq(KindChildCanceled, o.seq, CancelChild{o.seq, note(why.Message)})
 	}
 }
 

@@ -141,6 +141,9 @@ func (m *machine) replayAll(history iter.Seq2[event.Recorded, error]) error {
 		if !ok {
 			continue // whatever it is, it was not the code's
 		}
+		if m.run.ID == "" {
+			m.run.ID = strings.TrimPrefix(e.Stream, HistoryStream(""))
+		}
 		r := recorded{kind: kind, data: e.Data, time: e.Time, revision: e.Revision}
 		m.replay.seen = e.Revision
 		switch classOf(kind) {
@@ -172,9 +175,6 @@ func (m *machine) replayOne(in recorded, asked []recorded, more recorded) bool {
 	}
 	if m.halt == nil && m.end != nil && more.kind != "" {
 		m.diverge(more, KindCompleted, nil)
-	}
-	if m.halt != nil {
-		m.halt.kept = 0
 	}
 	// Steps that were asked for and are done need no worker.
 	if len(m.todo) > 64+2*len(m.ops) || more.kind == "" {

@@ -32,7 +32,7 @@ type RequestOptions struct {
 	Stream  string
 	Subject string
 	// Timeout is how long each attempt may take, the wait for a worker included; default
-	// 30 s.
+	// 30 s, at least 1 ms, at most 30 days.
 	Timeout time.Duration
 	// Retry makes new requests, after one that expired or was answered with a problem
 	// that may pass (of status 408, 425, 429 or from 500 up). Exhausted is not looked at.
@@ -55,12 +55,14 @@ func NewRequest[In, Out any](typ string, options ...RequestOptions) Request[In, 
 	if r.options.Timeout <= 0 {
 		r.options.Timeout = DefaultRequestTimeout
 	}
+	r.options.Timeout = min(max(minRequestTimeout, r.options.Timeout), maxRequestTimeout)
 	return r
 }
 
 // Do sends a request and waits for the response. An error is an *Error.
 func (r Request[In, Out]) Do(ctx Context, in In) (Out, error) {
-	return r.Start(ctx, in).Get(ctx)
+	f := r.Start(ctx, in)
+	return f.get(ctx.s, f.o.m.co.current)
 }
 
 // Start sends a request.
@@ -92,10 +94,17 @@ func (m *machine) send(o *op) {
 		Subject:    r.options.Subject,
 		Extensions: map[string]event.Value{event.AttrKind: event.String(event.KindRequest)},
 	}
+	if m.run.Correlation != "" {
+		e.Extensions[event.AttrCorrelation] = event.String(m.run.Correlation)
+	}
 	if r.data != nil {
 		e.Data, e.DataContentType = r.data, "application/json"
 	}
-	if err := e.Validate(); err != nil {
+	err := e.Validate()
+	if err == nil && r.options.Stream != "" {
+		err = event.CheckName("stream of a request", r.options.Stream)
+	}
+	if err != nil {
 		o.resolve(nil, &Error{Type: ErrorInvalid, Message: err.Error(), Final: true})
 		return
 	}

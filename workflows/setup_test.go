@@ -13,7 +13,7 @@ import (
 	"github.com/edri-io/edri/workflows/workflowstest"
 )
 
-// bench is a cluster in memory with a worker, in a bubble of virtual time.
+// world is a cluster in memory with a worker, in a bubble of virtual time.
 type world struct {
 	*testing.T
 	*workflowstest.Cluster

@@ -81,7 +81,8 @@ func (s Step[In, Out]) With(options StepOptions) Step[In, Out] {
 
 // Do has the step run and waits for its result. An error is an *Error.
 func (s Step[In, Out]) Do(ctx Context, in In) (Out, error) {
-	return s.Start(ctx, in).Get(ctx)
+	f := s.Start(ctx, in)
+	return f.get(ctx.s, f.o.m.co.current)
 }
 
 // Start has the step run. Where ctx is canceled, the context of the step's function is;

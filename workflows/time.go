@@ -18,7 +18,8 @@ func Sleep(ctx Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
 	}
-	_, err := After(ctx, d).Get(ctx)
+	f := After(ctx, d)
+	_, err := f.get(ctx.s, f.o.m.co.current)
 	return err
 }
 
@@ -31,7 +32,7 @@ func After(ctx Context, d time.Duration) *Future[struct{}] {
 
 // setTimer opens a timer.
 func (m *machine) setTimer(s *scope, d time.Duration) *op {
-	d = max(0, d)
+	d = min(max(0, d), maxTimer)
 	o := m.open(s, opTimer, "")
 	if !o.done {
 		m.emit(KindTimerSet, appendTimer(nil, o.seq, d), SetTimer{o.seq, d})
@@ -65,11 +66,14 @@ type RunInfo struct {
 	Version uint32
 	Parent  string // ID/number, empty: it has none
 	Memo    []byte // JSON
+	// Events is how long the history is: a run that goes on for ever continues as new
+	// before it has 50,000.
+	Events int
 }
 
 // Info returns the run.
 func Info(ctx Context) RunInfo {
 	m := ctx.s.m
 	m.enter()
-	return RunInfo{ID: m.run.ID, Type: m.begun.Type, Version: m.begun.Version, Parent: m.begun.Parent, Memo: m.begun.Memo}
+	return RunInfo{ID: m.run.ID, Type: m.begun.Type, Version: m.begun.Version, Parent: m.begun.Parent, Memo: m.begun.Memo, Events: m.events}
 }

@@ -1,10 +1,12 @@
 package workflowstest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -65,10 +67,10 @@ type run struct {
 	entries  []workflows.Entry // not consumed
 	arrived  uint64            // number of the last entry
 	worker   *session
-	missing  bool // its worker may be back for it
-	lost     bool // its worker is not, and no other has it
-	queued   bool // in Cluster.ready
-	waits    bool // for its start
+	missing  *session // that ended, and its worker may be back for the run
+	lost     bool     // its worker is not, and no other has it
+	queued   bool     // in Cluster.ready
+	waits    bool     // for its start
 	busy     bool
 	blocked  *workflows.Block
 	timers   map[uint64]*time.Timer
@@ -161,7 +163,7 @@ func (c *Cluster) startLocked(s workflows.Start, parent, continues *run) (*run, 
 		awaits: make(map[uint64]workflows.AwaitEvent), children: make(map[uint64]*child),
 		updates: make(map[string]chan workflows.UpdateRecord), parent: parent,
 	}
-	r.Run = workflows.Run{ID: s.ID, Number: c.numbers, Type: s.Type, Version: s.Version}
+	r.Run = workflows.Run{ID: s.ID, Number: c.numbers, Type: s.Type, Version: s.Version, Correlation: cmp.Or(s.Correlation, s.ID)}
 	c.current[s.ID], c.runs[r.Number] = r, r
 	begun := workflows.Started{
 		Type: s.Type, Version: s.Version, Input: s.Input, Memo: s.Memo, Seed: strconv.FormatUint(r.seed, 10),
@@ -424,4 +426,14 @@ func mustMarshal(v any) json.RawMessage {
 		panic(err) // the test's own
 	}
 	return data
+}
+
+// Attributes returns the attributes of the last run of an id.
+func (c *Cluster) Attributes(id string) map[string]any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.current[id]; r != nil {
+		return maps.Clone(r.start.Attributes)
+	}
+	return nil
 }

@@ -8,8 +8,15 @@
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		c := workflowstest.NewCluster()
-//		stop := c.Work(runner) // or go runner.Run(ctx, c)
-//		...
+//		ctx, stop := context.WithCancel(t.Context())
+//		var worker sync.WaitGroup
+//		worker.Go(func() { runner.Run(ctx, c) })
+//		synctest.Wait() // until the workflows are known
+//		number, err := c.Start(workflows.Start{ID: "o1", Type: "fulfil", Input: input})
+//		result, err := c.Wait(ctx, "o1")
+//		…
+//		stop()
+//		worker.Wait()
 //	})
 //
 // It can lose workers and answers, and refuse advances: see [Cluster.OnAdvance] and

@@ -43,7 +43,7 @@ func (c *Cluster) Work(_ context.Context, w workflows.Worker) (workflows.Session
 		case r == nil || r.status != workflows.Running || r.worker != nil || r.lost:
 			s.pushLocked(workflows.Message{Revoke: &workflows.Revoke{Number: held.Number, Reason: "it is another worker's"}})
 		default:
-			r.worker, r.missing = s, false
+			r.worker, r.missing = s, nil
 			s.pushLocked(workflows.Message{Entries: &workflows.Entries{Number: r.Number, Entries: slices.Clone(r.entries)}})
 		}
 	}
@@ -116,11 +116,11 @@ func (s *session) Close(graceful bool) {
 		if graceful {
 			return
 		}
-		r.missing = true
+		r.missing = s
 		time.AfterFunc(backAfter, func() {
 			s.c.mu.Lock()
 			defer s.c.mu.Unlock()
-			if r.missing && r.worker == nil {
+			if r.missing == s {
 				s.c.loseLocked(r)
 			}
 		})
@@ -148,7 +148,7 @@ func (s *session) endLocked(after func(*run)) {
 
 // loseLocked counts the worker of a run as lost.
 func (c *Cluster) loseLocked(r *run) {
-	r.missing, r.lost = false, true
+	r.missing, r.lost = nil, true
 	if r.status == workflows.Running && (r.busy || r.Advance == 0) {
 		c.enterLocked(r, workflows.KindWorkerLost, mustMarshal(workflows.Note{Reason: "the worker is gone"}))
 	}
@@ -176,13 +176,17 @@ func (c *Cluster) CutSessions() {
 	}
 }
 
-// Steal takes a run from its worker, which does not hear of it.
-func (c *Cluster) Steal(id string) {
+// StealFrom gives a run to another worker than the one that has it, as if that had been
+// silent for long, and does not tell it. There must be another.
+func (c *Cluster) StealFrom(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if r := c.current[id]; r.worker != nil {
-		r.worker = nil
-		c.loseLocked(r)
+	r := c.current[id]
+	if s := r.worker; s != nil {
+		credits := s.credits
+		s.credits, r.worker = 0, nil
+		c.wakeLocked(r)
+		s.credits = credits
 	}
 }
 
@@ -217,7 +221,7 @@ func (c *Cluster) wakeLocked(r *run) {
 }
 
 func (r *run) needsWorker() bool {
-	return r.status == workflows.Running && r.worker == nil && !r.missing && !r.waits && r.blocked == nil &&
+	return r.status == workflows.Running && r.worker == nil && r.missing == nil && !r.waits && r.blocked == nil &&
 		(r.Advance == 0 || r.busy || len(r.entries) > 0)
 }
 

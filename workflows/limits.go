@@ -1,0 +1,64 @@
+package workflows
+
+import (
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/edri-io/edri/event"
+)
+
+// What a cluster would refuse is refused here already, where the code can be told: an
+// advance that is refused as a whole blocks the run.
+const (
+	// maxPayload is what an input or a result may have: it becomes the data of an event
+	// with some more.
+	maxPayload = event.MaxDataBytes - 4096
+	// maxMessage and maxDetails are what an error keeps of its message and details.
+	maxMessage = 16 << 10
+	maxDetails = 256 << 10
+	// maxRunID leaves room for what is before it in the name of its stream.
+	maxRunID = 200
+	// maxNote is the longest text for people.
+	maxNote = 8 << 10
+
+	minRequestTimeout = time.Millisecond
+	maxRequestTimeout = 30 * 24 * time.Hour
+	maxTimer          = 100 * 365 * 24 * time.Hour
+)
+
+// note returns what a note may hold of a text: one line of so many bytes.
+func note(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	return cut(s, maxNote)
+}
+
+// cut returns valid UTF-8 of at most n bytes.
+func cut(s string, n int) string {
+	if len(s) > n {
+		for n > 0 && !utf8.RuneStart(s[n]) {
+			n--
+		}
+		s = s[:n]
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// bounded returns an error that an event has room for.
+func (e *Error) bounded() *Error {
+	if e == nil || len(e.Type) <= event.MaxNameBytes && len(e.Message) <= maxMessage && len(e.Details) <= maxDetails {
+		return e
+	}
+	made := *e
+	made.Type, made.Message = cut(e.Type, event.MaxNameBytes), cut(e.Message, maxMessage)
+	if len(e.Details) > maxDetails {
+		made.Details = nil
+	}
+	return &made
+}
