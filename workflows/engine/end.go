@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 
@@ -38,8 +39,7 @@ func (w *work) end(r *run, c endRun, kind string) error {
 	}
 	w.unindexStatus(r)
 	r.status, r.ended = c.status, w.tx.Stamp()
-	r.set(flagBusy, false)
-	r.set(flagPaused, false)
+	r.flags &^= flagBusy | flagPaused | flagDelayed
 	w.indexStatus(r)
 	if c.outcome.result != nil || c.outcome.failure != nil {
 		w.tx.Put(numberKey(kindOutcome, r.number), c.outcome.append(nil))
@@ -77,18 +77,40 @@ func (w *work) continueAs(r *run, c endRun, moved []entry) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.attributes == nil {
-		o.attributes = valuesJSON(d.attributes)
+	from := origin{before: r}
+	if len(o.attributes) == 0 {
+		// As they are: the workflow may declare others by now.
+		o.attributes, from.attributes = valuesJSON(d.attributes), d.attributes
 	}
 	if o.memo == nil {
 		o.memo = d.memo
 	}
-	next, _, err := w.start(o, origin{before: r, signals: c.signals})
+	if o.timeout == 0 {
+		o.timeout = d.timeout
+	}
+	// The first event has as many of the signals as it can take.
+	room, n := maxPayload-len(o.input)-len(o.attributes)-len(o.memo), 0
+	for ; n < len(c.signals); n++ {
+		if room -= len(signalData(&c.signals[n])) + 1; room < 0 {
+			break
+		}
+	}
+	from.signals = c.signals[:n]
+	next, _, err := w.start(o, from)
 	if err != nil {
 		return nil, err
 	}
 	r.next = next.number
+	for i := range c.signals[n:] {
+		data := signalData(&c.signals[n+i])
+		next.mail++
+		next.mailBytes += uint64(len(data))
+		w.enter(next, entry{mail: true, kind: []byte(workflows.KindSignal), data: data})
+	}
 	for _, e := range moved {
+		if string(e.kind) == workflows.KindCancelRequested {
+			next.set(flagCanceling, true)
+		}
 		if e.mail {
 			next.mail++
 			next.mailBytes += uint64(len(e.data))
@@ -231,7 +253,7 @@ func (w *work) keepEnded(r *run) error {
 		return err
 	}
 	w.tx.Put(pairKey(kindTimer, r.number, 0), w.setTimer(later(w.now(), d.keep()), timerForget, r.number, 0))
-	w.tx.Put(textKey(kindEnded, r.typ, r.number), []byte{rowVersion})
+	w.tx.Put(endedKey(r), []byte{rowVersion})
 	n, err := w.endedCount(r.typ)
 	if err != nil {
 		return err
@@ -243,7 +265,7 @@ func (w *work) keepEnded(r *run) error {
 		if d.retentionCount == 0 || n <= d.retentionCount {
 			break
 		}
-		oldest, err := w.keysIn(textKey(kindEnded, r.typ, 0), textEnd(kindEnded, r.typ), 1)
+		oldest, err := w.keysIn(nameKey(kindEnded, append(clone(r.typ), 0)), textEnd(kindEnded, r.typ), 1)
 		if err != nil || len(oldest) == 0 || second(oldest[0]) == r.number {
 			return err
 		}
@@ -316,7 +338,9 @@ func (w *work) forget(r *run) error {
 		return err
 	}
 	if last == r.number {
-		w.tx.Delete(nameKey(kindID, r.id))
+		if err := w.unlatest(r); err != nil {
+			return err
+		}
 	} else {
 		w.tx.Delete(textKey(kindOlder, r.id, r.number))
 	}
@@ -328,11 +352,36 @@ func (w *work) forget(r *run) error {
 		return fmt.Errorf("%w: no run of %s has ended", errRow, r.typ)
 	}
 	w.putEndedCount(r.typ, n-1)
-	w.tx.Delete(textKey(kindEnded, r.typ, r.number))
+	w.tx.Delete(endedKey(r))
 	w.tx.Delete(numberKey(kindDetails, r.number))
 	w.tx.Delete(numberKey(kindOutcome, r.number))
 	w.tx.Delete(numberKey(kindRun, r.number))
 	w.tx.Unpin(r.pin, numberKey(kindRun, r.number))
 	r.dirty = false
 	return nil
+}
+
+// unlatest makes the run of an id before r the last one, if there is any.
+func (w *work) unlatest(r *run) error {
+	it := w.tx.Scan(textKey(kindOlder, r.id, 0), textEnd(kindOlder, r.id), true)
+	before := uint64(0)
+	if it.Next() {
+		before = second(it.Key())
+	}
+	it.Close()
+	if err := it.Err(); err != nil {
+		return err
+	}
+	if before == 0 {
+		w.tx.Delete(nameKey(kindID, r.id))
+		return nil
+	}
+	w.tx.Delete(textKey(kindOlder, r.id, before))
+	w.tx.Put(nameKey(kindID, r.id), binary.BigEndian.AppendUint64(nil, before))
+	return nil
+}
+
+// endedKey is the row by which the run that ended first is found.
+func endedKey(r *run) []byte {
+	return append(append(nameKey(kindEnded, r.typ), 0), pair(uint64(r.ended), r.number)...)
 }

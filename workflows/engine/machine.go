@@ -21,6 +21,9 @@ type Requests interface {
 type Machine struct {
 	timers   *timers.Table
 	requests Requests
+	// work is that of the operation in execution, nil between them: what it appends comes
+	// back by Appended, and must find runs as they are, and not as their rows still are.
+	work *work
 	// Limits are what Check holds events to, by default event.DefaultLimits. They are set
 	// before the node is opened.
 	Limits event.Limits
@@ -85,13 +88,26 @@ func apply[T any](m *Machine, tx *consensus.Tx, body []byte, decode func([]byte)
 		// Not %w: an *event.Error in it would only fail the operation.
 		return nil, fmt.Errorf("%w: %v", consensus.ErrUndecodable, err)
 	}
-	w := work{m: m, tx: tx}
-	result, err := execute(&w, o)
-	if err != nil {
-		return nil, err
+	var result []byte
+	err = m.within(tx, func(w *work) error {
+		result, err = execute(w, o)
+		return err
+	})
+	return result, err
+}
+
+// within calls f with the work in execution, or with one that begins and ends here.
+func (m *Machine) within(tx *consensus.Tx, f func(*work) error) error {
+	if m.work != nil {
+		return f(m.work)
 	}
-	w.put()
-	return result, nil
+	m.work = &work{m: m, tx: tx}
+	defer func() { m.work = nil }()
+	if err := f(m.work); err != nil {
+		return err
+	}
+	m.work.put()
+	return nil
 }
 
 // work is one operation, timer or reaction in execution. It has each run once, however
@@ -195,12 +211,7 @@ func (m *Machine) Fire(tx *consensus.Tx, t timers.Timer, payload []byte) error {
 	if len(payload) == 0 {
 		return fmt.Errorf("%w: timer of a workflow without payload", consensus.ErrUndecodable)
 	}
-	w := work{m: m, tx: tx}
-	if err := w.fire(payload[0], payload[1:]); err != nil {
-		return err
-	}
-	w.put()
-	return nil
+	return m.within(tx, func(w *work) error { return w.fire(payload[0], payload[1:]) })
 }
 
 // The payload of a timer begins with its kind.

@@ -14,8 +14,9 @@ type origin struct {
 	parent *run // that starts it as a child
 	seq    uint64
 	before *run // that it continues
-	// signals were not read by the run that it continues.
-	signals []signal
+	// signals were not read by the run that it continues, attributes are those that it had.
+	signals    []signal
+	attributes map[string]value
 }
 
 // startOp executes start_run.
@@ -34,9 +35,11 @@ func (w *work) start(o startOp, from origin) (r *run, byThis bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	values, err := d.parseAttributes(o.attributes)
-	if err != nil {
-		return nil, false, err
+	values := from.attributes
+	if values == nil {
+		if values, err = d.parseAttributes(o.attributes); err != nil {
+			return nil, false, err
+		}
 	}
 	last, err := w.latest(o.id)
 	if err != nil {
