@@ -117,7 +117,7 @@ func (w *work) continueAs(r *run, c endRun, moved []entry) (*run, error) {
 		}
 		w.enter(next, e)
 		if id, ok := updateID(&e); ok {
-			w.tx.Put(updateKey(next.number, id), (&update{}).append(nil))
+			w.openUpdate(next, id)
 		}
 	}
 	return next, nil
@@ -129,8 +129,16 @@ func (w *work) clear(r *run, continues bool) (moved []entry, err error) {
 	if moved, err = w.clearInbox(r, continues); err != nil {
 		return nil, err
 	}
-	if err := w.clearUpdates(r, moved); err != nil {
+	if r.is(flagUpdated) {
+		if err := w.clearUpdates(r, moved); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.cancelOwnTimer(r); err != nil {
 		return nil, err
+	}
+	if r.open == 0 {
+		return moved, nil
 	}
 	for _, of := range [...]struct {
 		kind byte
@@ -240,7 +248,7 @@ func (w *work) timeOut(r *run) error {
 	if r == nil || r.status != statusRunning {
 		return fmt.Errorf("%w: timeout of a run that has ended", errRow)
 	}
-	w.tx.Delete(pairKey(kindTimer, r.number, 0))
+	w.ownTimerFired(r)
 	return w.end(r, endRun{status: statusTimedOut, outcome: outcome{
 		failure: failure(workflows.ErrorTimeout, "the run took longer than it may"),
 	}}, workflows.KindTimedOut)
@@ -252,7 +260,7 @@ func (w *work) keepEnded(r *run) error {
 	if err != nil {
 		return err
 	}
-	w.tx.Put(pairKey(kindTimer, r.number, 0), w.setTimer(later(w.now(), d.keep()), timerForget, r.number, 0))
+	w.setOwnTimer(r, d.keep(), timerForget)
 	w.tx.Put(endedKey(r), []byte{rowVersion})
 	n, err := w.endedCount(r.typ)
 	if err != nil {
@@ -301,22 +309,17 @@ func (w *work) expire(r *run) error {
 	if r == nil {
 		return fmt.Errorf("%w: a run is to be forgotten that there is not", errRow)
 	}
-	w.tx.Delete(pairKey(kindTimer, r.number, 0)) // so that it is not cancelled
+	w.ownTimerFired(r)
 	return w.forget(r)
 }
 
 // forget removes the rows of a run that has ended. Its history is the journal's.
 func (w *work) forget(r *run) error {
-	if row, err := w.tx.Get(pairKey(kindTimer, r.number, 0)); err != nil {
+	if err := w.cancelOwnTimer(r); err != nil {
 		return err
-	} else if row != nil {
-		if err := w.cancelTimer(row); err != nil {
-			return err
-		}
-		w.tx.Delete(pairKey(kindTimer, r.number, 0))
 	}
 	lo, hi := pairsOf(kindUpdate, r.number)
-	for {
+	for r.is(flagUpdated) {
 		keys, err := w.keysIn(lo, hi, maxClosed)
 		if err != nil {
 			return err

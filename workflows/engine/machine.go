@@ -265,6 +265,33 @@ func (w *work) cancelTimer(row []byte) error {
 	return err
 }
 
+// setOwnTimer sets the timer of a run itself, of which it has one at a time.
+func (w *work) setOwnTimer(r *run, after int64, kind byte) {
+	r.dirty = true
+	r.set(flagTimed, true)
+	w.tx.Put(pairKey(kindTimer, r.number, 0), w.setTimer(later(w.now(), after), kind, r.number, 0))
+}
+
+// ownTimerFired is called when it has fired: the table has it no more.
+func (w *work) ownTimerFired(r *run) {
+	r.dirty = true
+	r.set(flagTimed, false)
+	w.tx.Delete(pairKey(kindTimer, r.number, 0))
+}
+
+// cancelOwnTimer cancels it, if it is set.
+func (w *work) cancelOwnTimer(r *run) error {
+	if !r.is(flagTimed) {
+		return nil
+	}
+	row, err := w.tx.Get(pairKey(kindTimer, r.number, 0))
+	if err != nil {
+		return err
+	}
+	w.ownTimerFired(r)
+	return w.cancelTimer(row)
+}
+
 // keysIn returns the first keys in [lo, hi), to be changed while no iterator is open.
 func (w *work) keysIn(lo, hi []byte, limit int) ([][]byte, error) {
 	it := w.tx.Scan(lo, hi, false)

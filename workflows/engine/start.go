@@ -151,7 +151,7 @@ func (w *work) newRun(o *startOp, values map[string]value, from origin, last uin
 	}
 	if o.delay > 0 {
 		r.set(flagDelayed, true)
-		w.tx.Put(pairKey(kindTimer, r.number, 0), w.setTimer(later(w.now(), o.delay), timerDelay, r.number, 0))
+		w.setOwnTimer(r, o.delay, timerDelay)
 		return r, nil
 	}
 	return r, w.begin(r)
@@ -163,14 +163,14 @@ func (w *work) begin(r *run) error {
 		return errRow
 	}
 	if r.is(flagDelayed) {
-		w.tx.Delete(pairKey(kindTimer, r.number, 0))
+		w.ownTimerFired(r)
 	}
 	r.dirty = true
 	r.set(flagDelayed, false)
 	r.set(flagBusy, true)
 	d, err := w.details(r.number)
 	if err == nil && d.timeout > 0 {
-		w.tx.Put(pairKey(kindTimer, r.number, 0), w.setTimer(later(w.now(), d.timeout), timerTimeout, r.number, 0))
+		w.setOwnTimer(r, d.timeout, timerTimeout)
 	}
 	return err
 }
