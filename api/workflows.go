@@ -29,6 +29,7 @@ const (
 	opTerminateRun   = 65
 	opPauseRun       = 66
 	opRetryRun       = 67
+	opResetRun       = 68
 	opDeleteRun      = 69
 	opAdvanceRun     = 70
 )
@@ -43,6 +44,8 @@ func (s *service) mountWorkflows(mux *http.ServeMux, options connect.HandlerOpti
 	unary(mux, edriv1connect.WorkflowsPauseProcedure, changeRun[edriv1.PauseRun](s, opPauseRun), options)
 	unary(mux, edriv1connect.WorkflowsRetryProcedure, changeRun[edriv1.RetryRun](s, opRetryRun), options)
 	unary(mux, edriv1connect.WorkflowsDeleteProcedure, changeRun[edriv1.DeleteRun](s, opDeleteRun), options)
+	unary(mux, edriv1connect.WorkflowsResetProcedure, s.resetRun, options)
+	unary(mux, edriv1connect.WorkflowsListProcedure, s.listRuns, options)
 	unary(mux, edriv1connect.WorkflowsUpdateProcedure, s.updateRun, options)
 	unary(mux, edriv1connect.WorkflowsWaitProcedure, s.waitRun, options)
 	mux.Handle(edriv1connect.WorkflowsWaitManyProcedure,

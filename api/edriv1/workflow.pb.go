@@ -1031,7 +1031,9 @@ type ResetRun struct {
 	Reason      string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	DropSignals bool   `protobuf:"varint,5,opt,name=drop_signals,json=dropSignals,proto3" json:"drop_signals,omitempty"`
 	// Signals that came after revision, which the node adds.
-	Signals       []*RunSignal `protobuf:"bytes,6,rep,name=signals,proto3" json:"signals,omitempty"`
+	Signals []*RunSignal `protobuf:"bytes,6,rep,name=signals,proto3" json:"signals,omitempty"`
+	// Where the history ended when it looked for them, which it adds too.
+	Through       uint64 `protobuf:"varint,7,opt,name=through,proto3" json:"through,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1106,6 +1108,13 @@ func (x *ResetRun) GetSignals() []*RunSignal {
 		return x.Signals
 	}
 	return nil
+}
+
+func (x *ResetRun) GetThrough() uint64 {
+	if x != nil {
+		return x.Through
+	}
+	return 0
 }
 
 // DeleteRun forgets a run that has ended.
@@ -2312,14 +2321,15 @@ const file_edriv1_workflow_proto_rawDesc = "" +
 	"\bRetryRun\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x12\n" +
-	"\x04note\x18\x03 \x01(\tR\x04note\"\xb7\x01\n" +
+	"\x04note\x18\x03 \x01(\tR\x04note\"\xd1\x01\n" +
 	"\bResetRun\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12\x1a\n" +
 	"\brevision\x18\x03 \x01(\x04R\brevision\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12!\n" +
 	"\fdrop_signals\x18\x05 \x01(\bR\vdropSignals\x12,\n" +
-	"\asignals\x18\x06 \x03(\v2\x12.edri.v1.RunSignalR\asignals\"3\n" +
+	"\asignals\x18\x06 \x03(\v2\x12.edri.v1.RunSignalR\asignals\x12\x18\n" +
+	"\athrough\x18\a \x01(\x04R\athrough\"3\n" +
 	"\tDeleteRun\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\"\xcf\x01\n" +

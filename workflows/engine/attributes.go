@@ -72,7 +72,7 @@ func (t attributeType) value(name string, given any) (value, error) {
 		}
 	case float64:
 		if t == typeNumber {
-			return given + 0, nil // -0 is 0
+			return positiveZero(given), nil
 		}
 	case bool:
 		if t == typeBool {
@@ -80,6 +80,15 @@ func (t attributeType) value(name string, given any) (value, error) {
 		}
 	}
 	return nil, event.Errorf(event.CodeInvalid, "attribute %s: is no %s", name, typeNames[t])
+}
+
+// positiveZero is a number, of whose zeros there is one: they are equal, and must be found
+// as such.
+func positiveZero(f float64) float64 {
+	if f == 0 {
+		return 0
+	}
+	return f
 }
 
 var typeNames = [...]string{"string", "number", "bool", "time"}

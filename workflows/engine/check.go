@@ -197,8 +197,13 @@ func checkUpdate(o updateOp) error {
 }
 
 func checkReset(o resetOp) error {
-	if o.revision == 0 {
+	switch {
+	case o.revision == 0:
 		return invalid("revision: is missing")
+	case o.drop && len(o.signals) > 0:
+		return invalid("signals: are to be dropped")
+	case !o.drop && o.through < o.revision:
+		return invalid("through: is missing: Workflows.Reset collects the signals")
 	}
 	if len(o.signals) > maxMail {
 		return event.TooLarge("number of signals", int64(len(o.signals)), maxMail)

@@ -86,7 +86,8 @@ type resetOp struct {
 	revision uint64
 	reason   []byte
 	drop     bool
-	signals  []signal
+	signals  []signal // that were received after revision
+	through  uint64   // the history's end when they were collected
 }
 
 func decodeStart(b []byte) (startOp, error) {
@@ -247,6 +248,8 @@ func decodeReset(b []byte) (resetOp, error) {
 			s, err := decodeSignal(f.Bytes)
 			f.Fail(err)
 			o.signals = append(o.signals, s)
+		case f.Number == 7:
+			f.SetUint64(&o.through)
 		default:
 			f.Unknown()
 		}

@@ -1,9 +1,13 @@
 package engine
 
 import (
+	"encoding/json"
+	"fmt"
 	"strconv"
 
+	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/log"
 	"github.com/edri-io/edri/workflows"
 )
 
@@ -25,6 +29,17 @@ func (w *work) reset(o resetOp) ([]byte, error) {
 	}
 	if last != r.number {
 		return nil, event.Errorf(event.CodeCheckFailed, "run %s is not the last of its id", r.name())
+	}
+	if !o.drop {
+		if end := uint64(r.history[len(r.history)-1].To); end != o.through {
+			return nil, &event.Error{
+				Code: event.CodeRevisionConflict, Message: "the run has gone on since its signals were collected",
+				Stream: workflows.HistoryStream(string(r.id)), Expected: event.Expected(o.through), Actual: event.Revision(end),
+			}
+		}
+		if o.signals, err = w.unreadSignals(r, o.signals); err != nil {
+			return nil, err
+		}
 	}
 	next := &run{
 		number: w.tx.Incarnation(), status: statusRunning, version: r.version, started: w.tx.Stamp(),
@@ -50,6 +65,37 @@ func (w *work) reset(o resetOp) ([]byte, error) {
 	}
 	r.next, r.dirty = next.number, true
 	return started(next.number, true), w.beginReset(r, next, &o)
+}
+
+// unreadSignals appends the signals that a run has not consumed.
+func (w *work) unreadSignals(r *run, signals []signal) ([]signal, error) {
+	_, hi := pairsOf(kindEntry, r.number)
+	it := w.tx.Scan(pairKey(kindEntry, r.number, r.read+1), hi, false)
+	defer it.Close()
+	for it.Next() {
+		e, err := parseEntry(it.Value())
+		if err != nil {
+			return nil, err
+		}
+		if string(e.kind) != workflows.KindSignal {
+			continue
+		}
+		s, err := parseSignal(e.data)
+		if err != nil {
+			return nil, err
+		}
+		signals = append(signals, s)
+	}
+	return signals, it.Err()
+}
+
+// parseSignal reads the data of an entry or event of a signal.
+func parseSignal(data []byte) (signal, error) {
+	var s workflows.SignalReceived
+	if err := json.Unmarshal(data, &s); err != nil {
+		return signal{}, fmt.Errorf("%w: signal: %v", errRow, err)
+	}
+	return signal{name: []byte(s.Name), input: s.Input}, nil
 }
 
 // beginReset makes the rows of a run that takes over from another.
@@ -109,4 +155,66 @@ func cut(history []workflows.Range, to event.Revision) (kept []workflows.Range, 
 		events += uint64(h.To-h.From) + 1
 	}
 	return nil, 0, false
+}
+
+// ResetInfo is what a reset of a run has to say of it.
+type ResetInfo struct {
+	Number  uint64
+	Through event.Revision // where its history ends
+	// Signals are those that are in the history after a revision, also as unhandled.
+	Signals []workflows.Signal
+}
+
+// ResetInfoOf collects what a reset of a run to a revision has to say: number 0 is the last
+// of the id.
+func ResetInfoOf(v *consensus.View, id string, number uint64, revision event.Revision) (ResetInfo, error) {
+	r, err := findRun(v, target{[]byte(id), number})
+	if err != nil {
+		return ResetInfo{}, err
+	}
+	info := ResetInfo{Number: r.number, Through: r.history[len(r.history)-1].To}
+	records := v.Journal().Read(log.Query{Stream: workflows.HistoryStream(id), From: r.pin})
+	defer records.Close()
+	for rest := r.history; len(rest) > 0 && records.Next(); {
+		got := records.Record()
+		for len(rest) > 0 && got.Revision > rest[0].To {
+			rest = rest[1:]
+		}
+		if len(rest) == 0 || got.Revision < rest[0].From || got.Revision <= revision {
+			continue
+		}
+		e, err := event.DecodeEvent(got.Event)
+		if err != nil {
+			return ResetInfo{}, err
+		}
+		s, ok, err := signalIn(&e)
+		if err != nil {
+			return ResetInfo{}, err
+		}
+		if ok {
+			info.Signals = append(info.Signals, s)
+		}
+	}
+	return info, records.Err()
+}
+
+// signalIn returns the signal that an event of a history is about.
+func signalIn(e *event.Event) (workflows.Signal, bool, error) {
+	data := e.Data
+	switch e.Type {
+	case workflows.HistoryPrefix + workflows.KindSignal:
+	case workflows.HistoryPrefix + workflows.KindUnhandled:
+		var u workflows.Unhandled
+		if err := json.Unmarshal(data, &u); err != nil {
+			return workflows.Signal{}, false, fmt.Errorf("%w: unhandled entry: %v", errRow, err)
+		}
+		if u.Kind != workflows.KindSignal {
+			return workflows.Signal{}, false, nil
+		}
+		data = u.Data
+	default:
+		return workflows.Signal{}, false, nil
+	}
+	s, err := parseSignal(data)
+	return workflows.Signal{Name: string(s.name), Input: s.input}, err == nil, err
 }

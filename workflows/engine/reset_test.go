@@ -1,0 +1,142 @@
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/edri-io/edri/api/edriv1"
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/workflows"
+)
+
+// resetTo does what a node does for a reset.
+func (p *plant) resetTo(m *edriv1.ResetRun) *edriv1.CommitResult {
+	p.Helper()
+	if !m.DropSignals {
+		v := p.core.View()
+		info, err := ResetInfoOf(v, m.Id, m.Number, event.Revision(m.Revision))
+		v.Close()
+		if err != nil {
+			p.Fatalf("reset info: %v", err)
+		}
+		m.Number, m.Through = info.Number, uint64(info.Through)
+		for _, s := range info.Signals {
+			m.Signals = append(m.Signals, &edriv1.RunSignal{Name: s.Name, Input: string(s.Input)})
+		}
+	}
+	return p.do(resetRunOp(m))
+}
+
+func resetRunOp(m *edriv1.ResetRun) *edriv1.Op {
+	return &edriv1.Op{Op: &edriv1.Op_ResetRun{ResetRun: m}}
+}
+
+func signalRunOp(id, name, input string) *edriv1.Op {
+	return &edriv1.Op{Op: &edriv1.Op_SignalRun{SignalRun: &edriv1.SignalRun{Id: id, Signal: &edriv1.RunSignal{Name: name, Input: input}}}}
+}
+
+// signalledPlant has a run with signals before and after revision 4, the last of which it
+// has not consumed, and a timer.
+func signalledPlant(t *testing.T) (*plant, *int64, uint64) {
+	t.Helper()
+	now := new(int64)
+	p := newPlant(t, now)
+	p.define("order", 1)
+	number := p.begin(&edriv1.StartRun{Id: "o-1", Type: "order", Attributes: `{"total":3}`, Memo: `{"m":1}`})
+	p.must(signalRunOp("o-1", "first", "1"))
+	p.mustStep("o-1", entryRecord(1), ownRecord(workflows.KindStepCompleted, `{"seq":1,"name":"a","attempt":1}`), timerRecord(2, time.Hour)) // 2 to 4
+	p.must(signalRunOp("o-1", "second", ""))
+	p.must(&edriv1.Op{Op: &edriv1.Op_UpdateRun{UpdateRun: &edriv1.UpdateRun{Id: "o-1", UpdateId: "u", Name: "add"}}})
+	p.mustStep("o-1", entryRecord(2), ownRecord(workflows.KindStepCompleted, `{"seq":3,"name":"b","attempt":1}`)) // 5, 6
+	p.must(signalRunOp("o-1", "third", `{"a":1}`))
+	return p, now, number
+}
+
+func TestResetTakesTheBeginningAndSignalsAgain(t *testing.T) {
+	t.Parallel()
+	p, _, number := signalledPlant(t)
+	r := p.resetTo(&edriv1.ResetRun{Id: "o-1", Revision: 4, Reason: "again"})
+	if r.Error != nil {
+		t.Fatal(r.Error)
+	}
+	next := r.Results[0].GetRunStarted().GetNumber()
+	equal(t, "history", p.history("o-1", next), "started signal.received step.completed timer.set reset")
+	equal(t, "inbox", p.inbox("o-1"), `1 signal.received {"name":"second"} | 2 signal.received {"name":"third","input":{"a":1}}`)
+	run := p.run("o-1")
+	equal(t, "run", fmt.Sprint(run.Number, run.Status, run.Busy, run.Events, run.First, run.Advance, run.Entry, run.Open), fmt.Sprint(next, workflows.Running, true, 5, number, 0, 0, 0))
+	d := p.detailsOf(next)
+	equal(t, "details", fmt.Sprintf("%s %s %d", d.Memo, d.Attributes, len(d.Open)), `{"m":1} {"total":3} 0`)
+	old := p.runOf("o-1", number)
+	equal(t, "the run before", fmt.Sprint(old.Status, old.Next), fmt.Sprint(workflows.Terminated, next))
+	equal(t, "its history", p.history("o-1", number), "started signal.received step.completed timer.set signal.received step.completed terminated unhandled unhandled")
+	events := p.events("run/o-1")
+	for _, e := range events {
+		if e.Type == workflows.HistoryPrefix+workflows.KindReset {
+			equal(t, "reset", string(e.Data), fmt.Sprintf(`{"from":"%d","revision":4,"reason":"again"}`, number))
+		}
+	}
+	// It goes on, and can be reset itself, over the parts of its history.
+	p.mustStep("o-1", entryRecord(1), entryRecord(2), ownRecord(workflows.KindStepCompleted, `{"seq":3,"name":"b","attempt":1}`))
+	r = p.resetTo(&edriv1.ResetRun{Id: "o-1", Revision: uint64(p.run("o-1").History[1].To) - 1})
+	if r.Error != nil {
+		t.Fatal(r.Error)
+	}
+	equal(t, "history of the third", p.history("o-1", 0), "started signal.received step.completed timer.set reset signal.received signal.received reset")
+	equal(t, "inbox of the third", p.inbox("o-1"), "")
+	equal(t, "list", fmt.Sprint(firstOf(p.listAll(t, `total = 3 and status = "running"`, 10, 100))), fmt.Sprint([]uint64{p.run("o-1").Number}))
+}
+
+func firstOf(numbers []uint64, _ int) []uint64 { return numbers }
+
+func TestResetOfAnEndedRunTakesWhatWasUnhandled(t *testing.T) {
+	t.Parallel()
+	p, _, number := signalledPlant(t)
+	end := completeRecord("1")
+	end.GetEnd().Insist = true
+	p.mustStep("o-1", end)
+	r := p.resetTo(&edriv1.ResetRun{Id: "o-1", Number: number, Revision: 1})
+	if r.Error != nil {
+		t.Fatal(r.Error)
+	}
+	equal(t, "history", p.history("o-1", 0), "started reset")
+	equal(t, "inbox", p.inbox("o-1"), `1 signal.received {"name":"first","input":1} | 2 signal.received {"name":"second"} | 3 signal.received {"name":"third","input":{"a":1}}`)
+	equal(t, "status of the run before", p.runOf("o-1", number).Status, workflows.Completed)
+}
+
+func TestResetCanDropSignals(t *testing.T) {
+	t.Parallel()
+	p, _, _ := signalledPlant(t)
+	if r := p.resetTo(&edriv1.ResetRun{Id: "o-1", Revision: 3, DropSignals: true}); r.Error != nil {
+		t.Fatal(r.Error)
+	}
+	equal(t, "history", p.history("o-1", 0), "started signal.received step.completed reset")
+	equal(t, "inbox", p.inbox("o-1"), "")
+}
+
+func TestResetIsRefused(t *testing.T) {
+	t.Parallel()
+	p, _, number := signalledPlant(t)
+	for name, m := range map[string]*edriv1.ResetRun{
+		"no revision":     {Id: "o-1", DropSignals: true},
+		"nothing counted": {Id: "o-1", Revision: 4},
+		"drop and more":   {Id: "o-1", Revision: 4, DropSignals: true, Signals: []*edriv1.RunSignal{{Name: "a"}}},
+	} {
+		if _, _, err := p.check(resetRunOp(m)); event.CodeOf(err) != event.CodeInvalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	equal(t, "beyond", p.code(resetRunOp(&edriv1.ResetRun{Id: "o-1", Revision: 9, DropSignals: true})), "invalid")
+	equal(t, "no run", p.code(resetRunOp(&edriv1.ResetRun{Id: "o-2", Revision: 1, DropSignals: true})), "not_found")
+	// The run goes on after its signals were collected: one may be missing.
+	stale := &edriv1.ResetRun{Id: "o-1", Number: number, Revision: 4, Through: uint64(p.run("o-1").History[0].To)}
+	p.mustStep("o-1", entryRecord(3))
+	equal(t, "stale", p.code(resetRunOp(stale)), "revision_conflict")
+	equal(t, "status", p.run("o-1").Status, workflows.Running)
+	// What has come and was not consumed is there to be taken.
+	stale.Through = uint64(p.run("o-1").History[0].To)
+	p.must(signalRunOp("o-1", "late", ""))
+	p.must(resetRunOp(stale))
+	equal(t, "inbox", p.inbox("o-1"), `1 signal.received {"name":"third","input":{"a":1}} | 2 signal.received {"name":"late"}`)
+	equal(t, "of one before", p.resetTo(&edriv1.ResetRun{Id: "o-1", Number: number, Revision: 4}).GetError().GetCode(), "check_failed")
+}
