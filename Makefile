@@ -73,7 +73,8 @@ bench: build ## Measure appends and scans on three local nodes beside the disk's
 	$(GO) run ./integration/bench -bin $(BIN) $(ARGS)
 
 .PHONY: demo
-demo: build ## Import, kill, restart and count on three local nodes
+demo: build ## Import, run workflows, kill, restart and count on three local nodes
+	$(GO) build -trimpath -o $(BIN)/ ./examples/orders
 	$(GO) run ./integration/demo -bin $(BIN) -events examples/events.ndjson $(ARGS)
 
 .PHONY: soak

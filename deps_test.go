@@ -75,6 +75,7 @@ var testLayers = map[string][]string{
 	"client":              {"api", "consensus", "server", "managers/managerstest", "client/clienttest"},
 	"server":              {"managers/managerstest", "client/clienttest"},
 	"integration/...":     {"managers", "managers/managerstest"},
+	"examples/...":        {"workflows/workflowstest"},
 	"cmd/...":             {"api/edriv1/..."},
 }
 

@@ -162,6 +162,21 @@ func (s *service) outcomeOf(ctx context.Context, m *edriv1.WaitRunRequest) (*edr
 	}, nil
 }
 
+// knownOutcomeOf is outcomeOf where this node may be behind. A run that is there by its
+// number is the one; else the node first comes to where the cluster is.
+func (s *service) knownOutcomeOf(ctx context.Context, m *edriv1.WaitRunRequest) (*edriv1.RunOutcome, error) {
+	if m.Number != 0 {
+		o, err := s.outcomeOf(ctx, m)
+		if event.CodeOf(err) != event.CodeNotFound {
+			return o, err
+		}
+	}
+	if err := s.await(ctx, freshness{linearizable: true}); err != nil {
+		return nil, err
+	}
+	return s.outcomeOf(ctx, m)
+}
+
 var runStatuses = map[workflows.Status]edriv1.RunStatus{
 	workflows.Running: edriv1.RunStatus_RUNNING, workflows.Completed: edriv1.RunStatus_COMPLETED,
 	workflows.Failed: edriv1.RunStatus_FAILED, workflows.Canceled: edriv1.RunStatus_CANCELED,
@@ -187,7 +202,7 @@ func (s *service) waitMany(ctx context.Context, stream *connect.BidiStream[wire.
 	answer := func(m *edriv1.WaitRunRequest) {
 		defer waits.Done()
 		defer func() { <-room }()
-		o, err := s.outcomeOf(ctx, m)
+		o, err := s.knownOutcomeOf(ctx, m)
 		if ctx.Err() != nil {
 			return
 		}

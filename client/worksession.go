@@ -147,15 +147,9 @@ func (s *workSession) next() ([]workflows.Message, error) {
 		s.client.lost(s.server, failed, answered(err))
 		return nil, failed
 	}
-	m, err := frame.Message()
+	messages, err := decodeWork(frame.Bytes)
 	if err != nil {
 		return nil, event.Errorf(event.CodeUnavailable, "decode what the leader says: %v", err)
-	}
-	messages := make([]workflows.Message, len(m.Items))
-	for i, item := range m.Items {
-		if messages[i], err = workMessage(item); err != nil {
-			return nil, err
-		}
 	}
 	return messages, nil
 }
@@ -172,68 +166,6 @@ func (s *workSession) remember(messages []workflows.Message) {
 			delete(s.correlations, m.Revoke.Number)
 		}
 	}
-}
-
-func workMessage(item *edriv1.WorkItem) (workflows.Message, error) {
-	var m workflows.Message
-	var err error
-	switch item := item.Item.(type) {
-	case *edriv1.WorkItem_Assigned:
-		a := item.Assigned
-		m.Assign = &workflows.Assign{Run: runOf(a.Run), Entries: entriesOf(a.Entries)}
-		for _, e := range a.Events {
-			var r event.Recorded
-			if r, err = recordedOf(e); err != nil {
-				return m, err
-			}
-			m.Assign.Events = append(m.Assign.Events, r)
-		}
-	case *edriv1.WorkItem_Entries:
-		m.Entries = &workflows.Entries{Number: item.Entries.Number, Entries: entriesOf(item.Entries.Entries)}
-	case *edriv1.WorkItem_Advanced:
-		a := item.Advanced
-		m.Advanced = &workflows.Advanced{Number: a.Number, Advance: a.Advance, Revision: event.Revision(a.Revision)}
-		if a.Error != nil {
-			b, err := proto.Marshal(a.Error)
-			if err != nil {
-				return m, err
-			}
-			m.Advanced.Err = decodeError(b)
-		}
-	case *edriv1.WorkItem_Query:
-		q := item.Query
-		m.Query = &workflows.Query{ID: q.Id, Run: runOf(q.Run), Name: q.Name, Input: []byte(q.Input)}
-	case *edriv1.WorkItem_Drain:
-		m.Drain = &workflows.Drain{Number: item.Drain}
-	case *edriv1.WorkItem_Revoked:
-		m.Revoke = &workflows.Revoke{Number: item.Revoked.Number, Reason: item.Revoked.Reason}
-	default:
-		return m, event.Errorf(event.CodeUnavailable, "the leader says what this client does not know")
-	}
-	return m, err
-}
-
-func recordedOf(m *edriv1.RecordedEvent) (event.Recorded, error) {
-	b, err := proto.Marshal(m)
-	if err != nil {
-		return event.Recorded{}, err
-	}
-	return decodeRecorded(b)
-}
-
-func runOf(m *edriv1.RunState) workflows.Run {
-	return workflows.Run{
-		ID: m.GetId(), Number: m.GetNumber(), Type: m.GetType(), Version: m.GetVersion(), Advance: m.GetAdvance(),
-		Entry: m.GetEntry(), History: rangesOf(m.GetHistory()), Ended: m.GetEnded(), Correlation: m.GetCorrelation(),
-	}
-}
-
-func entriesOf(list []*edriv1.RunEntry) []workflows.Entry {
-	entries := make([]workflows.Entry, len(list))
-	for i, e := range list {
-		entries[i] = workflows.Entry{Number: e.Number, Kind: e.Kind, Time: timeOf(e.Time), Data: []byte(e.Data)}
-	}
-	return entries
 }
 
 // Send implements workflows.Session.

@@ -231,7 +231,7 @@ func (c *Core) execute(m *commit, s *session) ([]byte, error) {
 			appends++
 			r, err = c.applyAppend(o.body, &f)
 		} else {
-			r, err = c.applyOp(o, s)
+			r, err = c.applyOp(o, s, len(m.ops) == 1 && !m.each)
 		}
 		if err != nil {
 			var failed *event.Error
@@ -257,13 +257,14 @@ func (c *Core) execute(m *commit, s *session) ([]byte, error) {
 	return c.resultSince(start), nil
 }
 
-// applyOp executes an operation that is no append.
-func (c *Core) applyOp(o op, s *session) (opResult, error) {
+// applyOp executes an operation that is no append. alone: if it fails, its whole commit
+// does.
+func (c *Core) applyOp(o op, s *session, alone bool) (opResult, error) {
 	switch {
 	case o.number > opMachineLast:
 		return opResult{}, c.applyInternal(o)
 	case o.number >= opMachineFirst:
-		return c.applyMachine(o)
+		return c.applyMachine(o, alone)
 	case o.number == opOpenSession:
 		return c.openSession()
 	case o.number == opOpenProducer:
@@ -275,8 +276,9 @@ func (c *Core) applyOp(o op, s *session) (opResult, error) {
 }
 
 // applyMachine executes an operation of a state machine in a layer of its own
-// over the commit's, so that a failure leaves nothing behind.
-func (c *Core) applyMachine(o op) (opResult, error) {
+// over the commit's, so that a failure leaves nothing behind. One that is alone works in
+// the commit's, which then is dropped.
+func (c *Core) applyMachine(o op, alone bool) (opResult, error) {
 	machine := c.mux.find(o.number)
 	if machine == nil {
 		return opResult{}, fmt.Errorf("%w: unknown operation %d", ErrUndecodable, o.number)
@@ -286,7 +288,15 @@ func (c *Core) applyMachine(o op) (opResult, error) {
 	}
 	began := c.savepoint()
 	name := machine.Name()
-	tx := Tx{core: c, tx: c.overlay.Scratch(), machine: name, table: c.tables.machines[name]}
+	tx := Tx{core: c, tx: c.overlay, machine: name, table: c.tables.machines[name]}
+	if alone {
+		raw, err := machine.Apply(&tx, o.number, o.body)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", name, err)
+		}
+		return opResult{kind: resultRaw, raw: raw}, err
+	}
+	tx.tx = c.overlay.Scratch()
 	raw, err := machine.Apply(&tx, o.number, o.body)
 	if err != nil {
 		tx.tx.Discard()

@@ -49,7 +49,7 @@ func otherRole() func() error {
 	for _, role := range []struct {
 		env string
 		run func(string) error
-	}{{sleeperEnv, runSleeper}, {workerEnv, runWorker}, {mortalEnv, runMortal}, {memberEnv, runMember}} {
+	}{{sleeperEnv, runSleeper}, {workerEnv, runWorker}, {mortalEnv, runMortal}, {memberEnv, runMember}, {flowEnv, runFlows}} {
 		if value := os.Getenv(role.env); value != "" {
 			return func() error { return role.run(value) }
 		}

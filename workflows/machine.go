@@ -156,19 +156,19 @@ func (m *machine) panicked(text string, stack []byte) {
 }
 
 func (m *machine) stuck() {
-	id := m.co.running.Load()
+	co := m.co.running.Load()
 	text := fmt.Sprintf("the workflow's code did not wait by way of its context for %v", m.co.limit)
 	err := &Error{Type: ErrorTimeout, Message: text}
-	m.halt = &fault{reason: reasonStuck, details: newStackDetails(text, stackOf(id)), err: err}
+	m.halt = &fault{reason: reasonStuck, details: newStackDetails(text, stackOf(co)), err: err}
 }
 
 // enter begins each call of the API: it holds the caller to be the code that runs.
 func (m *machine) enter() *coroutine {
 	m.co.leaveIfClosing()
 	running := m.co.running.Load()
-	// Looking at the id costs microseconds: while the past is replayed, that there is
-	// somebody who may call has to do.
-	if running == 0 || m.replay.live.Load() && running != goroutineID() {
+	// Looking at the stack costs: while the past is replayed, that there is somebody who
+	// may call has to do.
+	if running == nil || m.replay.live.Load() && !onCoroutine() {
 		m.foreign()
 	}
 	return m.co.current

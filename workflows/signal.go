@@ -48,12 +48,16 @@ func (c Channel[T]) TryReceive(Context) (value T, ok bool, err error) {
 }
 
 // ReceiveFor waits for a signal until d has passed, durably; ok reports whether one came.
+// An error is one of Receive, or of the timer.
 func (c Channel[T]) ReceiveFor(ctx Context, d time.Duration) (value T, ok bool, err error) {
 	c.m.enterChanging()
 	if !c.ready() {
 		timer := c.m.setTimer(ctx.s, d)
 		if _, err := First(ctx, c, &Future[struct{}]{timer}); err != nil {
 			return value, false, err
+		}
+		if !c.ready() && timer.err != nil { // with ctx the timer is canceled: no time has passed
+			return value, false, timer.err
 		}
 		c.m.cancelTimer(timer)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -80,17 +79,13 @@ func New(cfg Config) (*Cluster, error) {
 
 // newNode returns the node after those that there are.
 func (c *Cluster) newNode(api, raft string) *Node {
-	n := &Node{
-		Name:     fmt.Sprintf("n%d", len(c.nodes)+1),
-		API:      api,
-		Raft:     raft,
-		binary:   filepath.Join(c.cfg.Binaries, "edri-server"),
-		env:      append(os.Environ(), c.cfg.Env...),
-		finished: closedSignal(),
+	name := fmt.Sprintf("n%d", len(c.nodes)+1)
+	return &Node{
+		Process: NewProcess(name, filepath.Join(c.cfg.Dir, name+".log"), filepath.Join(c.cfg.Binaries, "edri-server"), c.cfg.Env),
+		API:     api,
+		Raft:    raft,
+		DataDir: filepath.Join(c.cfg.Dir, name),
 	}
-	n.DataDir = filepath.Join(c.cfg.Dir, n.Name)
-	n.LogPath = filepath.Join(c.cfg.Dir, n.Name+".log")
-	return n
 }
 
 func (c *Cluster) arguments(n *Node, others ...string) []string {

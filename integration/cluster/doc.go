@@ -4,6 +4,8 @@
 // restarts them by their process ids. It never ends a process that it did not
 // start.
 //
+// A Process is any other program beside them, as a worker; its Kill is its owner's.
+//
 // A Cluster owns its processes until Close, which kills what still runs. On Linux
 // a node also dies with the process that started it, however that ends. The
 // folder with the data and the logs belongs to the caller.

@@ -56,7 +56,10 @@ func run(ctx context.Context, binaries, events string, keep bool) (err error) {
 		err = os.RemoveAll(dir)
 	}()
 	d := &demo{cluster: c, lines: lines, ledger: ledger.New(), began: time.Now()}
-	return d.run(ctx)
+	if err := d.run(ctx); err != nil {
+		return err
+	}
+	return d.orders(ctx, binaries, dir)
 }
 
 // demo is one run.

@@ -50,12 +50,17 @@ func (d *demo) verdict(ctx context.Context) error {
 
 // queries asks each node something about the history.
 func (d *demo) queries(ctx context.Context) error {
-	for i, args := range [][]string{
+	return d.ask(ctx, [][]string{
 		{"events", "query", "--subject", "order/1215"},
 		{"events", "query", "--type", "com.example.build.failed", "--reverse", "--limit", "3"},
 		{"events", "query", "--correlation", "sale-1020", "--consistency", "linearizable"},
 		{"streams", "show", "sensor/2-09"},
-	} {
+	})
+}
+
+// ask runs commands, each at another node, and prints what they say.
+func (d *demo) ask(ctx context.Context, commands [][]string) error {
+	for i, args := range commands {
 		n := d.cluster.Nodes()[i%len(d.cluster.Nodes())]
 		fmt.Printf("\n$ edri --server %s %s\n", n.URL(), strings.Join(args, " "))
 		cmd := exec.CommandContext(ctx, d.cluster.Edri(), append([]string{"--server", n.URL()}, args...)...)

@@ -167,6 +167,11 @@ func (w *work) timerFired(r *run, number, seq uint64) error {
 }
 
 func (w *work) sendRequest(r *run, c sendRequest) error {
+	if row, err := w.tx.Get(pairKey(kindRequest, r.number, c.seq)); err != nil {
+		return err
+	} else if row != nil {
+		return event.Errorf(event.CodeInvalid, "send_request: run %s has a request of sequence number %d", r.name(), c.seq)
+	}
 	position, err := w.m.requests.SendIn(w.tx, clone(c.stream), clone(c.event), time.Duration(c.timeout))
 	if err != nil {
 		return err

@@ -65,6 +65,9 @@ func (t attributeType) value(name string, given any) (value, error) {
 			if err != nil {
 				return nil, event.Errorf(event.CodeInvalid, "attribute %s: %q is no time of RFC 3339", name, given)
 			}
+			if at.Before(time.Unix(0, math.MinInt64)) || at.After(time.Unix(0, math.MaxInt64)) {
+				return nil, event.Errorf(event.CodeInvalid, "attribute %s: %q is not within 1678 and 2261", name, given)
+			}
 			return at.UnixNano(), nil
 		}
 	case float64:

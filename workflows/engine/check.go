@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/workflows"
@@ -15,8 +16,10 @@ const (
 	maxIDBytes = 200
 	// maxPayload is what an input or result may have, which becomes the data of an event
 	// with some more.
-	maxPayload  = event.MaxDataBytes - 4096
-	maxNote     = 8 << 10
+	maxPayload = event.MaxDataBytes - 4096
+	maxNote    = 8 << 10
+	// maxWaited is what a wait for an event may have, which is read at each of its type.
+	maxWaited   = 64 << 10
 	maxDuration = int64(100 * 365 * 24 * 3600 * 1e9)
 )
 
@@ -96,10 +99,48 @@ func checkJSON(what string, b []byte) error {
 	if len(b) > maxPayload {
 		return event.TooLarge(what+" in bytes", int64(len(b)), maxPayload)
 	}
-	if len(b) > 0 && !json.Valid(b) {
-		return invalid("%s: is no JSON", what)
+	if len(b) > 0 {
+		return checkText(what, b)
 	}
 	return nil
+}
+
+// maxNesting is how deep JSON may nest. Readers have their limits, and what comes is put
+// into other JSON before it is read.
+const maxNesting = 500
+
+// checkText refuses what is no JSON that every reader takes.
+func checkText(what string, b []byte) error {
+	switch {
+	case !utf8.Valid(b):
+		return invalid("%s: is not UTF-8", what)
+	case !json.Valid(b):
+		return invalid("%s: is no JSON", what)
+	case nesting(b) > maxNesting:
+		return invalid("%s: arrays and objects nest deeper than %d", what, maxNesting)
+	}
+	return nil
+}
+
+// nesting returns how deep valid JSON nests.
+func nesting(b []byte) int {
+	depth, deepest := 0, 0
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '"':
+			for i++; b[i] != '"'; i++ {
+				if b[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			depth++
+			deepest = max(deepest, depth)
+		case '}', ']':
+			depth--
+		}
+	}
+	return deepest
 }
 
 func checkSignal(s *signal) error {
@@ -133,7 +174,12 @@ func checkStart(o startOp) error {
 	return err
 }
 
-func checkType(typ []byte) error { return event.CheckName("type", typ) }
+func checkType(typ []byte) error {
+	if err := event.CheckName("type", typ); err != nil {
+		return err
+	}
+	return event.CheckName("source of the events of type "+string(typ), sourceOf(typ))
+}
 
 func checkObject(what string, b []byte) error {
 	if err := checkJSON(what, b); err != nil || len(b) == 0 {
@@ -229,6 +275,9 @@ func (m *Machine) checkAdvance(o advanceOp) error {
 		if err := first(checkNote("block", o.block.reason), checkJSON("block", o.block.details)); err != nil {
 			return err
 		}
+		if size := 2*len(o.block.reason) + len(o.block.details); size > maxPayload {
+			return event.TooLarge("block in bytes", int64(size), maxPayload)
+		}
 	}
 	return checkTarget(o.target)
 }
@@ -250,8 +299,9 @@ func (m *Machine) checkRecord(r *record) error {
 		return invalid("time: is missing")
 	case len(r.data) > event.MaxDataBytes:
 		return event.TooLarge("data in bytes", int64(len(r.data)), event.MaxDataBytes)
-	case !json.Valid(r.data):
-		return invalid("data: is no JSON")
+	}
+	if err := checkText("data", r.data); err != nil {
+		return err
 	}
 	return m.checkCommand(r)
 }
@@ -311,10 +361,13 @@ func (m *Machine) checkRequest(c sendRequest) error {
 	if c.timeout < 1e6 || c.timeout > 30*24*3600*1e9 {
 		return invalid("timeout: %d ns is not within 1 ms and 30 days", c.timeout)
 	}
-	return first(checkSeq(c.seq), event.CheckName("stream", stream))
+	return first(checkSeq(c.seq), event.CheckName("stream", stream), event.CheckUnreserved(stream, h.Type))
 }
 
 func checkAwait(c awaitEvent) error {
+	if size := len(c.filter) + len(c.match); size > maxWaited {
+		return event.TooLarge("filter and match in bytes", int64(size), maxWaited)
+	}
 	if len(c.filter) > 0 {
 		if _, err := event.ParseFilter(c.filter); err != nil {
 			return err
@@ -352,9 +405,21 @@ func checkEnd(kind string, c *endRun) error {
 		}
 	}
 	if c.next != nil {
-		if err := first(checkJSON("input", c.next.input), checkDuration("timeout", c.next.timeout), checkDuration("delay", c.next.delay)); err != nil {
-			return err
+		if err := checkNext(*c.next); err != nil {
+			return within("next", err)
 		}
 	}
+	if size := len(c.outcome.result) + len(c.outcome.failure); size > maxPayload {
+		return event.TooLarge("result and error in bytes", int64(size), maxPayload)
+	}
 	return first(checkJSON("result", c.outcome.result), checkJSON("error", c.outcome.failure))
+}
+
+// checkNext checks how a run goes on, as the start that it is. Id and type are the run's.
+func checkNext(o startOp) error {
+	if o.signal != nil {
+		return invalid("signal: signals go with the end")
+	}
+	o.id, o.typ = []byte("id"), []byte("type")
+	return checkStart(o)
 }

@@ -7,12 +7,17 @@ import (
 	"github.com/edri-io/edri/workflows"
 )
 
-// maxClosed is how many children are closed in one transaction. The others wait for the
-// next entry's timers.
+// maxClosed is how many children are closed in one transaction, and what they wait for and
+// have not read. The others wait for the next entry's timers.
 const maxClosed = 1000
 
 // startChild starts a child. That it cannot be started is how it ended.
 func (w *work) startChild(r *run, c startChild) error {
+	if row, err := w.tx.Get(pairKey(kindChild, r.number, c.seq)); err != nil {
+		return err
+	} else if row != nil {
+		return event.Errorf(event.CodeInvalid, "start_child: run %s has a child of sequence number %d", r.name(), c.seq)
+	}
 	if err := r.opens(); err != nil {
 		return err
 	}
@@ -72,11 +77,7 @@ func (w *work) tellParent(r *run, o outcome, next *run) error {
 	if r.parent == 0 {
 		return nil
 	}
-	parent, err := w.run(r.parent)
-	if err != nil || parent == nil || parent.status != statusRunning {
-		return err
-	}
-	key := pairKey(kindChild, parent.number, r.seq)
+	key := pairKey(kindChild, r.parent, r.seq)
 	row, err := w.tx.Get(key)
 	if row == nil || err != nil {
 		return err
@@ -85,9 +86,13 @@ func (w *work) tellParent(r *run, o outcome, next *run) error {
 	if err != nil || number != r.number {
 		return err // it was reset: the parent's child is another
 	}
-	if next != nil {
+	if next != nil { // also where the parent has ended, and its children are still to be closed
 		w.tx.Put(key, pair(next.number, onClose))
 		return nil
+	}
+	parent, err := w.run(r.parent)
+	if err != nil || parent == nil || parent.status != statusRunning {
+		return err
 	}
 	w.tx.Delete(key)
 	parent.open--
@@ -103,7 +108,13 @@ func (w *work) closeChildren(number uint64) error {
 	if err != nil {
 		return err
 	}
+	more := len(keys) == maxClosed
+	spent := uint64(0)
 	for _, key := range keys {
+		if spent > maxClosed {
+			more = true
+			break
+		}
 		row, err := w.tx.Get(key)
 		if err != nil {
 			return err
@@ -120,6 +131,7 @@ func (w *work) closeChildren(number uint64) error {
 		if r == nil || r.status != statusRunning {
 			continue
 		}
+		spent += 1 + r.open + r.mail + r.mailBytes>>12
 		switch onClose {
 		case closeTerminate:
 			err = w.end(r, endRun{status: statusTerminated, outcome: outcome{
@@ -132,7 +144,7 @@ func (w *work) closeChildren(number uint64) error {
 			return err
 		}
 	}
-	if len(keys) == maxClosed {
+	if more {
 		w.setTimer(w.now(), timerClose, number, 0)
 	}
 	return nil

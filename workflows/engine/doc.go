@@ -53,7 +53,7 @@
 //	'u' BE8 number, update id          update and its answer
 //	'v', 'w', 'k', 'W'                 waits for events, see match.go
 //	'x' field 0 value BE8 number       index, see attributes.go
-//	'z' type 0 BE8 number              run of the type that has ended
+//	'z' type 0 BE8 when, BE8 number    run of the type that has ended
 //	'y' type                           BE8 number of these
 //
 // # The leader

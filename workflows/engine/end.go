@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 
@@ -38,8 +39,7 @@ func (w *work) end(r *run, c endRun, kind string) error {
 	}
 	w.unindexStatus(r)
 	r.status, r.ended = c.status, w.tx.Stamp()
-	r.set(flagBusy, false)
-	r.set(flagPaused, false)
+	r.flags &^= flagBusy | flagPaused | flagDelayed
 	w.indexStatus(r)
 	if c.outcome.result != nil || c.outcome.failure != nil {
 		w.tx.Put(numberKey(kindOutcome, r.number), c.outcome.append(nil))
@@ -52,6 +52,9 @@ func (w *work) end(r *run, c endRun, kind string) error {
 	}
 	if err := w.tellParent(r, c.outcome, next); err != nil {
 		return err
+	}
+	if next == nil && !c.reset {
+		w.ended = append(w.ended, r.first)
 	}
 	w.tx.Note(noteEnd{number: r.number, next: r.next})
 	return w.keepEnded(r)
@@ -77,25 +80,47 @@ func (w *work) continueAs(r *run, c endRun, moved []entry) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.attributes == nil {
-		o.attributes = valuesJSON(d.attributes)
+	from := origin{before: r}
+	if len(o.attributes) == 0 {
+		// As they are: the workflow may declare others by now.
+		o.attributes, from.attributes = valuesJSON(d.attributes), d.attributes
 	}
 	if o.memo == nil {
 		o.memo = d.memo
 	}
-	next, _, err := w.start(o, origin{before: r, signals: c.signals})
+	if o.timeout == 0 {
+		o.timeout = d.timeout
+	}
+	// The first event has as many of the signals as it can take.
+	room, n := maxPayload-len(o.input)-len(o.attributes)-len(o.memo), 0
+	for ; n < len(c.signals); n++ {
+		if room -= len(signalData(&c.signals[n])) + 1; room < 0 {
+			break
+		}
+	}
+	from.signals = c.signals[:n]
+	next, _, err := w.start(o, from)
 	if err != nil {
 		return nil, err
 	}
 	r.next = next.number
+	for i := range c.signals[n:] {
+		data := signalData(&c.signals[n+i])
+		next.mail++
+		next.mailBytes += uint64(len(data))
+		w.enter(next, entry{mail: true, kind: []byte(workflows.KindSignal), data: data})
+	}
 	for _, e := range moved {
+		if string(e.kind) == workflows.KindCancelRequested {
+			next.set(flagCanceling, true)
+		}
 		if e.mail {
 			next.mail++
 			next.mailBytes += uint64(len(e.data))
 		}
 		w.enter(next, e)
 		if id, ok := updateID(&e); ok {
-			w.tx.Put(updateKey(next.number, id), (&update{}).append(nil))
+			w.openUpdate(next, id)
 		}
 	}
 	return next, nil
@@ -107,8 +132,16 @@ func (w *work) clear(r *run, continues bool) (moved []entry, err error) {
 	if moved, err = w.clearInbox(r, continues); err != nil {
 		return nil, err
 	}
-	if err := w.clearUpdates(r, moved); err != nil {
+	if r.is(flagUpdated) {
+		if err := w.clearUpdates(r, moved); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.cancelOwnTimer(r); err != nil {
 		return nil, err
+	}
+	if r.open == 0 {
+		return moved, nil
 	}
 	for _, of := range [...]struct {
 		kind byte
@@ -218,7 +251,7 @@ func (w *work) timeOut(r *run) error {
 	if r == nil || r.status != statusRunning {
 		return fmt.Errorf("%w: timeout of a run that has ended", errRow)
 	}
-	w.tx.Delete(pairKey(kindTimer, r.number, 0))
+	w.ownTimerFired(r)
 	return w.end(r, endRun{status: statusTimedOut, outcome: outcome{
 		failure: failure(workflows.ErrorTimeout, "the run took longer than it may"),
 	}}, workflows.KindTimedOut)
@@ -230,8 +263,8 @@ func (w *work) keepEnded(r *run) error {
 	if err != nil {
 		return err
 	}
-	w.tx.Put(pairKey(kindTimer, r.number, 0), w.setTimer(later(w.now(), d.keep()), timerForget, r.number, 0))
-	w.tx.Put(textKey(kindEnded, r.typ, r.number), []byte{rowVersion})
+	w.setOwnTimer(r, d.keep(), timerForget)
+	w.tx.Put(endedKey(r), []byte{rowVersion})
 	n, err := w.endedCount(r.typ)
 	if err != nil {
 		return err
@@ -243,7 +276,7 @@ func (w *work) keepEnded(r *run) error {
 		if d.retentionCount == 0 || n <= d.retentionCount {
 			break
 		}
-		oldest, err := w.keysIn(textKey(kindEnded, r.typ, 0), textEnd(kindEnded, r.typ), 1)
+		oldest, err := w.keysIn(nameKey(kindEnded, append(clone(r.typ), 0)), textEnd(kindEnded, r.typ), 1)
 		if err != nil || len(oldest) == 0 || second(oldest[0]) == r.number {
 			return err
 		}
@@ -279,22 +312,17 @@ func (w *work) expire(r *run) error {
 	if r == nil {
 		return fmt.Errorf("%w: a run is to be forgotten that there is not", errRow)
 	}
-	w.tx.Delete(pairKey(kindTimer, r.number, 0)) // so that it is not cancelled
+	w.ownTimerFired(r)
 	return w.forget(r)
 }
 
 // forget removes the rows of a run that has ended. Its history is the journal's.
 func (w *work) forget(r *run) error {
-	if row, err := w.tx.Get(pairKey(kindTimer, r.number, 0)); err != nil {
+	if err := w.cancelOwnTimer(r); err != nil {
 		return err
-	} else if row != nil {
-		if err := w.cancelTimer(row); err != nil {
-			return err
-		}
-		w.tx.Delete(pairKey(kindTimer, r.number, 0))
 	}
 	lo, hi := pairsOf(kindUpdate, r.number)
-	for {
+	for r.is(flagUpdated) {
 		keys, err := w.keysIn(lo, hi, maxClosed)
 		if err != nil {
 			return err
@@ -316,7 +344,9 @@ func (w *work) forget(r *run) error {
 		return err
 	}
 	if last == r.number {
-		w.tx.Delete(nameKey(kindID, r.id))
+		if err := w.unlatest(r); err != nil {
+			return err
+		}
 	} else {
 		w.tx.Delete(textKey(kindOlder, r.id, r.number))
 	}
@@ -328,11 +358,36 @@ func (w *work) forget(r *run) error {
 		return fmt.Errorf("%w: no run of %s has ended", errRow, r.typ)
 	}
 	w.putEndedCount(r.typ, n-1)
-	w.tx.Delete(textKey(kindEnded, r.typ, r.number))
+	w.tx.Delete(endedKey(r))
 	w.tx.Delete(numberKey(kindDetails, r.number))
 	w.tx.Delete(numberKey(kindOutcome, r.number))
 	w.tx.Delete(numberKey(kindRun, r.number))
 	w.tx.Unpin(r.pin, numberKey(kindRun, r.number))
 	r.dirty = false
 	return nil
+}
+
+// unlatest makes the run of an id before r the last one, if there is any.
+func (w *work) unlatest(r *run) error {
+	it := w.tx.Scan(textKey(kindOlder, r.id, 0), textEnd(kindOlder, r.id), true)
+	before := uint64(0)
+	if it.Next() {
+		before = second(it.Key())
+	}
+	it.Close()
+	if err := it.Err(); err != nil {
+		return err
+	}
+	if before == 0 {
+		w.tx.Delete(nameKey(kindID, r.id))
+		return nil
+	}
+	w.tx.Delete(textKey(kindOlder, r.id, before))
+	w.tx.Put(nameKey(kindID, r.id), binary.BigEndian.AppendUint64(nil, before))
+	return nil
+}
+
+// endedKey is the row by which the run that ended first is found.
+func endedKey(r *run) []byte {
+	return append(append(nameKey(kindEnded, r.typ), 0), pair(uint64(r.ended), r.number)...)
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/edri-io/edri/event"
@@ -19,19 +20,22 @@ const (
 func (w *work) record(r *run, kind string, at int64, data []byte) error {
 	r.dirty = true
 	r.events++
-	id := make([]byte, 0, 40)
-	id = strconv.AppendUint(id, r.number, 10)
-	id = append(id, '/')
-	id = strconv.AppendUint(id, r.events, 10)
 	e := event.Event{
-		ID: string(id), Source: sourcePrefix + string(r.typ), Type: workflows.HistoryPrefix + kind,
+		ID: eventID(r, 0), Source: sourceOf(r.typ), Type: workflows.HistoryPrefix + kind,
 		Subject: string(r.id), Time: time.Unix(0, at).UTC(),
 		Extensions: map[string]event.Value{event.AttrCorrelation: event.String(string(r.correlated()))},
 	}
 	if data != nil {
 		e.DataContentType, e.Data = "application/json", data
 	}
-	position, revision, err := w.tx.Append(workflows.HistoryStream(string(r.id)), event.ExpectAny, event.AppendEvent(nil, &e))
+	stream := workflows.HistoryStream(string(r.id))
+	position, revision, err := w.tx.Append(stream, event.ExpectAny, event.AppendEvent(nil, &e))
+	// Anyone may have appended an event of this source and id. A run must go on, and end,
+	// nevertheless.
+	for again := uint64(1); event.CodeOf(err) == event.CodeIDConflict || err == nil && revision == 0; again++ {
+		e.ID = eventID(r, again)
+		position, revision, err = w.tx.Append(stream, event.ExpectAny, event.AppendEvent(nil, &e))
+	}
 	if err != nil {
 		return err
 	}
@@ -45,6 +49,33 @@ func (w *work) record(r *run, kind string, at int64, data []byte) error {
 		return w.tx.Pin(position, numberKey(kindRun, r.number))
 	}
 	return nil
+}
+
+// eventID returns the id of the last event of a run's history: run/event, and /again where
+// that is another's.
+func eventID(r *run, again uint64) string {
+	id := make([]byte, 0, 40)
+	id = append(strconv.AppendUint(id, r.number, 10), '/')
+	id = strconv.AppendUint(id, r.events, 10)
+	if again > 0 {
+		id = strconv.AppendUint(append(id, '/'), again, 10)
+	}
+	return string(id)
+}
+
+// sourceOf returns the source of the events of a workflow's runs: its name with what a URI
+// cannot have as %XX.
+func sourceOf(typ []byte) string {
+	const upper = "0123456789ABCDEF"
+	b := append(make([]byte, 0, len(sourcePrefix)+len(typ)), sourcePrefix...)
+	for _, c := range typ {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~/:@", c) >= 0 {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', upper[c>>4], upper[c&15])
+		}
+	}
+	return string(b)
 }
 
 // now is the time of the entry, as that of an event.

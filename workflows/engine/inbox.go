@@ -92,8 +92,15 @@ func (w *work) update(o updateOp) ([]byte, error) {
 	if err := w.deliverMail(r, workflows.KindUpdate, data.done()); err != nil {
 		return nil, err
 	}
-	w.tx.Put(key, (&update{}).append(nil))
+	w.openUpdate(r, o.updateID)
 	return changed(r), nil
+}
+
+// openUpdate keeps that an update is to be answered.
+func (w *work) openUpdate(r *run, id []byte) {
+	r.dirty = true
+	r.set(flagUpdated, true)
+	w.tx.Put(updateKey(r.number, id), (&update{}).append(nil))
 }
 
 // answer answers an update that is open.

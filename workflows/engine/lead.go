@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -333,7 +334,7 @@ func (d *dispatcher) lose(gone []*task) {
 // wanted reports whether a task waits that a worker could take.
 func (d *dispatcher) wanted() bool {
 	for _, q := range d.queues {
-		if len(q.tasks) > 0 && q.next() != nil {
+		if len(q.tasks) > 0 && slices.ContainsFunc(q.workers, func(s *Session) bool { return s.credits > 0 }) {
 			return true
 		}
 	}
@@ -407,10 +408,13 @@ func (d *dispatcher) giveOut(v *consensus.View) (more bool, err error) {
 // assign gives a task to a worker.
 func (d *dispatcher) assign(v *consensus.View, t *task, s *Session) error {
 	r, err := viewRun(v, t.number)
+	if event.CodeOf(err) == event.CodeNotFound {
+		return nil // it has ended and is forgotten: its note is on its way
+	}
 	if err != nil {
 		return err
 	}
-	if r.status != statusRunning || r.is(flagPaused) {
+	if !r.is(flagReady) || r.is(flagPaused) {
 		return nil // its note is on its way
 	}
 	entries, err := entriesOf(v, t.number, r.read+1)
@@ -423,10 +427,12 @@ func (d *dispatcher) assign(v *consensus.View, t *task, s *Session) error {
 	a := &workflows.Assign{Run: stateOf(r), Entries: entries}
 	if r.events == 1 {
 		first, err := firstEvent(v, r)
-		if err != nil {
+		switch code := event.CodeOf(err); {
+		case err == nil:
+			a.Events = []event.Recorded{first}
+		case code != event.CodeCompacted: // its stream was purged: the worker finds out
 			return err
 		}
-		a.Events = []event.Recorded{first}
 	}
 	s.tell(workflows.Message{Assign: a})
 	return nil

@@ -21,9 +21,13 @@ type Requests interface {
 type Machine struct {
 	timers   *timers.Table
 	requests Requests
+	// work is that of the operation in execution, nil between them: what it appends comes
+	// back by Appended, and must find runs as they are, and not as their rows still are.
+	work *work
 	// Limits are what Check holds events to, by default event.DefaultLimits. They are set
 	// before the node is opened.
 	Limits event.Limits
+	enders []Ender
 }
 
 var (
@@ -85,13 +89,36 @@ func apply[T any](m *Machine, tx *consensus.Tx, body []byte, decode func([]byte)
 		// Not %w: an *event.Error in it would only fail the operation.
 		return nil, fmt.Errorf("%w: %v", consensus.ErrUndecodable, err)
 	}
-	w := work{m: m, tx: tx}
-	result, err := execute(&w, o)
-	if err != nil {
-		return nil, err
+	var result []byte
+	err = m.within(tx, func(w *work) error {
+		result, err = execute(w, o)
+		return err
+	})
+	return result, err
+}
+
+// within calls f with the work in execution, or with one that begins and ends here.
+func (m *Machine) within(tx *consensus.Tx, f func(*work) error) error {
+	if m.work != nil {
+		return f(m.work)
 	}
+	m.work = &work{m: m, tx: tx}
+	defer func() { m.work = nil }()
+	if err := f(m.work); err != nil {
+		return err
+	}
+	w := m.work
 	w.put()
-	return result, nil
+	m.work = nil // who is told may begin another
+	for _, chain := range w.ended {
+		for _, e := range m.enders {
+			if err := e.RunEnded(tx.In(e.Name()), chain); err != nil {
+				// Not %w: an *event.Error in it would only fail the operation.
+				return fmt.Errorf("tell %s of the end of run %d: %v", e.Name(), chain, err)
+			}
+		}
+	}
+	return nil
 }
 
 // work is one operation, timer or reaction in execution. It has each run once, however
@@ -100,6 +127,8 @@ type work struct {
 	m    *Machine
 	tx   *consensus.Tx
 	runs []*run // in the order in which they were read
+	// ended are chains of runs that have, by the numbers of their first.
+	ended []uint64
 }
 
 // run returns a run, nil if there is none of the number.
@@ -195,12 +224,7 @@ func (m *Machine) Fire(tx *consensus.Tx, t timers.Timer, payload []byte) error {
 	if len(payload) == 0 {
 		return fmt.Errorf("%w: timer of a workflow without payload", consensus.ErrUndecodable)
 	}
-	w := work{m: m, tx: tx}
-	if err := w.fire(payload[0], payload[1:]); err != nil {
-		return err
-	}
-	w.put()
-	return nil
+	return m.within(tx, func(w *work) error { return w.fire(payload[0], payload[1:]) })
 }
 
 // The payload of a timer begins with its kind.
@@ -252,6 +276,33 @@ func (w *work) cancelTimer(row []byte) error {
 		w.m.timers.Cancel(w.tx, timers.Timer{Due: due, Number: number})
 	}
 	return err
+}
+
+// setOwnTimer sets the timer of a run itself, of which it has one at a time.
+func (w *work) setOwnTimer(r *run, after int64, kind byte) {
+	r.dirty = true
+	r.set(flagTimed, true)
+	w.tx.Put(pairKey(kindTimer, r.number, 0), w.setTimer(later(w.now(), after), kind, r.number, 0))
+}
+
+// ownTimerFired is called when it has fired: the table has it no more.
+func (w *work) ownTimerFired(r *run) {
+	r.dirty = true
+	r.set(flagTimed, false)
+	w.tx.Delete(pairKey(kindTimer, r.number, 0))
+}
+
+// cancelOwnTimer cancels it, if it is set.
+func (w *work) cancelOwnTimer(r *run) error {
+	if !r.is(flagTimed) {
+		return nil
+	}
+	row, err := w.tx.Get(pairKey(kindTimer, r.number, 0))
+	if err != nil {
+		return err
+	}
+	w.ownTimerFired(r)
+	return w.cancelTimer(row)
 }
 
 // keysIn returns the first keys in [lo, hi), to be changed while no iterator is open.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,17 +33,25 @@ import (
 // reached by a timer that is due at once.
 const maxMatched = 1000
 
-// awaited is the row of a wait: version | texts: filter, match, both JSON.
-type awaited struct{ filter, match []byte }
+// maxMatchedBytes is the same of what it puts into their inboxes.
+const maxMatchedBytes = 16 << 20
+
+// awaited is the row of a wait: version | uvarint position | texts: filter, match, both
+// JSON. It is for events behind the position.
+type awaited struct {
+	behind        event.Position
+	filter, match []byte
+}
 
 func (a *awaited) append(dst []byte) []byte {
-	return wire.AppendText(wire.AppendText(append(dst, rowVersion), a.filter), a.match)
+	dst = binary.AppendUvarint(append(dst, rowVersion), uint64(a.behind))
+	return wire.AppendText(wire.AppendText(dst, a.filter), a.match)
 }
 
 func parseAwaited(row []byte) (awaited, error) {
 	b := wire.ReadRow(row)
 	b.Version(rowVersion)
-	a := awaited{filter: b.Text(), match: b.Text()}
+	a := awaited{behind: event.Position(b.Uvarint()), filter: b.Text(), match: b.Text()}
 	return a, b.Done(errRow, "wait for an event")
 }
 
@@ -81,7 +90,7 @@ func (w *work) awaitEvent(r *run, c awaitEvent) error {
 		return event.Errorf(event.CodeInvalid, "await_event: run %s waits by sequence number %d", r.name(), c.seq)
 	}
 	key := append(waiterPrefix(c.typ, name, want), pair(r.number, c.seq)...)
-	w.tx.Put(key, (&awaited{filter: c.filter, match: c.match}).append(nil))
+	w.tx.Put(key, (&awaited{behind: w.tx.Position(), filter: c.filter, match: c.match}).append(nil))
 	w.tx.Put(own, key)
 	if err := w.count(wantedKey(c.typ, name), 1); err != nil {
 		return err
@@ -185,10 +194,13 @@ func (m *Machine) Appended(tx *consensus.Tx, e consensus.Appended) error {
 	if err != nil {
 		return fmt.Errorf("%w: event: %v", consensus.ErrUndecodable, err)
 	}
-	w := work{m: m, tx: tx}
+	return m.within(tx, func(w *work) error { return w.appended(e, h) })
+}
+
+func (w *work) appended(e consensus.Appended, h event.Header) error {
 	prefix := appendValue([]byte{kindWanted}, string(h.Type))
-	names, err := w.keysIn(prefix, prefixEnd(prefix), maxMatched)
-	if err != nil || len(names) == 0 {
+	names, err := w.keysIn(prefix, prefixEnd(prefix), math.MaxInt)
+	if err != nil {
 		return err
 	}
 	for _, key := range names {
@@ -204,7 +216,6 @@ func (m *Machine) Appended(tx *consensus.Tx, e consensus.Appended) error {
 			return err
 		}
 	}
-	w.put()
 	return nil
 }
 
@@ -220,7 +231,12 @@ func (w *work) matchFrom(e *consensus.Appended, h *event.Header, prefix, after [
 		return err
 	}
 	var data []byte
-	for _, key := range keys {
+	spent := 0
+	for i, key := range keys {
+		if spent > maxMatchedBytes {
+			keys = keys[:i]
+			break
+		}
 		row, err := w.tx.Get(key)
 		if err != nil {
 			return err
@@ -238,6 +254,9 @@ func (w *work) matchFrom(e *consensus.Appended, h *event.Header, prefix, after [
 			if data, err = eventJSON(e.Event); err != nil {
 				return err
 			}
+			if len(data) > maxEventJSON {
+				data = []byte("null") // more than a history can take: the wait fails
+			}
 		}
 		number, seq := binary.BigEndian.Uint64(key[len(key)-16:]), second(key)
 		r, err := w.run(number)
@@ -254,8 +273,9 @@ func (w *work) matchFrom(e *consensus.Appended, h *event.Header, prefix, after [
 		var received object
 		received.number("seq", seq).number("position", uint64(e.Position)).text("stream", []byte(e.Stream)).json("event", data)
 		w.deliver(r, workflows.KindEvent, received.done())
+		spent += len(data)
 	}
-	if len(keys) == maxMatched {
+	if spent > maxMatchedBytes || len(keys) == maxMatched {
 		// The event's bytes go along: apply does not read the journal.
 		payload := wire.AppendText([]byte{timerMatch}, prefix)
 		payload = wire.AppendText(payload, keys[len(keys)-1])
@@ -284,6 +304,9 @@ func (w *work) matchOn(payload []byte) error {
 
 // wants reports whether an event is what is waited for.
 func (a *awaited) wants(e *consensus.Appended, h *event.Header) (bool, error) {
+	if e.Position <= a.behind {
+		return false, nil
+	}
 	match, _, _, err := parseMatch(a.match)
 	if err != nil {
 		return false, errRow

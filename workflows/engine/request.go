@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/edri-io/edri/consensus"
@@ -21,9 +20,13 @@ func (m *Machine) RequestEnded(tx *consensus.Tx, request event.Position, end rou
 	if err != nil {
 		return err
 	}
-	w := work{m: m, tx: tx}
 	tx.Delete(numberKey(kindPosition, uint64(request)))
 	tx.Delete(pairKey(kindRequest, number, seq))
+	return m.within(tx, func(w *work) error { return w.responded(number, seq, end) })
+}
+
+// responded delivers the end of a request, whose rows are gone.
+func (w *work) responded(number, seq uint64, end router.RequestEnd) error {
 	r, err := w.run(number)
 	if err != nil {
 		return err
@@ -34,18 +37,25 @@ func (m *Machine) RequestEnded(tx *consensus.Tx, request event.Position, end rou
 	r.open--
 	if end.Response == 0 {
 		w.deliver(r, workflows.KindRequestExpired, seqData(seq))
-	} else {
-		response, err := eventJSON(end.Event)
-		if err != nil {
+		return nil
+	}
+	response, err := eventJSON(end.Event)
+	if err != nil {
+		return err
+	}
+	if len(response) > maxEventJSON {
+		if response, err = withoutData(end.Event); err != nil {
 			return err
 		}
-		var data object
-		data.number("seq", seq).number("position", uint64(end.Response)).json("response", response)
-		w.deliver(r, workflows.KindResponse, data.done())
 	}
-	w.put()
+	var data object
+	data.number("seq", seq).number("position", uint64(end.Response)).json("response", response)
+	w.deliver(r, workflows.KindResponse, data.done())
 	return nil
 }
+
+// maxEventJSON is what an event may have as a part of another's data.
+const maxEventJSON = maxPayload
 
 // eventJSON returns an encoded event in the JSON of CloudEvents.
 func eventJSON(encoded []byte) ([]byte, error) {
@@ -53,9 +63,19 @@ func eventJSON(encoded []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: event: %v", consensus.ErrUndecodable, err)
 	}
-	b, err := json.Marshal(e)
+	return e.AppendJSON(nil), nil
+}
+
+// withoutData returns an event whose data is too much to be a part of a history: a
+// problem is in its place, by which the request fails for good.
+func withoutData(encoded []byte) ([]byte, error) {
+	e, err := event.DecodeEvent(encoded)
 	if err != nil {
 		return nil, fmt.Errorf("%w: event: %v", consensus.ErrUndecodable, err)
 	}
-	return b, nil
+	e.DataContentType, e.DataSchema = "application/problem+json", ""
+	var problem object
+	problem.text("type", []byte(workflows.ErrorTooLarge)).text("title", []byte("the response is larger than a history can take")).number("status", 413)
+	e.Data = problem.done()
+	return e.AppendJSON(nil), nil
 }

@@ -43,6 +43,8 @@ const (
 	flagDelayed               // its begin is still to come
 	flagCanceling             // it was asked to end
 	flagReady                 // it has a row 'b'
+	flagTimed                 // it has a timer of its own: row 't', seq 0
+	flagUpdated               // it has rows 'u'
 )
 
 // run is the row of a run, all that an advance changes:

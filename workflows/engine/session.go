@@ -34,10 +34,11 @@ func (e *Engine) Join(w workflows.Worker) (*Session, error) {
 	if len(w.Workflows) == 0 {
 		return nil, invalid("workflows: the worker knows none")
 	}
-	v := d.node.View()
-	defer v.Close()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	// Under mu, so that it is not older than what was noted of runs.
+	v := d.node.View()
+	defer v.Close()
 	switch {
 	case d.closed:
 		return nil, event.Errorf(event.CodeNotLeader, "this node no longer leads")

@@ -14,8 +14,9 @@ type origin struct {
 	parent *run // that starts it as a child
 	seq    uint64
 	before *run // that it continues
-	// signals were not read by the run that it continues.
-	signals []signal
+	// signals were not read by the run that it continues, attributes are those that it had.
+	signals    []signal
+	attributes map[string]value
 }
 
 // startOp executes start_run.
@@ -34,9 +35,11 @@ func (w *work) start(o startOp, from origin) (r *run, byThis bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	values, err := d.parseAttributes(o.attributes)
-	if err != nil {
-		return nil, false, err
+	values := from.attributes
+	if values == nil {
+		if values, err = d.parseAttributes(o.attributes); err != nil {
+			return nil, false, err
+		}
 	}
 	last, err := w.latest(o.id)
 	if err != nil {
@@ -148,7 +151,7 @@ func (w *work) newRun(o *startOp, values map[string]value, from origin, last uin
 	}
 	if o.delay > 0 {
 		r.set(flagDelayed, true)
-		w.tx.Put(pairKey(kindTimer, r.number, 0), w.setTimer(later(w.now(), o.delay), timerDelay, r.number, 0))
+		w.setOwnTimer(r, o.delay, timerDelay)
 		return r, nil
 	}
 	return r, w.begin(r)
@@ -160,14 +163,14 @@ func (w *work) begin(r *run) error {
 		return errRow
 	}
 	if r.is(flagDelayed) {
-		w.tx.Delete(pairKey(kindTimer, r.number, 0))
+		w.ownTimerFired(r)
 	}
 	r.dirty = true
 	r.set(flagDelayed, false)
 	r.set(flagBusy, true)
 	d, err := w.details(r.number)
 	if err == nil && d.timeout > 0 {
-		w.tx.Put(pairKey(kindTimer, r.number, 0), w.setTimer(later(w.now(), d.timeout), timerTimeout, r.number, 0))
+		w.setOwnTimer(r, d.timeout, timerTimeout)
 	}
 	return err
 }

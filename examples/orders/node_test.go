@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/edri-io/edri/client"
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/server"
+	"github.com/edri-io/edri/workflows"
+)
+
+// node runs a node until the test ends and returns its URL.
+func node(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raft := l.Addr().String()
+	_ = l.Close() // for the node
+	e, err := server.Load(server.Sources{Preset: map[string]string{
+		"node-id": "n1", "data-dir": filepath.Join(t.TempDir(), "data"), "peers": "n1=" + raft,
+		"listen": "127.0.0.1:0", "raft-listen": raft, "advertise": "127.0.0.1:7420",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := server.New(e.Config, server.Options{
+		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Exit:   func(code int) { t.Errorf("the node asks for exit code %d", code) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	background(t, s.Run)
+	return s.URL()
+}
+
+// background has f run until the test ends.
+func background(t *testing.T, f func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- f(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestOrdersOnANode(t *testing.T) {
+	t.Parallel()
+	url := node(t)
+	service := newService(0)
+	pay := httptest.NewServer(service.handler())
+	t.Cleanup(pay.Close)
+	background(t, func(ctx context.Context) error { return work(ctx, []string{url}, pay.URL) })
+	c, err := client.New(client.Config{Servers: []string{url}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+
+	input, err := json.Marshal(Order{Customer: "ann", Card: "4242", Address: "1 Elm St", Items: []string{"lamp", "rare shade"}, Total: 1999, ShipWithin: Duration(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var run client.RunID
+	for {
+		run, _, err = c.StartRun(ctx, workflows.Start{ID: "o1", Type: "fulfil", Input: input})
+		if event.CodeOf(err) != event.CodeNotFound { // the worker is about to define it
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before string
+	if got, err := c.UpdateRun(ctx, run, "", "change-address", []byte(`"2 Oak St"`)); err != nil || json.Unmarshal(got, &before) != nil || before != "1 Elm St" {
+		t.Errorf("update says %s: %v", got, err)
+	}
+	if err := c.SignalRun(ctx, run, workflows.Signal{Name: "shipped", Input: []byte(`{"carrier":"post","parcel":"X1"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := c.WaitRun(ctx, run); err != nil || o.Status != workflows.Completed {
+		t.Fatalf("outcome %+v: %v", o, err)
+	}
+	var state State
+	if got, err := c.QueryRun(ctx, run, "state", nil); err != nil || json.Unmarshal(got, &state) != nil || state != (State{Completed, "2 Oak St"}) {
+		t.Errorf("state is %s: %v", got, err)
+	}
+	if k, err := c.ReadKey(ctx, orderKeys, "o1"); err != nil || k.ContentType != "application/json" {
+		t.Errorf("key %+v: %v", k, err)
+	}
+	var types []string
+	for e, err := range c.Read(ctx, client.Query{Correlation: "o1", TypePrefix: "order."}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		types = append(types, e.Type)
+	}
+	if want := []string{"order.completed"}; !slices.Equal(types, want) {
+		t.Errorf("events %q, want %q", types, want)
+	}
+	report, _, err := c.StartRun(ctx, workflows.Start{Type: "report"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got Report
+	if o, err := c.WaitRun(ctx, report); err != nil || json.Unmarshal(o.Result, &got) != nil || got.Completed != 1 {
+		t.Errorf("report %+v: %v", o, err)
+	}
+}
