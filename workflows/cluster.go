@@ -208,8 +208,8 @@ type Advance struct {
 	Busy bool
 	// Block pauses the run, until it is resumed or retried.
 	Block *Block
-	// Effects are of one of the steps whose result is recorded. Their events have an id
-	// and a source; the cluster adds what it knows of the run (correlation, causation).
+	// Effects are of one of the steps whose result is recorded. Their events have an id, a
+	// source and the run's correlation.
 	Effects managers.Effects
 }
 
