@@ -203,8 +203,8 @@ type Advance struct {
 	Nonce uint64
 	// Records are in the order in which a replay is to see them.
 	Records []Record
-	// Busy says that the worker has steps under way: the run needs a worker though
-	// nothing has come for it.
+	// Busy says that the worker has steps under way, or that the code is to be called once
+	// the run is resumed: the run needs a worker though nothing has come for it.
 	Busy bool
 	// Block pauses the run, until it is resumed or retried.
 	Block *Block
