@@ -114,11 +114,15 @@ func TestResetTakesOverTheBeginningOfAHistory(t *testing.T) {
 	}
 	equal(t, "none", p.refused(resetRun("o-1", 0, 0)), event.CodeInvalid)
 	op := resetRun("o-1", 0, 2)
-	op.GetResetRun().Signals = []*edriv1.RunSignal{{Name: "again"}}
+	reset := op.GetResetRun()
+	reset.DropSignals, reset.Signals = false, []*edriv1.RunSignal{{Name: "again"}}
+	reset.Through = 3
+	equal(t, "when it has gone on since", p.code(op), "revision_conflict")
+	reset.Through = 4
 	second := p.must(op).GetRunStarted().GetNumber()
 	equal(t, "history of the first", p.history("o-1", first), "started step.completed timer.set step.completed terminated unhandled")
 	equal(t, "history of the second", p.history("o-1", second), "started step.completed reset")
-	equal(t, "inbox", p.inbox("o-1"), `1 signal.received {"name":"again"}`)
+	equal(t, "inbox", p.inbox("o-1"), `1 signal.received {"name":"again"} | 2 signal.received {"name":"s","input":1}`)
 	equal(t, "events", p.run("o-1").Events, 3)
 	equal(t, "next", p.runOf("o-1", first).Next, second)
 	equal(t, "attributes", string(p.detailsOf(second).Attributes), `{"total":1}`)
