@@ -32,8 +32,8 @@ type waitStream struct {
 	mu    sync.Mutex
 	tags  uint64
 	queue []*edriv1.WaitRunRequest // to be sent
-	waits map[uint64]chan waited // each has room for one
-	err   *event.Error           // why it has ended
+	waits map[uint64]chan waited   // each has room for one
+	err   *event.Error             // why it has ended
 }
 
 type waited struct {

@@ -107,6 +107,34 @@ func runStartMessage(s workflows.Start) (*edriv1.StartRun, error) {
 	return m, nil
 }
 
+// runStartOf is what runStartMessage made a message of.
+func runStartOf(m *edriv1.StartRun) (workflows.Start, error) {
+	s := workflows.Start{
+		ID: m.Id, Type: m.Type, Version: m.Version, Input: []byte(m.Input), Delay: time.Duration(m.Delay),
+		Timeout: time.Duration(m.Timeout), Memo: []byte(m.Memo), Correlation: m.Correlation,
+	}
+	for policy, number := range reuses {
+		if number == m.Reuse && policy != "" {
+			s.Reuse = policy
+		}
+	}
+	for policy, number := range conflicts {
+		if number == m.Conflict && policy != "" {
+			s.Conflict = policy
+		}
+	}
+	if m.Signal != nil {
+		s.Signal = &workflows.Signal{Name: m.Signal.Name, Input: []byte(m.Signal.Input)}
+	}
+	if m.Attributes == "" {
+		return s, nil
+	}
+	if err := json.Unmarshal([]byte(m.Attributes), &s.Attributes); err != nil {
+		return s, event.Errorf(event.CodeInternal, "decode attributes: %v", err)
+	}
+	return s, nil
+}
+
 func signalMessage(s *workflows.Signal) *edriv1.RunSignal {
 	if s == nil {
 		return nil

@@ -31,11 +31,10 @@ type workSession struct {
 	received chan []workflows.Message
 	ended    chan error // has room for one: why nothing more is received
 
-	mu           sync.Mutex
-	queue        []byte            // encoded fields of a WorkRequest
-	correlations map[uint64]string // of the runs that are held
-	alive        bool
-	closing      bool
+	mu      sync.Mutex
+	queue   []byte // encoded fields of a WorkRequest
+	alive   bool
+	closing bool
 }
 
 // Work implements workflows.Cluster.
@@ -49,8 +48,7 @@ func (c *Client) Work(ctx context.Context, w workflows.Worker) (workflows.Sessio
 	s := &workSession{
 		client: c, server: n, conn: n.workflows.work.CallBidiStream(life),
 		cancel: func() { stop(); cancel() }, wake: make(chan struct{}, 1), sent: make(chan struct{}),
-		correlations: map[uint64]string{},
-		received:     make(chan []workflows.Message), ended: make(chan error, 1),
+		received: make(chan []workflows.Message), ended: make(chan error, 1),
 	}
 	s.life = life
 	hello := &edriv1.WorkRequest{Worker: w.Name, Credits: uint32(w.Credits)}
@@ -120,7 +118,6 @@ func (s *workSession) read() {
 	for {
 		messages, err := s.next()
 		if err == nil && len(messages) > 0 {
-			s.remember(messages)
 			err = s.put(messages)
 		}
 		if err != nil {
@@ -152,20 +149,6 @@ func (s *workSession) next() ([]workflows.Message, error) {
 		return nil, event.Errorf(event.CodeUnavailable, "decode what the leader says: %v", err)
 	}
 	return messages, nil
-}
-
-// remember keeps what the events of runs are found together by, for their effects.
-func (s *workSession) remember(messages []workflows.Message) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, m := range messages {
-		switch {
-		case m.Assign != nil:
-			s.correlations[m.Assign.Run.Number] = m.Assign.Run.Correlation
-		case m.Revoke != nil:
-			delete(s.correlations, m.Revoke.Number)
-		}
-	}
 }
 
 // Send implements workflows.Session.
@@ -201,9 +184,6 @@ func (s *workSession) encode(r workflows.Reply) ([]byte, error) {
 	m := &edriv1.WorkRequest{Credits: uint32(r.Credits)}
 	if r.Release != nil {
 		m.Released = []uint64{r.Release.Number}
-		s.mu.Lock()
-		delete(s.correlations, r.Release.Number)
-		s.mu.Unlock()
 	}
 	if a := r.Answer; a != nil {
 		q := &edriv1.QueryAnswer{Id: a.ID, Result: string(a.Result)}
@@ -236,14 +216,7 @@ func (s *workSession) encodeAdvance(a *workflows.Advance) ([]byte, error) {
 	}
 	body := wire.AppendMessage(nil, 1, encoded)
 	if len(a.Effects.Appends) > 0 || len(a.Effects.Keys) > 0 {
-		s.mu.Lock()
-		correlation := s.correlations[a.Number]
-		s.mu.Unlock()
-		effects := a.Effects
-		for i := range effects.Appends {
-			effects.Appends[i].Event = correlated(effects.Appends[i].Event, correlation)
-		}
-		ops, err := effectOps(&effects)
+		ops, err := effectOps(&a.Effects)
 		if err != nil {
 			return nil, err
 		}
@@ -261,20 +234,6 @@ func (s *workSession) encodeAdvance(a *workflows.Advance) ([]byte, error) {
 		}
 	}
 	return wire.AppendMessage(nil, 5, body), nil
-}
-
-// correlated returns an event that is found together with its run's.
-func correlated(e event.Event, id string) event.Event {
-	if _, ok := e.Extensions[event.AttrCorrelation]; ok || id == "" {
-		return e
-	}
-	extensions := make(map[string]event.Value, len(e.Extensions)+1)
-	for name, v := range e.Extensions {
-		extensions[name] = v
-	}
-	extensions[event.AttrCorrelation] = event.String(id)
-	e.Extensions = extensions
-	return e
 }
 
 // Close implements workflows.Session.

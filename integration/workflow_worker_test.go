@@ -25,7 +25,11 @@ import (
 const flowEnv = "EDRI_TEST_FLOWS"
 
 // flowRoles are what workers may have.
-var flowRoles = map[string]func(c *client.Client) []workflows.Defined{"trial": trialFlows}
+var flowRoles = map[string]func(c *client.Client) []workflows.Defined{
+	"trial": trialFlows, "slow": slowFlows, "strict": strictFlows,
+	"broken": fragileFlows(true), "mended": fragileFlows(false),
+	"v1": versionFlows(1), "v2": versionFlows(2),
+}
 
 func runFlows(spec string) error {
 	parts := strings.Split(spec, " ")

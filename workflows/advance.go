@@ -172,7 +172,8 @@ func mergeEffects(a, b managers.Effects) managers.Effects {
 	return b
 }
 
-// halted blocks the run, or fails it where the workflow says so.
+// halted blocks the run, or fails it where the workflow says so. A run that is blocked is
+// busy: its code is to be called when it is resumed, though nothing has come for it.
 func (r *live) halted(a *Advance) {
 	f := r.m.halt
 	if f.reason == reasonDivergence {
@@ -186,7 +187,7 @@ func (r *live) halted(a *Advance) {
 		})
 		return
 	}
-	a.Block = &Block{Reason: f.reason, Details: mustMarshal(f.details)}
+	a.Busy, a.Block = true, &Block{Reason: f.reason, Details: mustMarshal(f.details)}
 }
 
 // ended insists on the end where the code cannot look at what came after it.

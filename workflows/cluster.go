@@ -203,13 +203,13 @@ type Advance struct {
 	Nonce uint64
 	// Records are in the order in which a replay is to see them.
 	Records []Record
-	// Busy says that the worker has steps under way: the run needs a worker though
-	// nothing has come for it.
+	// Busy says that the worker has steps under way, or that the code is to be called once
+	// the run is resumed: the run needs a worker though nothing has come for it.
 	Busy bool
 	// Block pauses the run, until it is resumed or retried.
 	Block *Block
-	// Effects are of one of the steps whose result is recorded. Their events have an id
-	// and a source; the cluster adds what it knows of the run (correlation, causation).
+	// Effects are of one of the steps whose result is recorded. Their events have an id, a
+	// source and the run's correlation.
 	Effects managers.Effects
 }
 

@@ -58,6 +58,37 @@ func TestAPanicBlocksTheRun(t *testing.T) {
 	}, flow)
 }
 
+// Nothing has come for a run that is resumed; its code is called nevertheless.
+func TestARunThatWasBlockedIsResumed(t *testing.T) {
+	broken := true
+	flow := workflows.Define("panics", 1, func(ctx workflows.Context, _ struct{}) (int, error) {
+		n, err := workflows.NewStep("one", add(1)).Do(ctx, 1)
+		if broken {
+			panic("oh no")
+		}
+		return n, err
+	})
+	inWorld(t, func(w *world) {
+		w.start("panics", "r", nil)
+		if reason, _ := w.blockedBy("r"); reason != "panic" {
+			w.Fatalf("blocked by %s", reason)
+		}
+		if err := w.Resume("r"); err != nil {
+			w.Fatal(err)
+		}
+		if reason, _ := w.blockedBy("r"); reason != "panic" {
+			w.Fatalf("blocked again by %s", reason)
+		}
+		broken = false
+		if err := w.Resume("r"); err != nil {
+			w.Fatal(err)
+		}
+		if got := completed[int](w, "r"); got != 2 {
+			w.Errorf("got %d", got)
+		}
+	}, flow)
+}
+
 func TestAPanicFailsTheRunByPolicy(t *testing.T) {
 	flow := workflows.Define("panics", 1, func(workflows.Context, struct{}) (int, error) {
 		panic("oh no")

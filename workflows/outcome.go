@@ -143,6 +143,7 @@ func (r *live) restart(front []pending) {
 func (r *live) blockInstead(err *event.Error) {
 	r.restart(nil)
 	r.sent = r.newAdvance()
+	r.sent.Busy = true // what was fed is to be fed again
 	r.sent.Block = &Block{Reason: string(err.Code), Details: mustMarshal(Note{Reason: err.Message})}
 	r.draining = true
 	r.resend()

@@ -285,10 +285,11 @@ func TestEffectsAreCommittedWithTheResult(t *testing.T) {
 		completed[int](w, "r")
 		var got []string
 		for _, e := range w.Stream("ledger") {
-			got = append(got, string(e.Data)+" "+e.Source+" "+e.ID)
+			correlation := e.Extensions[event.AttrCorrelation].String()
+			got = append(got, string(e.Data)+" "+e.Source+" "+e.ID+" "+correlation)
 		}
 		slices.Sort(got)
-		if want := []string{"1 /workflows/effects 1/1/0", "2 /workflows/effects 1/2/0"}; !slices.Equal(got, want) {
+		if want := []string{"1 /workflows/effects 1/1/0 r", "2 /workflows/effects 1/2/0 r"}; !slices.Equal(got, want) {
 			t.Errorf("effects %q", got)
 		}
 		if k, ok := w.Key("default", "order/2"); !ok || string(k.Value) != "2" {

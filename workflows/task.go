@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -230,6 +231,13 @@ func (t *task) complete() error {
 		}
 		if made.Source == "" {
 			made.Source = sourceOf(t.r.run.Type)
+		}
+		if _, own := made.Extensions[event.AttrCorrelation]; !own && t.r.run.Correlation != "" {
+			made.Extensions = maps.Clone(made.Extensions)
+			if made.Extensions == nil {
+				made.Extensions = make(map[string]event.Value, 1)
+			}
+			made.Extensions[event.AttrCorrelation] = event.String(t.r.run.Correlation)
 		}
 		if err := made.Validate(); err != nil {
 			return invalid("effect "+strconv.Itoa(i), err)

@@ -274,6 +274,19 @@ func (c *Cluster) Retry(id string) error {
 	return err
 }
 
+// Resume lets a run that is blocked go on, as it is.
+func (c *Cluster) Resume(id string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, err := c.openLocked(id)
+	if err == nil {
+		r.blocked = nil
+		c.recordLocked(r, workflows.KindResumed, stamp(), mustMarshal(workflows.Note{}))
+		c.wakeLocked(r)
+	}
+	return err
+}
+
 // Update sends an update and waits for its result.
 func (c *Cluster) Update(ctx context.Context, id, name string, input any) (json.RawMessage, error) {
 	c.mu.Lock()
