@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/workflows"
 )
 
 // Overlap says what a schedule does when it fires while a request of it is open.
@@ -102,8 +103,12 @@ type ScheduleSpec struct {
 	Action        ScheduleAction
 }
 
-// ScheduleAction is what a fire does: it appends an event, sends a request or changes keys.
+// ScheduleAction is what a fire does: it appends an event, sends a request, changes keys or
+// starts a run of a workflow.
 type ScheduleAction struct {
+	// Start, where not nil, is a run; then nothing else is given. Without an ID it has the
+	// schedule's name and the fire's id.
+	Start *workflows.Start
 	// Keys, where not nil, is a transaction that changes keys; then nothing else is given.
 	Keys *KeyTxn
 	// Stream is as for Append.

@@ -28,6 +28,14 @@ func specMessage(s ScheduleSpec) (*edriv1.ScheduleSpec, error) {
 		m.Action = &edriv1.ScheduleAction{Action: &edriv1.ScheduleAction_Keys{Keys: keyTxnMessage(*a.Keys)}}
 		return m, nil
 	}
+	if a.Start != nil {
+		if a.Request || a.Stream != "" || a.Event.Type != "" {
+			return nil, event.Errorf(event.CodeInvalid, "action: starts a run, and has an event too")
+		}
+		start, err := runStartMessage(*a.Start)
+		m.Action = &edriv1.ScheduleAction{Action: &edriv1.ScheduleAction_Start{Start: start}}
+		return m, err
+	}
 	if a.Event.ID != "" || !a.Event.Time.IsZero() {
 		return nil, event.Errorf(event.CodeInvalid, "action: its event has an id or a time; each fire gives it its own")
 	}
@@ -114,6 +122,10 @@ func newSchedule(m *edriv1.Schedule) (Schedule, error) {
 	case *edriv1.ScheduleAction_Keys:
 		a.Keys = newKeyTxn(action.Keys)
 		return s, nil
+	case *edriv1.ScheduleAction_Start:
+		start, err := runStartOf(action.Start)
+		a.Start = &start
+		return s, err
 	default:
 		// A server of a later version knows actions that this client does not.
 		return s, nil

@@ -41,6 +41,8 @@ type runs struct {
 	update      *connect.Client[edriv1.UpdateRun, edriv1.UpdateOutcome]
 	query       *connect.Client[edriv1.QueryRunRequest, edriv1.QueryRunResponse]
 	get         *connect.Client[edriv1.GetRunRequest, edriv1.WorkflowRun]
+	list        *connect.Client[edriv1.ListRunsRequest, edriv1.ListRunsResponse]
+	reset       *connect.Client[edriv1.ResetRun, edriv1.RunStarted]
 	wait        *connect.Client[edriv1.WaitRunRequest, edriv1.RunOutcome]
 	waitMany    *connect.Client[edriv1.WaitRunsRequest, edriv1.RunOutcomes]
 	work        *connect.Client[workFrame, workedFrame]
@@ -53,6 +55,8 @@ func newRuns(h connect.HTTPClient, url string, options connect.ClientOption) run
 		update:      connect.NewClient[edriv1.UpdateRun, edriv1.UpdateOutcome](h, url+edriv1connect.WorkflowsUpdateProcedure, options),
 		query:       connect.NewClient[edriv1.QueryRunRequest, edriv1.QueryRunResponse](h, url+edriv1connect.WorkflowsQueryProcedure, options),
 		get:         connect.NewClient[edriv1.GetRunRequest, edriv1.WorkflowRun](h, url+edriv1connect.WorkflowsGetProcedure, options),
+		list:        connect.NewClient[edriv1.ListRunsRequest, edriv1.ListRunsResponse](h, url+edriv1connect.WorkflowsListProcedure, options),
+		reset:       connect.NewClient[edriv1.ResetRun, edriv1.RunStarted](h, url+edriv1connect.WorkflowsResetProcedure, options),
 		wait:        connect.NewClient[edriv1.WaitRunRequest, edriv1.RunOutcome](h, url+edriv1connect.WorkflowsWaitProcedure, options),
 		waitMany:    connect.NewClient[edriv1.WaitRunsRequest, edriv1.RunOutcomes](h, url+edriv1connect.WorkflowsWaitManyProcedure, options),
 		work:        connect.NewClient[workFrame, workedFrame](h, url+edriv1connect.WorkflowsWorkProcedure, options),
@@ -101,6 +105,34 @@ func runStartMessage(s workflows.Start) (*edriv1.StartRun, error) {
 		m.Attributes = string(b)
 	}
 	return m, nil
+}
+
+// runStartOf is what runStartMessage made a message of.
+func runStartOf(m *edriv1.StartRun) (workflows.Start, error) {
+	s := workflows.Start{
+		ID: m.Id, Type: m.Type, Version: m.Version, Input: []byte(m.Input), Delay: time.Duration(m.Delay),
+		Timeout: time.Duration(m.Timeout), Memo: []byte(m.Memo), Correlation: m.Correlation,
+	}
+	for policy, number := range reuses {
+		if number == m.Reuse && policy != "" {
+			s.Reuse = policy
+		}
+	}
+	for policy, number := range conflicts {
+		if number == m.Conflict && policy != "" {
+			s.Conflict = policy
+		}
+	}
+	if m.Signal != nil {
+		s.Signal = &workflows.Signal{Name: m.Signal.Name, Input: []byte(m.Signal.Input)}
+	}
+	if m.Attributes == "" {
+		return s, nil
+	}
+	if err := json.Unmarshal([]byte(m.Attributes), &s.Attributes); err != nil {
+		return s, event.Errorf(event.CodeInternal, "decode attributes: %v", err)
+	}
+	return s, nil
 }
 
 func signalMessage(s *workflows.Signal) *edriv1.RunSignal {

@@ -184,6 +184,7 @@ func (c *Core) rollback(s savepoint) {
 	clear(c.notes[s.notes:])
 	c.notes = c.notes[:s.notes]
 	c.meta.Incarnation = s.incarnation
+	c.askAgain()
 }
 
 // discard takes the changes of the commit back.

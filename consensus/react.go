@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/edri-io/edri/event"
@@ -60,8 +61,8 @@ func reactorsOf(mux *Mux) []reactor {
 // react lets the machines go on after an append. layer has the changes so far of the
 // operation that appended; nil: the operation is an append and nothing else.
 //
-// That a machine does not react is remembered for one entry and no longer: what made it
-// so may be taken back with its commit.
+// That a machine does not react is remembered for one entry, and no longer than what made
+// it so: see rollback.
 func (c *Core) react(layer *store.Tx, e Appended) error {
 	for i := range c.reactors {
 		r := &c.reactors[i]
@@ -93,8 +94,23 @@ func (c *Core) react(layer *store.Tx, e Appended) error {
 }
 
 func reactionError(r *reactor, e Appended, err error) error {
-	// Not %w: an *event.Error in it would only fail the operation.
-	return fmt.Errorf("%s reacts to position %d: %v", r.machine.Name(), e.Position, err)
+	return fmt.Errorf("%s reacts to position %d: %w", r.machine.Name(), e.Position, unrefusable{err})
+}
+
+// unrefusable hides that an error is an *event.Error, which would only fail the operation,
+// but not what else it is, by which the node ends.
+type unrefusable struct{ error }
+
+func (u unrefusable) Is(target error) bool { return errors.Is(u.error, target) }
+
+// askAgain is called when changes are taken back: a machine that did not react may, for
+// what ended its waits may be among them.
+func (c *Core) askAgain() {
+	for i := range c.reactors {
+		if r := &c.reactors[i]; !r.reacts {
+			r.asked = false
+		}
+	}
 }
 
 // beginReactions is called when an entry begins.

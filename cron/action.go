@@ -42,6 +42,7 @@ const (
 	actionAppend  actionKind = 1
 	actionRequest actionKind = 2
 	actionKeys    actionKind = 3
+	actionStart   actionKind = 4
 )
 
 // newAction returns an action of a kind, nil if that is unknown.
@@ -53,6 +54,8 @@ func newAction(k actionKind) action {
 		return &requestAction{}
 	case actionKeys:
 		return &keysAction{}
+	case actionStart:
+		return &startAction{}
 	}
 	return nil
 }

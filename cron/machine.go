@@ -21,6 +21,9 @@ type Machine struct {
 	timers   *timers.Table
 	requests Requests
 	keys     consensus.StateMachine
+	// Runs are those that schedules start; nil: none. They are set before the node is
+	// opened, and must tell of their ends (RunEnded).
+	Runs Runs
 	// Limits are what Check holds delayed events to, by default event.DefaultLimits.
 	// They are set before the node is opened.
 	Limits event.Limits

@@ -119,6 +119,8 @@ func (s *Server) addMachines(c *consensus.Config) error {
 	s.workflows = engine.New(table, s.router, s.logger)
 	s.workflows.Limits = c.Limits
 	s.router.Tell(s.workflows)
+	s.cron.Runs = s.workflows
+	s.workflows.Tell(s.cron)
 	mux, err := consensus.NewMux(table, s.router, keys, s.cron, s.workflows)
 	if err != nil {
 		return fmt.Errorf("set up state machines: %w", err)

@@ -79,7 +79,7 @@ func startChild[Out any](ctx Context, workflow string, in any, with ChildOptions
 		return child
 	}
 	data := mustMarshal(ChildRecord{Seq: o.seq, ID: child.ID, Type: workflow, OnClose: with.OnClose})
-	m.emit(KindChildStarted, data, StartChild{Seq: o.seq, Start: start, OnClose: with.OnClose})
+	m.emitOpen(o, KindChildStarted, data, StartChild{Seq: o.seq, Start: start, OnClose: with.OnClose})
 	return child
 }
 

@@ -30,6 +30,9 @@ const (
 	KindWorkerLost = "worker.lost" // Note
 	// KindRetryRequested lets the steps that blocked the run begin anew.
 	KindRetryRequested = "retry.requested" // Note
+	// KindReset is where a run that was reset begins to differ from the one before: what its
+	// code waited for there it asks for again. It is in the history, and never an entry.
+	KindReset = "reset" // ResetRecord
 )
 
 // Kinds of a worker's records, with the type of their data.
@@ -61,7 +64,6 @@ const (
 	KindTerminated = "terminated" // Note
 	KindTimedOut   = "timed_out"  // Note
 	KindUnhandled  = "unhandled"  // Unhandled
-	KindReset      = "reset"      // ResetRecord; the first event of a reset run's own range
 )
 
 // Started is how a run began.

@@ -34,7 +34,7 @@ func classOf(kind string) class {
 	switch kind {
 	case KindStarted, KindSignal, KindUpdate, KindTimerFired, KindResponse, KindRequestExpired,
 		KindEvent, KindChildCompleted, KindChildFailed, KindCancelRequested, KindWorkerLost,
-		KindRetryRequested, KindStepCompleted, KindStepFailed:
+		KindRetryRequested, KindStepCompleted, KindStepFailed, KindReset:
 		return classInput
 	case KindStepStarted, KindTimerSet, KindTimerCanceled, KindRequestSent, KindRequestDropped,
 		KindEventAwaited, KindEventDropped, KindChildStarted, KindChildCanceled, KindUpdateCompleted,
@@ -75,6 +75,8 @@ func (m *machine) apply(in input) {
 		m.applyWorkerLost()
 	case KindRetryRequested:
 		m.applyRetry()
+	case KindReset:
+		m.applyReset()
 	default:
 		m.diverge(recorded{kind: in.kind, data: in.data, revision: in.at}, "", nil)
 	}

@@ -43,7 +43,7 @@ func NextEvent(ctx Context, match Match) *Future[event.Recorded] {
 		return &Future[event.Recorded]{o}
 	}
 	data := mustMarshal(AwaitRecord{Seq: o.seq, Type: match.Type, Match: match.Values})
-	m.emit(KindEventAwaited, data, AwaitEvent{o.seq, match.Type, match.Filter, maps.Clone(match.Values)})
+	m.emitOpen(o, KindEventAwaited, data, AwaitEvent{o.seq, match.Type, match.Filter, maps.Clone(match.Values)})
 	return &Future[event.Recorded]{o}
 }
 

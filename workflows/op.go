@@ -38,6 +38,7 @@ type op struct {
 	value    any // in the place of the result, of opEvent and opLocal
 	err      error
 	then     func() // called when it is done
+	opened   asked  // of timers, events and children
 
 	// Of steps and requests.
 	attempt int       // from 1

@@ -35,7 +35,7 @@ func (m *machine) setTimer(s *scope, d time.Duration) *op {
 	d = min(max(0, d), maxTimer)
 	o := m.open(s, opTimer, "")
 	if !o.done {
-		m.emit(KindTimerSet, appendTimer(nil, o.seq, d), SetTimer{o.seq, d})
+		m.emitOpen(o, KindTimerSet, appendTimer(nil, o.seq, d), SetTimer{o.seq, d})
 	}
 	return o
 }

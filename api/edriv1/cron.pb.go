@@ -26,7 +26,7 @@ const (
 type ScheduleSpec_Overlap int32
 
 const (
-	// SKIP for requests; nothing else has an end.
+	// SKIP for requests and runs; nothing else has an end.
 	ScheduleSpec_OVERLAP_UNSPECIFIED ScheduleSpec_Overlap = 0
 	// The fire is left out.
 	ScheduleSpec_SKIP ScheduleSpec_Overlap = 1
@@ -34,7 +34,7 @@ const (
 	ScheduleSpec_BUFFER_ONE ScheduleSpec_Overlap = 2
 	// Up to 1,000 wait.
 	ScheduleSpec_BUFFER_ALL ScheduleSpec_Overlap = 3
-	// Responses to the requests that are open are no longer taken.
+	// Responses to the requests that are open are no longer taken; runs are asked to end.
 	ScheduleSpec_CANCEL_OTHER ScheduleSpec_Overlap = 4
 	// It fires.
 	ScheduleSpec_ALLOW ScheduleSpec_Overlap = 5
@@ -168,7 +168,8 @@ type ScheduleSpec struct {
 	End   int64 `protobuf:"varint,9,opt,name=end,proto3" json:"end,omitempty"`
 	// How often it fires by its times, then it has ended; 0: without a bound.
 	Limit uint64 `protobuf:"varint,10,opt,name=limit,proto3" json:"limit,omitempty"`
-	// What happens when it fires while a request of it is open.
+	// What happens when it fires while a request of it is open, or a run, with all that
+	// continue it.
 	Overlap ScheduleSpec_Overlap `protobuf:"varint,11,opt,name=overlap,proto3,enum=edri.v1.ScheduleSpec_Overlap" json:"overlap,omitempty"`
 	// Which of the fires are made up for that are late by more than 10 s, because no
 	// node led; what is not is missed, and told by one event.
@@ -332,6 +333,7 @@ type ScheduleAction struct {
 	//	*ScheduleAction_Append
 	//	*ScheduleAction_Request
 	//	*ScheduleAction_Keys
+	//	*ScheduleAction_Start
 	Action        isScheduleAction_Action `protobuf_oneof:"action"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -401,6 +403,15 @@ func (x *ScheduleAction) GetKeys() *KeyTransaction {
 	return nil
 }
 
+func (x *ScheduleAction) GetStart() *StartRun {
+	if x != nil {
+		if x, ok := x.Action.(*ScheduleAction_Start); ok {
+			return x.Start
+		}
+	}
+	return nil
+}
+
 type isScheduleAction_Action interface {
 	isScheduleAction_Action()
 }
@@ -420,11 +431,19 @@ type ScheduleAction_Keys struct {
 	Keys *KeyTransaction `protobuf:"bytes,3,opt,name=keys,proto3,oneof"`
 }
 
+type ScheduleAction_Start struct {
+	// Starts a run of a workflow, whose end is that of the fire: as StartRun, at most 64
+	// KiB. Without an id the run has the schedule's name and the fire's id.
+	Start *StartRun `protobuf:"bytes,4,opt,name=start,proto3,oneof"`
+}
+
 func (*ScheduleAction_Append) isScheduleAction_Action() {}
 
 func (*ScheduleAction_Request) isScheduleAction_Action() {}
 
 func (*ScheduleAction_Keys) isScheduleAction_Action() {}
+
+func (*ScheduleAction_Start) isScheduleAction_Action() {}
 
 // AppendAction appends an event.
 type AppendAction struct {
@@ -1222,7 +1241,7 @@ var File_edriv1_cron_proto protoreflect.FileDescriptor
 
 const file_edriv1_cron_proto_rawDesc = "" +
 	"\n" +
-	"\x11edriv1/cron.proto\x12\aedri.v1\x1a\x18edriv1/cloudevents.proto\x1a\x0fedriv1/kv.proto\"\xb7\x05\n" +
+	"\x11edriv1/cron.proto\x12\aedri.v1\x1a\x18edriv1/cloudevents.proto\x1a\x0fedriv1/kv.proto\x1a\x15edriv1/workflow.proto\"\xb7\x05\n" +
 	"\fScheduleSpec\x12\x12\n" +
 	"\x04cron\x18\x01 \x01(\tR\x04cron\x12\x14\n" +
 	"\x05every\x18\x02 \x01(\x03R\x05every\x12\x0e\n" +
@@ -1255,11 +1274,12 @@ const file_edriv1_cron_proto_rawDesc = "" +
 	"\x14CATCH_UP_UNSPECIFIED\x10\x00\x12\b\n" +
 	"\x04NONE\x10\x01\x12\b\n" +
 	"\x04LAST\x10\x02\x12\a\n" +
-	"\x03ALL\x10\x03\"\xae\x01\n" +
+	"\x03ALL\x10\x03\"\xd9\x01\n" +
 	"\x0eScheduleAction\x12/\n" +
 	"\x06append\x18\x01 \x01(\v2\x15.edri.v1.AppendActionH\x00R\x06append\x122\n" +
 	"\arequest\x18\x02 \x01(\v2\x16.edri.v1.RequestActionH\x00R\arequest\x12-\n" +
-	"\x04keys\x18\x03 \x01(\v2\x17.edri.v1.KeyTransactionH\x00R\x04keysB\b\n" +
+	"\x04keys\x18\x03 \x01(\v2\x17.edri.v1.KeyTransactionH\x00R\x04keys\x12)\n" +
+	"\x05start\x18\x04 \x01(\v2\x11.edri.v1.StartRunH\x00R\x05startB\b\n" +
 	"\x06action\"Q\n" +
 	"\fAppendAction\x12\x16\n" +
 	"\x06stream\x18\x01 \x01(\tR\x06stream\x12)\n" +
@@ -1343,7 +1363,8 @@ var file_edriv1_cron_proto_goTypes = []any{
 	(*BackfillBegun)(nil),     // 16: edri.v1.BackfillBegun
 	(*AppendsLater)(nil),      // 17: edri.v1.AppendsLater
 	(*KeyTransaction)(nil),    // 18: edri.v1.KeyTransaction
-	(*CloudEvent)(nil),        // 19: edri.v1.CloudEvent
+	(*StartRun)(nil),          // 19: edri.v1.StartRun
+	(*CloudEvent)(nil),        // 20: edri.v1.CloudEvent
 }
 var file_edriv1_cron_proto_depIdxs = []int32{
 	0,  // 0: edri.v1.ScheduleSpec.overlap:type_name -> edri.v1.ScheduleSpec.Overlap
@@ -1352,16 +1373,17 @@ var file_edriv1_cron_proto_depIdxs = []int32{
 	4,  // 3: edri.v1.ScheduleAction.append:type_name -> edri.v1.AppendAction
 	5,  // 4: edri.v1.ScheduleAction.request:type_name -> edri.v1.RequestAction
 	18, // 5: edri.v1.ScheduleAction.keys:type_name -> edri.v1.KeyTransaction
-	19, // 6: edri.v1.AppendAction.event:type_name -> edri.v1.CloudEvent
-	19, // 7: edri.v1.RequestAction.event:type_name -> edri.v1.CloudEvent
-	2,  // 8: edri.v1.CreateSchedule.spec:type_name -> edri.v1.ScheduleSpec
-	2,  // 9: edri.v1.UpdateSchedule.spec:type_name -> edri.v1.ScheduleSpec
-	19, // 10: edri.v1.AppendLater.event:type_name -> edri.v1.CloudEvent
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	19, // 6: edri.v1.ScheduleAction.start:type_name -> edri.v1.StartRun
+	20, // 7: edri.v1.AppendAction.event:type_name -> edri.v1.CloudEvent
+	20, // 8: edri.v1.RequestAction.event:type_name -> edri.v1.CloudEvent
+	2,  // 9: edri.v1.CreateSchedule.spec:type_name -> edri.v1.ScheduleSpec
+	2,  // 10: edri.v1.UpdateSchedule.spec:type_name -> edri.v1.ScheduleSpec
+	20, // 11: edri.v1.AppendLater.event:type_name -> edri.v1.CloudEvent
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_edriv1_cron_proto_init() }
@@ -1371,10 +1393,12 @@ func file_edriv1_cron_proto_init() {
 	}
 	file_edriv1_cloudevents_proto_init()
 	file_edriv1_kv_proto_init()
+	file_edriv1_workflow_proto_init()
 	file_edriv1_cron_proto_msgTypes[1].OneofWrappers = []any{
 		(*ScheduleAction_Append)(nil),
 		(*ScheduleAction_Request)(nil),
 		(*ScheduleAction_Keys)(nil),
+		(*ScheduleAction_Start)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

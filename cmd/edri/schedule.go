@@ -69,6 +69,9 @@ type actionJSON struct {
 	Subject string `json:"subject,omitempty"`
 	Data    string `json:"data,omitempty"`
 	Timeout string `json:"timeout,omitempty"`
+	// Of a run that is started.
+	Workflow string `json:"workflow,omitempty"`
+	Run      string `json:"run,omitempty"`
 	// What a transaction asks and does, in words.
 	If   []string `json:"if,omitempty"`
 	Then []string `json:"then,omitempty"`
@@ -76,6 +79,9 @@ type actionJSON struct {
 }
 
 func newActionJSON(a client.ScheduleAction) actionJSON {
+	if s := a.Start; s != nil {
+		return actionJSON{Do: actionText(a), Workflow: s.Type, Run: s.ID, Data: string(s.Input), Timeout: durationText(s.Timeout)}
+	}
 	if t := a.Keys; t != nil {
 		return actionJSON{Do: actionText(a), If: texts(t.If), Then: texts(t.Then), Else: texts(t.Otherwise)}
 	}
@@ -128,6 +134,8 @@ func durationText(d time.Duration) string {
 
 func actionText(a client.ScheduleAction) string {
 	switch {
+	case a.Start != nil:
+		return "start"
 	case a.Keys != nil:
 		return "keys"
 	case a.Request:

@@ -31,8 +31,8 @@ fails, is told by an event of the stream schedule/NAME.`,
 		switch {
 		case !f.given():
 			return usagef("one of --cron, --every and --at is required")
-		case spec.Action.Keys == nil && spec.Action.Event.Type == "":
-			return usagef("one of --type, --put and --txn is required")
+		case spec.Action.Keys == nil && spec.Action.Start == nil && spec.Action.Event.Type == "":
+			return usagef("one of --type, --put, --txn and --start-workflow is required")
 		}
 		return a.withClient(ctx, func(ctx context.Context, c *client.Client) error {
 			s, err := c.CreateSchedule(ctx, args[0], spec)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/edri-io/edri/client"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/workflows"
 )
 
 // timesFlags are the flags that say when a schedule fires.
@@ -90,6 +91,7 @@ type scheduleFlags struct {
 	timesFlags
 	eventFlags
 	keysFlags
+	startFlags
 	overlap, catchUp string
 	request          bool
 	within           time.Duration
@@ -99,13 +101,14 @@ func (f *scheduleFlags) register(cmd *cobra.Command) {
 	f.timesFlags.register(cmd)
 	f.eventFlags.register(cmd)
 	f.keysFlags.register(cmd)
+	f.startFlags.register(cmd)
 	flags, s := cmd.Flags(), &f.spec
 	_ = flags.MarkHidden("id") // each fire has its own
 	flags.DurationVar(&s.Jitter, "jitter", 0, "delay each fire by up to so much; which follows from the schedule and the time alone")
 	flags.Uint64Var(&s.Limit, "limit", 0, "end after so many fires; 0 for never")
 	flags.BoolVar(&f.request, "request", false, "send a request instead of appending an event")
 	flags.DurationVar(&f.within, "within", client.DefaultRequestTimeout, "how long the response to a request is awaited")
-	flags.StringVar(&f.overlap, "overlap", client.OverlapDefault.String(), "when it fires while a request of it is open: skip, buffer-one, buffer-all, cancel-other or allow")
+	flags.StringVar(&f.overlap, "overlap", client.OverlapDefault.String(), "when it fires while a request or run of it is open: skip, buffer-one, buffer-all, cancel-other or allow")
 	flags.StringVar(&f.catchUp, "catch-up", client.CatchUpLast.String(), "which fires are made up for that were late by more than 10s: none, last or all")
 	flags.IntVar(&s.CatchUpCap, "catch-up-cap", 0, "with --catch-up all the newest so many; default 100")
 	flags.DurationVar(&s.CatchUpWindow, "catch-up-window", 0, "make up only for fires that are at most so late; 0 for any")
@@ -163,9 +166,15 @@ func (f *scheduleFlags) changeAction(a *app, cmd *cobra.Command, action *client.
 		}
 	}
 	keys, err := f.keysFlags.parse(a, cmd)
+	start := f.startFlags.parse()
 	switch {
 	case err != nil:
 		return err
+	case start != nil && (keys != nil || event != ""):
+		return usagef("--start-workflow goes with no event and no keys")
+	case start != nil:
+		*action = client.ScheduleAction{Start: start}
+		return nil
 	case keys != nil && event != "":
 		return usagef("--%s is of an event, and the schedule changes keys", event)
 	case keys != nil:
@@ -174,7 +183,7 @@ func (f *scheduleFlags) changeAction(a *app, cmd *cobra.Command, action *client.
 	case event == "":
 		return nil
 	}
-	action.Keys = nil
+	action.Keys, action.Start = nil, nil
 	if changed("stream") {
 		action.Stream = f.stream
 	}
@@ -221,6 +230,24 @@ func (a *app) changeEvent(cmd *cobra.Command, f eventFlags, e *event.Event) erro
 		e.DataContentType = contentType(e.Data)
 	}
 	return err
+}
+
+// startFlags are the flags that describe a run that is started.
+type startFlags struct{ workflow, id, input string }
+
+func (f *startFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.workflow, "start-workflow", "", "start a run of this workflow at each fire, whose end is that of the fire")
+	flags.StringVar(&f.id, "run-id", "", "id of the runs, of which one is under way at a time; default: the schedule's name and the fire's id")
+	flags.StringVar(&f.input, "input", "", "input of the runs, JSON")
+}
+
+// parse returns what the flags describe, nil if they were not given.
+func (f *startFlags) parse() *workflows.Start {
+	if f.workflow == "" {
+		return nil
+	}
+	return &workflows.Start{ID: f.id, Type: f.workflow, Input: []byte(f.input)}
 }
 
 // keysFlags are the flags that describe a change of keys.

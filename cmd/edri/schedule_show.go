@@ -55,6 +55,11 @@ func (a *app) writeSchedule(s client.Schedule) error {
 		row("end", formatTime(spec.End))
 	}
 	row("does", strings.TrimSpace(fmt.Sprintf("%s %s %s", actionText(spec.Action), e.Type, spec.Action.Stream)))
+	if r := spec.Action.Start; r != nil {
+		row("workflow", r.Type)
+		row("run", r.ID)
+		row("input", string(r.Input))
+	}
 	if t := spec.Action.Keys; t != nil {
 		row("if", strings.Join(texts(t.If), ", "))
 		row("then", strings.Join(texts(t.Then), ", "))
@@ -62,6 +67,8 @@ func (a *app) writeSchedule(s client.Schedule) error {
 	}
 	if spec.Action.Request {
 		row("within", spec.Action.Timeout)
+	}
+	if spec.Action.Request || spec.Action.Start != nil {
 		row("overlap", spec.Overlap)
 	}
 	row("catch-up", spec.CatchUp)

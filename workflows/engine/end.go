@@ -53,6 +53,9 @@ func (w *work) end(r *run, c endRun, kind string) error {
 	if err := w.tellParent(r, c.outcome, next); err != nil {
 		return err
 	}
+	if next == nil && !c.reset {
+		w.ended = append(w.ended, r.first)
+	}
 	w.tx.Note(noteEnd{number: r.number, next: r.next})
 	return w.keepEnded(r)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/edri-io/edri/api/edriv1"
 	"github.com/edri-io/edri/consensus"
+	"github.com/edri-io/edri/cron"
 	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/router"
 	"github.com/edri-io/edri/timers"
@@ -62,7 +63,10 @@ func openPlant(t failer, dir string, clock func() int64) *plant {
 	requests := router.NewMachine(table)
 	p := &plant{failer: t, dir: dir, clock: clock, engine: New(table, requests, slog.New(slog.DiscardHandler))}
 	requests.Tell(p.engine)
-	mux, err := consensus.NewMux(table, requests, p.engine)
+	schedules := cron.NewMachine(table, requests, nil)
+	schedules.Runs = p.engine
+	p.engine.Tell(schedules)
+	mux, err := consensus.NewMux(table, requests, schedules, p.engine)
 	if err != nil {
 		t.Fatalf("mux: %v", err)
 	}

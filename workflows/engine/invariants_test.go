@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 
 	"github.com/edri-io/edri/consensus"
@@ -18,6 +17,8 @@ type census struct {
 	view *consensus.View
 	rows map[string][]byte
 	runs map[uint64]*run
+	// byRun are the keys of what runs wait for and of their updates, by kind and number.
+	byRun map[string][]string
 	// want are the rows that the runs and each other make necessary.
 	want map[string]bool
 	// timers are those of the table, by row: BE8 due, BE8 number.
@@ -27,7 +28,7 @@ type census struct {
 // invariants checks all that doc.go says of the rows, and that none is left over.
 func invariants(t failer, v *consensus.View) {
 	t.Helper()
-	c := &census{failer: t, view: v, rows: map[string][]byte{}, runs: map[uint64]*run{}, want: map[string]bool{}, timers: map[string][]byte{}}
+	c := &census{failer: t, view: v, rows: map[string][]byte{}, runs: map[uint64]*run{}, byRun: map[string][]string{}, want: map[string]bool{}, timers: map[string][]byte{}}
 	c.read()
 	for _, r := range c.runs {
 		c.run(r)
@@ -57,6 +58,11 @@ func (c *census) read() {
 		c.rows[string(it.Key())] = append([]byte{}, it.Value()...)
 	}
 	it.Close()
+	for key := range c.rows {
+		if len(key) > 9 && strings.IndexByte("tqvcu", key[0]) >= 0 {
+			c.byRun[key[:9]] = append(c.byRun[key[:9]], key)
+		}
+	}
 	for key, row := range c.rows {
 		if key[0] != kindRun {
 			continue
@@ -77,17 +83,9 @@ func (c *census) read() {
 	}
 }
 
-// of returns the keys of a kind and a run, in order.
+// of returns the keys of a kind and a run, in no order.
 func (c *census) of(kind byte, number uint64) []string {
-	var keys []string
-	prefix := string(numberKey(kind, number))
-	for key := range c.rows {
-		if strings.HasPrefix(key, prefix) {
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys)
-	return keys
+	return c.byRun[string(numberKey(kind, number))]
 }
 
 // need says that rows are as they should be there.

@@ -69,17 +69,23 @@ func (e *Engine) Spares(op uint32) bool { return op == opTerminate || op == opDe
 
 // Lead gives runs to workers until ctx ends. The leader runs it.
 func (e *Engine) Lead(ctx context.Context, node Node) error {
+	d := e.lead(node)
+	defer func() {
+		e.leading.Store(nil)
+		d.close()
+	}()
+	return d.run(ctx)
+}
+
+// lead makes a dispatcher the one that is told of what is applied.
+func (e *Engine) lead(node Node) *dispatcher {
 	d := &dispatcher{
 		node: node, logger: e.logger, inbox: consensus.NewInbox(),
 		tasks: map[uint64]*task{}, queues: map[workflows.Workflow]*queue{},
 		sessions: map[*Session]bool{}, queries: map[uint64]*query{},
 	}
 	e.leading.Store(d)
-	defer func() {
-		e.leading.Store(nil)
-		d.close()
-	}()
-	return d.run(ctx)
+	return d
 }
 
 // dispatcher gives runs to workers, on the leader. One goroutine (run) reads rows and
@@ -117,9 +123,9 @@ type task struct {
 	sent   uint64 // entry, to the holder
 	queued bool
 	// until is when a task without the worker that it had is given to another; 0: there was
-	// none. losing: that it is lost is being noted.
-	until  int64
-	losing bool
+	// none. alone: it stands in the dispatcher's alone.
+	until int64
+	alone bool
 }
 
 // queue has the tasks of one workflow that wait for a worker, and the workers that know
@@ -170,8 +176,7 @@ func (d *dispatcher) load() error {
 			return err
 		}
 		t := d.add(noteOf(r))
-		t.until = until
-		d.alone = append(d.alone, t)
+		d.leaveAlone(t, until)
 	}
 	if err := it.Err(); err != nil {
 		return err
@@ -179,6 +184,15 @@ func (d *dispatcher) load() error {
 	d.loaded = true
 	d.inbox.Begin(v.Index)
 	return nil
+}
+
+// leaveAlone gives a task without its worker until then to find it again.
+func (d *dispatcher) leaveAlone(t *task, until int64) {
+	t.holder, t.until = nil, until
+	if !t.alone {
+		t.alone = true
+		d.alone = append(d.alone, t)
+	}
 }
 
 func (d *dispatcher) add(n noteRun) *task {
@@ -293,9 +307,11 @@ func (d *dispatcher) tick(now int64) {
 	for _, t := range d.alone {
 		switch {
 		case d.tasks[t.number] != t || t.holder != nil || t.until == 0: // it is over, or has one again
+			t.alone = false
 		case now < t.until || len(gone) == maxLost:
 			alone = append(alone, t)
 		default:
+			t.alone = false
 			gone = append(gone, t)
 		}
 	}
@@ -308,17 +324,17 @@ func (d *dispatcher) tick(now int64) {
 // lose notes that tasks have lost the worker which they had, before they are given to
 // another.
 func (d *dispatcher) lose(gone []*task) {
-	list := make([]lost, len(gone))
+	list, until := make([]lost, len(gone)), make([]int64, len(gone))
 	for i, t := range gone {
-		list[i] = lost{t.number, t.advance}
+		list[i], until[i] = lost{t.number, t.advance}, t.until
 	}
 	d.node.Enqueue(opLose, encodeLose(list), func(err *event.Error) {
 		d.inbox.Add(func() {
-			for _, t := range gone {
+			for i, t := range gone {
 				switch {
-				case d.tasks[t.number] != t || t.holder != nil:
+				case d.tasks[t.number] != t || t.until != until[i]: // it has had another since
 				case err != nil: // at the next tick again
-					d.alone = append(d.alone, t)
+					d.leaveAlone(t, t.until)
 				default:
 					t.until = 0
 					d.enqueue(t)

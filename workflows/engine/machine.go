@@ -27,6 +27,7 @@ type Machine struct {
 	// Limits are what Check holds events to, by default event.DefaultLimits. They are set
 	// before the node is opened.
 	Limits event.Limits
+	enders []Ender
 }
 
 var (
@@ -106,7 +107,17 @@ func (m *Machine) within(tx *consensus.Tx, f func(*work) error) error {
 	if err := f(m.work); err != nil {
 		return err
 	}
-	m.work.put()
+	w := m.work
+	w.put()
+	m.work = nil // who is told may begin another
+	for _, chain := range w.ended {
+		for _, e := range m.enders {
+			if err := e.RunEnded(tx.In(e.Name()), chain); err != nil {
+				// Not %w: an *event.Error in it would only fail the operation.
+				return fmt.Errorf("tell %s of the end of run %d: %v", e.Name(), chain, err)
+			}
+		}
+	}
 	return nil
 }
 
@@ -116,6 +127,8 @@ type work struct {
 	m    *Machine
 	tx   *consensus.Tx
 	runs []*run // in the order in which they were read
+	// ended are chains of runs that have, by the numbers of their first.
+	ended []uint64
 }
 
 // run returns a run, nil if there is none of the number.

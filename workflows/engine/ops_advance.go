@@ -291,6 +291,7 @@ type endRun struct {
 	next    *startOp
 	signals []signal
 	insist  bool
+	reset   bool // not of the message: another run takes over
 }
 
 func decodeEnd(b []byte) (endRun, error) {

@@ -54,7 +54,7 @@ func retryRun(id string) *edriv1.Op {
 }
 
 func resetRun(id string, number, revision uint64) *edriv1.Op {
-	return &edriv1.Op{Op: &edriv1.Op_ResetRun{ResetRun: &edriv1.ResetRun{Id: id, Number: number, Revision: revision, Reason: "why"}}}
+	return &edriv1.Op{Op: &edriv1.Op_ResetRun{ResetRun: &edriv1.ResetRun{Id: id, Number: number, Revision: revision, Reason: "why", DropSignals: true}}}
 }
 
 func deleteRun(id string, number uint64) *edriv1.Op {

@@ -57,7 +57,7 @@ func (w *work) reset(o resetOp) ([]byte, error) {
 		return nil, err
 	}
 	if r.status == statusRunning {
-		if err := w.end(r, endRun{status: statusTerminated, outcome: outcome{
+		if err := w.end(r, endRun{status: statusTerminated, reset: true, outcome: outcome{
 			failure: failure(workflows.ErrorTerminated, "the run was reset"),
 		}}, workflows.KindTerminated); err != nil {
 			return nil, err

@@ -199,8 +199,7 @@ func (d *dispatcher) leave(s *Session, graceful bool) {
 			d.unheld(t)
 			continue
 		}
-		t.holder, t.until = nil, until
-		d.alone = append(d.alone, t)
+		d.leaveAlone(t, until)
 	}
 	s.held = nil
 	for id, q := range d.queries {

@@ -1,0 +1,240 @@
+package client_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/edri-io/edri/client"
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/workflows"
+)
+
+// workflowClient has a node, and a worker of workflow "order": it takes, waits for the
+// signal "go" and ships.
+func workflowClient(t *testing.T) (context.Context, *client.Client) {
+	t.Helper()
+	c, err := client.New(client.Config{Servers: []string{node(t)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	step := func(name string) workflows.Step[string, string] {
+		return workflows.NewStep(name, func(_ context.Context, s string) (string, error) { return s + " " + name, nil })
+	}
+	order := workflows.Define("order", 1, func(ctx workflows.Context, s string) (string, error) {
+		s, err := step("take").Do(ctx, s)
+		if err != nil {
+			return "", err
+		}
+		how, err := workflows.Signals[string](ctx, "go").Receive(ctx)
+		if err != nil {
+			return "", err
+		}
+		return step("ship").Do(ctx, s+" "+how)
+	}, workflows.Options{Attributes: map[string]workflows.AttributeType{"total": workflows.TypeNumber}})
+	r, err := workflows.NewRunner(workflows.Config{Name: "w"}, order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx, c) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	until(t, ctx, func() bool {
+		list, err := c.Definitions(ctx)
+		return err == nil && len(list) == 1
+	})
+	return ctx, c
+}
+
+// until waits until something holds.
+func until(t *testing.T, ctx context.Context, holds func() bool) {
+	t.Helper()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for !holds() {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			t.Fatal("it does not come to hold")
+		}
+	}
+}
+
+func begin(t *testing.T, ctx context.Context, c *client.Client, id string, total int) client.RunID {
+	t.Helper()
+	run, _, err := c.StartRun(ctx, workflows.Start{
+		ID: id, Type: "order", Input: []byte(`"x"`), Attributes: map[string]any{"total": total},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run
+}
+
+func TestListRunsGoesOverPages(t *testing.T) {
+	t.Parallel()
+	ctx, c := workflowClient(t)
+	var want []string
+	for i := range 7 {
+		begin(t, ctx, c, fmt.Sprint("o-", i), i)
+		if i >= 2 {
+			want = append([]string{fmt.Sprint("o-", i)}, want...)
+		}
+	}
+	var got []string
+	for r, err := range c.ListRuns(ctx, `type = "order" and total >= 2`, client.ListOptions{Page: 2, Consistency: client.Linearizable}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, r.ID)
+		if r.Attributes["total"] == nil || r.Status != workflows.Running {
+			t.Errorf("run %+v", r)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("runs %q, want %q", got, want)
+	}
+	for _, err := range c.ListRuns(ctx, `total = "a"`, client.ListOptions{}) {
+		if event.CodeOf(err) != event.CodeInvalid || !strings.Contains(err.Error(), "column 9") {
+			t.Errorf("error %v", err)
+		}
+	}
+	for _, err := range c.ListRuns(ctx, ``, client.ListOptions{Page: 1001}) {
+		if event.CodeOf(err) != event.CodeInvalid {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
+func TestResetRunGoesOnFromAStep(t *testing.T) {
+	t.Parallel()
+	ctx, c := workflowClient(t)
+	first := begin(t, ctx, c, "o-1", 1)
+	begin(t, ctx, c, "o-2", 1)
+	begin(t, ctx, c, "o-3", 1)
+	// Before the first step there is the start alone, and the signal comes again.
+	for id, to := range map[string]client.Reset{
+		"o-1": {Step: "take", Reason: "again"}, "o-2": {Seq: 1}, "o-3": {Revision: 1},
+	} {
+		run := client.RunID{ID: id}
+		if err := c.SignalRun(ctx, run, workflows.Signal{Name: "go", Input: []byte(`"fast"`)}); err != nil {
+			t.Fatal(err)
+		}
+		o, err := c.WaitRun(ctx, run)
+		if err != nil || string(o.Result) != `"x take fast ship"` {
+			t.Fatalf("outcome %s, %v", o.Result, err)
+		}
+		next, err := c.ResetRun(ctx, run, to)
+		if err != nil {
+			t.Fatalf("%s: %v", id, err)
+		}
+		r, err := c.Run(ctx, next, client.Linearizable)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h := r.History; len(h) < 2 || h[0].From != 1 || h[0].To != 1 {
+			t.Errorf("%s: history %v", id, h)
+		}
+	}
+	for name, want := range map[string]struct {
+		run client.RunID
+		to  client.Reset
+		event.Code
+	}{
+		"no step":    {client.RunID{ID: "o-1"}, client.Reset{Step: "pack"}, event.CodeNotFound},
+		"two points": {client.RunID{ID: "o-1"}, client.Reset{Step: "take", Seq: 1}, event.CodeInvalid},
+		"no point":   {client.RunID{ID: "o-1"}, client.Reset{}, event.CodeInvalid},
+		"beyond":     {client.RunID{ID: "o-1"}, client.Reset{Revision: 1000}, event.CodeInvalid},
+		"not last":   {first, client.Reset{Revision: 1}, event.CodeCheckFailed},
+		"no run":     {client.RunID{ID: "o-9"}, client.Reset{Revision: 1}, event.CodeNotFound},
+	} {
+		if _, err := c.ResetRun(ctx, want.run, want.to); event.CodeOf(err) != want.Code {
+			t.Errorf("%s: %v, want %s", name, err, want.Code)
+		}
+	}
+}
+
+func TestBatchDoesEachRunOnce(t *testing.T) {
+	t.Parallel()
+	ctx, c := workflowClient(t)
+	for i := range 9 {
+		begin(t, ctx, c, fmt.Sprint("o-", i), i)
+	}
+	const filter = `type = "order" and total < 7`
+	var at, most, done atomic.Int32
+	cursor := ""
+	for page, err := range c.Batch(ctx, filter, client.BatchOptions{Page: 3, Concurrency: 2}, func(ctx context.Context, run client.RunID) error {
+		if n := at.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		defer at.Add(-1)
+		done.Add(1)
+		if run.ID == "o-5" {
+			return event.Errorf(event.CodeInvalid, "not this one")
+		}
+		return c.TerminateRun(ctx, run, "enough")
+	}) {
+		if err != nil || len(page.Results) != 3 {
+			t.Fatalf("%d results, %v", len(page.Results), err)
+		}
+		for _, r := range page.Results {
+			if (r.Err != nil) != (r.Run.ID == "o-5") {
+				t.Errorf("run %s: %v", r.Run.ID, r.Err)
+			}
+		}
+		cursor = page.Cursor
+		break // interrupted
+	}
+	if done.Load() != 3 || most.Load() > 2 {
+		t.Fatalf("%d done, %d at a time", done.Load(), most.Load())
+	}
+	for page, err := range c.Batch(ctx, filter, client.BatchOptions{Cursor: cursor}, func(ctx context.Context, run client.RunID) error {
+		done.Add(1)
+		return c.TerminateRun(ctx, run, "enough")
+	}) {
+		if err != nil || page.Cursor != "" {
+			t.Fatalf("cursor %q, %v", page.Cursor, err)
+		}
+	}
+	if done.Load() != 7 {
+		t.Errorf("%d done, want 7", done.Load())
+	}
+	var left []string
+	for r, err := range c.ListRuns(ctx, `status = "running"`, client.ListOptions{Consistency: client.Linearizable}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		left = append(left, r.ID)
+	}
+	if want := []string{"o-8", "o-7", "o-5"}; !slices.Equal(left, want) {
+		t.Errorf("running %q, want %q", left, want)
+	}
+	// When the context ends, what was not done says so.
+	ended, cancel := context.WithCancel(ctx)
+	for page := range c.Batch(ended, filter, client.BatchOptions{Concurrency: 1}, func(context.Context, client.RunID) error {
+		cancel()
+		return nil
+	}) {
+		failed := 0
+		for _, r := range page.Results {
+			if r.Err != nil {
+				failed++
+			}
+		}
+		if len(page.Results) > 0 && failed != len(page.Results)-1 {
+			t.Errorf("%d of %d failed", failed, len(page.Results))
+		}
+	}
+	cancel()
+}
