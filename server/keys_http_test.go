@@ -10,15 +10,23 @@ import (
 	"testing"
 )
 
-// keysGuide is where people read how to use keys over HTTP.
-const keysGuide = "../docs/keys.md"
+// curl finds a request of a guide: procedure, body, and what the answer has at least.
+var curl = regexp.MustCompile(`(?m)^curl -s http://127\.0\.0\.1:7420(/edri\.v1\.\w+/\w+) -H 'content-type: application/json' \\\n  -d '(.*)'\n# (.*)$`)
 
-// curl finds a request of the guide: procedure, body, and what the answer has at least.
-var curl = regexp.MustCompile(`(?m)^curl -s http://127\.0\.0\.1:7420(/edri\.v1\.Keys/\w+) -H 'content-type: application/json' \\\n  -d '(.*)'\n# (.*)$`)
-
-func TestKeysOverHTTPAreAsTheGuideSays(t *testing.T) {
+func TestHTTPIsAsTheGuidesSay(t *testing.T) {
 	t.Parallel()
-	guide, err := os.ReadFile(keysGuide)
+	for _, guide := range []string{"keys", "workflows"} {
+		t.Run(guide, func(t *testing.T) {
+			t.Parallel()
+			holdToGuide(t, "../docs/"+guide+".md")
+		})
+	}
+}
+
+// holdToGuide makes the requests of a guide, in its order.
+func holdToGuide(t *testing.T, path string) {
+	t.Helper()
+	guide, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

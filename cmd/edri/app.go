@@ -102,7 +102,7 @@ func (a *app) root() *cobra.Command {
 	flags.DurationVar(&a.timeout, "timeout", defaultTimeout, "how long to go on trying while no node serves")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "say on standard error when a connection is made again")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputs, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
-	root.AddCommand(a.eventsCommand(), a.streamsCommand(), a.subscriptionsCommand(), a.requestCommand(), a.kvCommand(), a.scheduleCommand(), a.workerCommand(), a.clusterCommand(), a.backupCommand(), a.restoreCommand(), a.inspectCommand(), a.benchCommand(), a.versionCommand())
+	root.AddCommand(a.eventsCommand(), a.streamsCommand(), a.subscriptionsCommand(), a.requestCommand(), a.kvCommand(), a.scheduleCommand(), a.workflowCommand(), a.workerCommand(), a.clusterCommand(), a.backupCommand(), a.restoreCommand(), a.inspectCommand(), a.benchCommand(), a.versionCommand())
 	return root
 }
 

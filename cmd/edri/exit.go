@@ -17,6 +17,7 @@ const (
 	exitNotFound    = 3
 	exitConflict    = 4
 	exitUnavailable = 5
+	exitRunFailed   = 6
 	exitDamage      = 11 // as of edri-server
 	exitInterrupted = 130
 )
@@ -56,6 +57,9 @@ func exitCode(ctx context.Context, err error) int {
 	}
 	if usage := (*usageError)(nil); errors.As(err, &usage) {
 		return exitUsage
+	}
+	if failed := (*runFailed)(nil); errors.As(err, &failed) {
+		return exitRunFailed
 	}
 	switch {
 	case errors.Is(err, server.ErrDamaged):

@@ -178,7 +178,7 @@ func checkType(typ []byte) error {
 	if err := event.CheckName("type", typ); err != nil {
 		return err
 	}
-	return event.CheckName("source of the events of type "+string(typ), sourceOf(typ))
+	return event.CheckName("source of the events of type "+string(typ), string(appendSource(nil, typ)))
 }
 
 func checkObject(what string, b []byte) error {

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/edri-io/edri/client"
+	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/workflows"
+)
+
+type scriptOrder struct {
+	Item  string `json:"item"`
+	Fails string `json:"fails"`
+}
+
+// fulfilScript is what the scripts run: it takes, waits for the signal "approved" or an hour,
+// and ships. An order that is to fail does so when it ships.
+var fulfilScript = workflows.Define("fulfil", 2, func(ctx workflows.Context, o scriptOrder) (string, error) {
+	progress := "began"
+	workflows.HandleQuery(ctx, "progress", func(struct{}) (string, error) { return progress, nil })
+	workflows.HandleUpdate(ctx, "rename", func(_ workflows.Context, item string) (string, error) {
+		o.Item = item
+		return "now " + item, nil
+	}, func(item string) error {
+		if item == "" {
+			return errors.New("has no name")
+		}
+		return nil
+	})
+	if _, err := takeScript.Do(ctx, o); err != nil {
+		return "", err
+	}
+	progress = "taken"
+	by, ok, err := workflows.Signals[string](ctx, "approved").ReceiveFor(ctx, time.Hour)
+	if err != nil {
+		return "", err
+	}
+	if !ok {
+		return "", errors.New("nobody approved it")
+	}
+	if _, err := shipScript.Do(ctx, o); err != nil {
+		return "", err
+	}
+	return o.Item + " for " + by, nil
+}, workflows.Options{Attributes: map[string]workflows.AttributeType{
+	"customer": workflows.TypeString, "total": workflows.TypeNumber,
+}})
+
+var (
+	takeScript = workflows.NewStep("take", func(context.Context, scriptOrder) (string, error) { return "taken", nil })
+	shipScript = workflows.NewStep("ship", func(_ context.Context, o scriptOrder) (string, error) {
+		switch o.Fails {
+		case "once":
+			return "", workflows.Final(workflows.NewError("broken", "the truck is broken", nil))
+		case "":
+			return "shipped", nil
+		}
+		return "", workflows.NewError("late", "not yet", nil)
+	}, workflows.StepOptions{Retry: workflows.Retry{Initial: time.Millisecond, Attempts: 2}})
+)
+
+// workflowWorker has this process be a worker of the scripts' workflow from here on.
+//
+//	workflows
+func workflowWorker(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: workflows")
+	}
+	c, err := client.New(client.Config{Servers: []string{ts.Getenv("EDRI_URL")}})
+	ts.Check(err)
+	r, err := workflows.NewRunner(workflows.Config{Name: "script"}, fulfilScript)
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx, c) }()
+	ts.Defer(func() {
+		cancel()
+		<-ended
+		_ = c.Close()
+	})
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		list, err := c.Definitions(ctx)
+		ts.Check(err)
+		if len(list) > 0 {
+			return
+		}
+		<-again.C
+	}
+}
+
+// checkHistories replays the histories of a folder with the scripts' workflow.
+//
+//	checkhistories DIR
+func checkHistories(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: checkhistories DIR")
+	}
+	files, err := workflows.CheckRecorded(ts.MkAbs(args[0]), fulfilScript)
+	ts.Check(err)
+	if files == 0 {
+		ts.Fatalf("there are no histories in %s", args[0])
+	}
+}
+
+// The timeline draws what a history says, also of what scripts do not get to.
+func TestTimeline(t *testing.T) {
+	t.Parallel()
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	r := client.Run{
+		RunID: client.RunID{ID: "o-1", Number: 7}, Type: "fulfil", Version: 2, Status: workflows.Running, Busy: true, Worker: "w",
+		Started: begin, Events: 20, Advance: 9, Correlation: "o-1", Attributes: map[string]any{"total": 7.0},
+		Open: []client.OpenItem{
+			{Kind: "timer", Seq: 4, Due: begin.Add(2 * time.Hour)}, {Kind: "child", Seq: 6, What: "c-1/9"}, {Kind: "timeout", Due: begin.Add(24 * time.Hour)},
+		},
+	}
+	line := newTimeline(r, begin.Add(100*time.Second))
+	for _, e := range []struct {
+		at   int // seconds
+		kind string
+		data string
+	}{
+		{0, "started", `{"type":"fulfil"}`},
+		{1, "step.failed", `{"seq":1,"name":"take","attempt":1,"started":"2026-01-01T00:00:00Z","error":{"type":"late","message":"not yet"},"retry_in":"1s"}`},
+		{2, "timer.fired", `{"seq":1}`},
+		{10, "step.completed", `{"seq":1,"name":"take","attempt":2,"started":"2026-01-01T00:00:02Z"}`},
+		{10, "request.sent", `{"seq":2,"name":"price.asked","attempt":1}`},
+		{12, "request.expired", `{"seq":2}`},
+		{12, "request.sent", `{"seq":2,"name":"price.asked","attempt":2}`},
+		{15, "request.completed", `{"seq":2}`},
+		{15, "event.awaited", `{"seq":3,"type":"paid"}`},
+		{20, "event.received", `{"seq":3}`},
+		{20, "timer.set", `{"seq":4,"for":"2h0m0s"}`},
+		{20, "step.started", `{"seq":5,"name":"once","attempt":1,"started":"2026-01-01T00:00:20Z"}`},
+		{21, "step.failed", `{"seq":5,"name":"once","attempt":1,"started":"2026-01-01T00:00:20Z","error":{"type":"late","message":"not yet"},"blocks":true}`},
+		{21, "paused", `{"reason":"step failed"}`},
+		{30, "resumed", `{}`},
+		{30, "child.started", `{"seq":6,"id":"c-1","type":"pack"}`},
+		{40, "child.canceled", `{"seq":6}`},
+		{50, "signal.received", `{"name":"approved"}`},
+		{50, "update.accepted", `{"id":"u","name":"rename"}`},
+		{60, "update.completed", `{"id":"u","error":{"type":"x","message":"no"}}`},
+		{70, "worker.lost", `{}`},
+		{80, "cancel.requested", `{"reason":"enough"}`},
+		{80, "request.sent", `no JSON`},
+		{85, "step.failed", `{"seq":7,"name":"ship","attempt":1,"started":"2026-01-01T00:01:20Z","error":{"type":"late","message":"not yet"},"retry_in":"5s"}`},
+		{90, "timer.fired", `{"seq":7}`},
+	} {
+		line.add(&event.Recorded{Event: event.Event{
+			Type: workflows.HistoryPrefix + e.kind, Time: begin.Add(time.Duration(e.at) * time.Second), Data: []byte(e.data),
+		}})
+	}
+	got := regexp.MustCompile(` +\n`).ReplaceAllString(string(renderRun(r, line)), "\n")
+	want, err := os.ReadFile(filepath.Join("testdata", "timeline.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("the timeline is\n%s\nwant\n%s", got, want)
+	}
+}

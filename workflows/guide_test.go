@@ -1,0 +1,96 @@
+package workflows_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/edri-io/edri/workflows"
+)
+
+// The code of docs/workflows.md stands here and in example_test.go, so that it is compiled.
+
+var (
+	price = workflows.NewStep("price", func(context.Context, string) (int, error) { return 1, nil })
+	check = workflows.NewStep("check", func(context.Context, Order) (struct{}, error) { return struct{}{}, nil })
+)
+
+var Compare = workflows.Define("compare", 1, func(ctx workflows.Context, shops []string) (int, error) {
+	var offers []workflows.Awaitable
+	var prices []*workflows.Future[int]
+	for _, shop := range shops {
+		f := price.Start(ctx, shop)
+		prices, offers = append(prices, f), append(offers, f)
+	}
+	if err := workflows.All(ctx, offers...); err != nil {
+		return 0, err
+	}
+	best := math.MaxInt
+	for _, f := range prices {
+		p, err := f.Get(ctx)
+		if err != nil {
+			return 0, err
+		}
+		best = min(best, p)
+	}
+	return best, nil
+})
+
+var Counter = workflows.Define("counter", 1, func(ctx workflows.Context, n int) (int, error) {
+	workflows.HandleQuery(ctx, "value", func(struct{}) (int, error) { return n, nil })
+	workflows.HandleUpdate(ctx, "add", func(_ workflows.Context, d int) (int, error) {
+		n += d
+		return n, nil
+	}, func(d int) error {
+		if d < 0 {
+			return errors.New("counts up only")
+		}
+		return nil
+	})
+	stop, _, err := workflows.Signals[bool](ctx, "stop").ReceiveFor(ctx, 24*time.Hour)
+	if err != nil || stop {
+		return n, err
+	}
+	return 0, workflows.ContinueAsNew(n)
+})
+
+var Checked = workflows.Define("checked", 1, func(ctx workflows.Context, o Order) (string, error) {
+	if workflows.Version(ctx, "check address", 0, 1) >= 1 {
+		if _, err := check.Do(ctx, o); err != nil {
+			return "", err
+		}
+	}
+	return charge.Do(ctx, o)
+})
+
+func TestGuideHasCodeThatIsCompiled(t *testing.T) {
+	t.Parallel()
+	guide := read(t, "../docs/workflows.md")
+	var code string
+	for _, file := range []string{"guide_test.go", "example_test.go", "../client/workflows_guide_test.go"} {
+		code += read(t, file)
+	}
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(guide, -1)
+	if len(blocks) < 7 {
+		t.Fatalf("the guide has %d pieces of code", len(blocks))
+	}
+	for _, block := range blocks {
+		if !strings.Contains(code, block[1]) {
+			t.Errorf("this code of the guide is compiled nowhere:\n%s", block[1])
+		}
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
