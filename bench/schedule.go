@@ -149,7 +149,7 @@ func (r *schedulesRun) measure(ctx context.Context, what string, over time.Durat
 	if err := each(r.cfg.Schedules, func(i int) error {
 		_, err := r.client.CreateSchedule(ctx, name(i), client.ScheduleSpec{
 			Every: 24 * time.Hour, Start: first.Add(time.Duration(i%seconds) * time.Second),
-			Action: client.ScheduleAction{Stream: stream, Event: event.Event{Type: "edri.bench.schedule"}},
+			Action: client.ScheduleAction{Stream: stream, Event: event.Event{Type: "bench.schedule"}},
 		})
 		return err
 	}); err != nil {

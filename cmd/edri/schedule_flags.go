@@ -91,7 +91,7 @@ type scheduleFlags struct {
 	timesFlags
 	eventFlags
 	keysFlags
-	startFlags
+	runFlags
 	overlap, catchUp string
 	request          bool
 	within           time.Duration
@@ -101,7 +101,7 @@ func (f *scheduleFlags) register(cmd *cobra.Command) {
 	f.timesFlags.register(cmd)
 	f.eventFlags.register(cmd)
 	f.keysFlags.register(cmd)
-	f.startFlags.register(cmd)
+	f.runFlags.register(cmd)
 	flags, s := cmd.Flags(), &f.spec
 	_ = flags.MarkHidden("id") // each fire has its own
 	flags.DurationVar(&s.Jitter, "jitter", 0, "delay each fire by up to so much; which follows from the schedule and the time alone")
@@ -166,7 +166,7 @@ func (f *scheduleFlags) changeAction(a *app, cmd *cobra.Command, action *client.
 		}
 	}
 	keys, err := f.keysFlags.parse(a, cmd)
-	start := f.startFlags.parse()
+	start := f.runFlags.parse()
 	switch {
 	case err != nil:
 		return err
@@ -232,10 +232,10 @@ func (a *app) changeEvent(cmd *cobra.Command, f eventFlags, e *event.Event) erro
 	return err
 }
 
-// startFlags are the flags that describe a run that is started.
-type startFlags struct{ workflow, id, input string }
+// runFlags are the flags that describe a run that is started.
+type runFlags struct{ workflow, id, input string }
 
-func (f *startFlags) register(cmd *cobra.Command) {
+func (f *runFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.workflow, "start-workflow", "", "start a run of this workflow at each fire, whose end is that of the fire")
 	flags.StringVar(&f.id, "run-id", "", "id of the runs, of which one is under way at a time; default: the schedule's name and the fire's id")
@@ -243,7 +243,7 @@ func (f *startFlags) register(cmd *cobra.Command) {
 }
 
 // parse returns what the flags describe, nil if they were not given.
-func (f *startFlags) parse() *workflows.Start {
+func (f *runFlags) parse() *workflows.Start {
 	if f.workflow == "" {
 		return nil
 	}

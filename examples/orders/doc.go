@@ -24,5 +24,6 @@
 //	edri events query --correlation o-1
 //	edri workflow start report --wait
 //
-// The workflow "report" (report.go) counts the orders of a time.
+// The workflow "report" (report.go) counts the orders of a time. A schedule starts it
+// each day.
 package main

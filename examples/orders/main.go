@@ -22,6 +22,7 @@ func main() {
 	server := flag.String("server", cmp.Or(os.Getenv("EDRI_URL"), client.DefaultServer), "nodes, with commas between")
 	pay := flag.String("pay", "http://127.0.0.1:7430", "URL of the payment service")
 	listen := flag.String("payments", "", "be the payment service at this address instead of a worker")
+	report := flag.Duration("report", 24*time.Hour, "time between two reports")
 	delay := flag.Duration("delay", 0, "of each answer of the payment service")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -30,7 +31,7 @@ func main() {
 	if *listen != "" {
 		err = serve(ctx, *listen, *delay)
 	} else {
-		err = work(ctx, strings.Split(*server, ","), *pay)
+		err = work(ctx, strings.Split(*server, ","), *pay, *report)
 	}
 	if err != nil {
 		slog.Error("orders ends", "error", err)
@@ -40,7 +41,7 @@ func main() {
 }
 
 // work runs the workflows until ctx ends.
-func work(ctx context.Context, servers []string, pay string) error {
+func work(ctx context.Context, servers []string, pay string, reportEvery time.Duration) error {
 	cluster, err := client.New(client.Config{Servers: servers})
 	if err != nil {
 		return err
@@ -50,6 +51,9 @@ func work(ctx context.Context, servers []string, pay string) error {
 		if _, err := cluster.EnsureBucket(ctx, name, client.BucketConfig{}); err != nil {
 			return err
 		}
+	}
+	if err := scheduleReports(ctx, cluster, reportEvery); err != nil {
+		return err
 	}
 	runner, err := workflows.NewRunner(workflows.Config{Logger: slog.Default()}, newShop(&payments{pay, http.DefaultClient}, cluster).workflows()...)
 	if err != nil {

@@ -64,7 +64,7 @@ func TestOrdersOnANode(t *testing.T) {
 	service := newService(0)
 	pay := httptest.NewServer(service.handler())
 	t.Cleanup(pay.Close)
-	background(t, func(ctx context.Context) error { return work(ctx, []string{url}, pay.URL) })
+	background(t, func(ctx context.Context) error { return work(ctx, []string{url}, pay.URL, time.Second) })
 	c, err := client.New(client.Config{Servers: []string{url}})
 	if err != nil {
 		t.Fatal(err)
@@ -115,12 +115,16 @@ func TestOrdersOnANode(t *testing.T) {
 	if want := []string{"order.completed"}; !slices.Equal(types, want) {
 		t.Errorf("events %q, want %q", types, want)
 	}
-	report, _, err := c.StartRun(ctx, workflows.Start{Type: "report"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got Report
-	if o, err := c.WaitRun(ctx, report); err != nil || json.Unmarshal(o.Result, &got) != nil || got.Completed != 1 {
-		t.Errorf("report %+v: %v", o, err)
+	for e, err := range c.Tail(ctx, client.Query{Stream: "reports"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got Report
+		if err := json.Unmarshal(e.Data, &got); err != nil || got.Cancelled != 0 {
+			t.Fatalf("report %s: %v", e.Data, err)
+		}
+		if got.Completed == 1 {
+			break // before it the order was under way
+		}
 	}
 }

@@ -27,6 +27,17 @@ type journal interface {
 	Read(ctx context.Context, q client.Query) iter.Seq2[event.Recorded, error]
 }
 
+// scheduleReports has the cluster start a report at regular times, if it does not yet.
+func scheduleReports(ctx context.Context, c *client.Client, every time.Duration) error {
+	_, err := c.CreateSchedule(ctx, "orders-report", client.ScheduleSpec{
+		Every: every, Description: "counts all orders", Action: client.ScheduleAction{Start: &workflows.Start{Type: "report"}},
+	})
+	if event.CodeOf(err) == event.CodeExists {
+		return nil
+	}
+	return err
+}
+
 func (s *shop) report(ctx workflows.Context, p Period) (Report, error) { return s.count.Do(ctx, p) }
 
 // countOrders counts the orders that ended.

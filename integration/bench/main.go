@@ -28,6 +28,7 @@ type settings struct {
 	kills         int
 	fullEvents    int
 	steady        time.Duration
+	sleepers      int
 }
 
 func main() {
@@ -40,6 +41,7 @@ func main() {
 	flag.StringVar(&s.producers, "producers", "1,64,256,1024", "numbers of closed-loop producers")
 	flag.IntVar(&s.kills, "kills", 20, "leader kills to measure failover by")
 	flag.IntVar(&s.fullEvents, "full", 1_000_000, "least number of events in the history for restart and memory, and of delayed events for timers; the deduplication window's size fills it")
+	flag.IntVar(&s.sleepers, "sleepers", 100_000, "runs of a workflow that sleep, a multiple of 100")
 	flag.DurationVar(&s.steady, "steady", 5*time.Minute, "of the load of elections")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -102,6 +104,7 @@ var all = []struct {
 	{"subscriptions", (*bench).subscriptions},
 	{"schedules", (*bench).schedules},
 	{"timers", (*bench).timers},
+	{"sleeping", (*bench).sleeping},
 }
 
 // usual are the parts that are measured unasked: all but the longest.

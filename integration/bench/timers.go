@@ -68,7 +68,7 @@ func delay(ctx context.Context, on *cluster.Cluster, n int) error {
 		var ops []client.Op
 		for i := (int(batch) - 1) * timersAtOnce; i < min(n, int(batch)*timersAtOnce); i++ {
 			ops = append(ops, client.AppendLaterOp("bench/later", event.Event{
-				ID: fmt.Sprint(i), Source: "/edri/bench/timers", Type: "edri.bench.later",
+				ID: fmt.Sprint(i), Source: "/edri/bench/timers", Type: "bench.later",
 			}, at.Add(time.Duration(i)*time.Millisecond)))
 		}
 		if _, err := c.Commit(ctx, ops...); err != nil {

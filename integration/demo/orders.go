@@ -113,7 +113,7 @@ func (d *demo) openShop(ctx context.Context, binaries, dir string) (*shop, error
 	}
 	s := &shop{demo: d, pay: "http://" + address, client: c, service: process("payments", "-payments", address, "-delay", paymentDelay)}
 	for _, name := range []string{"worker-1", "worker-2"} {
-		s.workers = append(s.workers, process(name, "-server", join(d.cluster.URLs()), "-pay", s.pay))
+		s.workers = append(s.workers, process(name, "-server", join(d.cluster.URLs()), "-pay", s.pay, "-report", "2s"))
 	}
 	for _, p := range append(s.workers, s.service) {
 		if err := p.Start(); err != nil {

@@ -166,6 +166,14 @@ func (s *shop) report(ctx context.Context, completed int) error {
 	if err := json.Unmarshal(o.Result, &got); err != nil || got.Completed != completed || got.Cancelled != len(s.placed)-completed {
 		return fmt.Errorf("the report is %s: %v, %v", o.Result, o.Err, err)
 	}
+	schedule, err := s.client.Schedule(ctx, "orders-report", client.Linearizable)
+	if err != nil {
+		return err
+	}
+	if schedule.Fired == 0 || schedule.Failed > 0 {
+		return fmt.Errorf("the schedule of reports fired %d times, %d of them in vain", schedule.Fired, schedule.Failed)
+	}
+	fmt.Printf("a schedule started %d reports; ", schedule.Fired)
 	fmt.Printf("the workflow report counts %d completed and %d cancelled\n", got.Completed, got.Cancelled)
 	return nil
 }

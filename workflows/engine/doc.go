@@ -51,7 +51,7 @@
 //	'p' BE8 position                   the same by its position: BE8 number, BE8 seq
 //	'c' BE8 number, BE8 seq            child: BE8 number, BE8 what becomes of it
 //	'u' BE8 number, update id          update and its answer
-//	'v', 'w', 'k', 'W'                 waits for events, see match.go
+//	'v', 'w', 'k', 'W', 'l'            waits for events, see match.go
 //	'x' field 0 value BE8 number       index, see attributes.go
 //	'z' type 0 BE8 when, BE8 number    run of the type that has ended
 //	'y' type                           BE8 number of these

@@ -115,7 +115,10 @@ func TestResetTakesOverTheBeginningOfAHistory(t *testing.T) {
 	equal(t, "none", p.refused(resetRun("o-1", 0, 0)), event.CodeInvalid)
 	op := resetRun("o-1", 0, 2)
 	reset := op.GetResetRun()
-	reset.DropSignals, reset.Through, reset.Signals = false, 4, []*edriv1.RunSignal{{Name: "again"}}
+	reset.DropSignals, reset.Signals = false, []*edriv1.RunSignal{{Name: "again"}}
+	reset.Through = 3
+	equal(t, "when it has gone on since", p.code(op), "revision_conflict")
+	reset.Through = 4
 	second := p.must(op).GetRunStarted().GetNumber()
 	equal(t, "history of the first", p.history("o-1", first), "started step.completed timer.set step.completed terminated unhandled")
 	equal(t, "history of the second", p.history("o-1", second), "started step.completed reset")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/wire"
 )
 
 // census is what the machine's rows are, to be held to what doc.go says of them.
@@ -284,6 +285,21 @@ func (c *census) closing(parent uint64) {
 
 func (c *census) waits() {
 	c.Helper()
+	late := map[string]int{} // by position
+	for _, payload := range c.timers {
+		if payload[0] == timerMatch {
+			b := wire.ReadRow(payload[1:])
+			prefix, _, _ := b.Text(), b.Text(), b.Text()
+			key := lateKey(prefix)
+			c.need(key)
+			late[string(key)]++
+		}
+	}
+	for key, row := range c.rows {
+		if key[0] == kindLate && late[key]*8 != len(row) {
+			c.Errorf("%q has %d late events, and %d timers", key, len(row)/8, late[key])
+		}
+	}
 	wants := map[string]uint64{}
 	all := uint64(0)
 	for key, row := range c.rows {

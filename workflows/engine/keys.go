@@ -23,6 +23,7 @@ const (
 	kindWaiter     = 'w'
 	kindWanted     = 'k'
 	kindWants      = 'W'
+	kindLate       = 'l'
 	kindIndex      = 'x'
 	kindEnded      = 'z'
 	kindEndedCount = 'y'

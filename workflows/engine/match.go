@@ -26,6 +26,8 @@ import (
 //	'w' text(type) text(name) text(value)       what a run waits for: filter, match
 //	    BE8 number BE8 seq
 //	'v' BE8 number BE8 seq                      the key of its 'w'
+//	'l' type, name, value as in 'w'             BE8 positions of the events that have not
+//	                                            reached all who wait so, each with a timer
 //
 // A text is as in the index, so that none is the beginning of another.
 
@@ -212,23 +214,83 @@ func (w *work) appended(e consensus.Appended, h event.Header) error {
 		if !ok {
 			continue
 		}
-		if err := w.matchFrom(&e, &h, waiterPrefix(h.Type, name, want), nil); err != nil {
+		if err := w.match(&e, &h, waiterPrefix(h.Type, name, want)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// match gives an event to the runs whose waits begin with a prefix, behind those events
+// that have not reached all of them yet.
+func (w *work) match(e *consensus.Appended, h *event.Header, prefix []byte) error {
+	late, err := w.late(prefix)
+	if err != nil {
+		return err
+	}
+	if len(late) > 0 {
+		w.matchLater(e, prefix, nil)
+		w.putLate(prefix, append(late, uint64(e.Position)))
+		return nil
+	}
+	more, err := w.matchFrom(e, h, prefix, nil)
+	if more {
+		w.putLate(prefix, []uint64{uint64(e.Position)})
+	}
+	return err
+}
+
+// late returns the positions of the events that have not reached all waits of a prefix.
+func (w *work) late(prefix []byte) ([]uint64, error) {
+	row, err := w.tx.Get(lateKey(prefix))
+	if row == nil || err != nil {
+		return nil, err
+	}
+	if len(row) == 0 || len(row)%8 != 0 {
+		return nil, fmt.Errorf("%w: late events of %d bytes", errRow, len(row))
+	}
+	var list []uint64
+	for ; len(row) > 0; row = row[8:] {
+		list = append(list, binary.BigEndian.Uint64(row))
+	}
+	return list, nil
+}
+
+func (w *work) putLate(prefix []byte, list []uint64) {
+	if len(list) == 0 {
+		w.tx.Delete(lateKey(prefix))
+		return
+	}
+	var row []byte
+	for _, position := range list {
+		row = binary.BigEndian.AppendUint64(row, position)
+	}
+	w.tx.Put(lateKey(prefix), row)
+}
+
+// lateKey is the row of late events for the waits of a prefix, which is of 'w'.
+func lateKey(prefix []byte) []byte { return nameKey(kindLate, prefix[1:]) }
+
+// matchLater sets a timer by which an event reaches waits behind a key, that is due at once.
+func (w *work) matchLater(e *consensus.Appended, prefix, after []byte) {
+	// The event's bytes go along: apply does not read the journal.
+	payload := wire.AppendText([]byte{timerMatch}, prefix)
+	payload = wire.AppendText(payload, after)
+	payload = wire.AppendText(payload, e.Stream)
+	payload = binary.AppendUvarint(payload, uint64(e.Position))
+	w.m.timers.Set(w.tx, w.m, w.now(), append(payload, e.Event...))
+}
+
 // matchFrom gives an event to the runs whose waits begin with a prefix, those after a key
-// alone where one is given.
-func (w *work) matchFrom(e *consensus.Appended, h *event.Header, prefix, after []byte) error {
+// alone where one is given, and reports whether there are more, for which it has set a timer.
+func (w *work) matchFrom(e *consensus.Appended, h *event.Header, prefix, after []byte) (more bool, err error) {
 	lo := prefix
-	if after != nil {
+	if len(after) > 0 {
 		lo = append(clone(after), 0)
 	}
 	keys, err := w.keysIn(lo, prefixEnd(prefix), maxMatched)
 	if err != nil {
-		return err
+		return false, err
 	}
 	var data []byte
 	spent := 0
@@ -239,20 +301,20 @@ func (w *work) matchFrom(e *consensus.Appended, h *event.Header, prefix, after [
 		}
 		row, err := w.tx.Get(key)
 		if err != nil {
-			return err
+			return false, err
 		}
 		a, err := parseAwaited(row)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if ok, err := a.wants(e, h); err != nil {
-			return err
+			return false, err
 		} else if !ok {
 			continue
 		}
 		if data == nil {
 			if data, err = eventJSON(e.Event); err != nil {
-				return err
+				return false, err
 			}
 			if len(data) > maxEventJSON {
 				data = []byte("null") // more than a history can take: the wait fails
@@ -261,29 +323,25 @@ func (w *work) matchFrom(e *consensus.Appended, h *event.Header, prefix, after [
 		number, seq := binary.BigEndian.Uint64(key[len(key)-16:]), second(key)
 		r, err := w.run(number)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if r == nil || r.status != statusRunning {
-			return fmt.Errorf("%w: run %d, which has ended, waits for an event", errRow, number)
+			return false, fmt.Errorf("%w: run %d, which has ended, waits for an event", errRow, number)
 		}
 		r.open--
 		if err := w.removeAwait(number, seq, key); err != nil {
-			return err
+			return false, err
 		}
 		var received object
 		received.number("seq", seq).number("position", uint64(e.Position)).text("stream", []byte(e.Stream)).json("event", data)
 		w.deliver(r, workflows.KindEvent, received.done())
 		spent += len(data)
 	}
-	if spent > maxMatchedBytes || len(keys) == maxMatched {
-		// The event's bytes go along: apply does not read the journal.
-		payload := wire.AppendText([]byte{timerMatch}, prefix)
-		payload = wire.AppendText(payload, keys[len(keys)-1])
-		payload = wire.AppendText(payload, e.Stream)
-		payload = binary.AppendUvarint(payload, uint64(e.Position))
-		w.m.timers.Set(w.tx, w.m, w.now(), append(payload, e.Event...))
+	if spent <= maxMatchedBytes && len(keys) < maxMatched {
+		return false, nil
 	}
-	return nil
+	w.matchLater(e, prefix, keys[len(keys)-1])
+	return true, nil
 }
 
 // matchOn goes on where matchFrom left.
@@ -299,7 +357,22 @@ func (w *work) matchOn(payload []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: event: %v", consensus.ErrUndecodable, err)
 	}
-	return w.matchFrom(&e, &h, prefix, after)
+	late, err := w.late(prefix)
+	if err != nil {
+		return err
+	}
+	if len(late) == 0 {
+		return fmt.Errorf("%w: the event at %d is not late", errRow, e.Position)
+	}
+	if late[0] != uint64(e.Position) { // it is not its turn
+		w.matchLater(&e, prefix, after)
+		return nil
+	}
+	more, err := w.matchFrom(&e, &h, prefix, after)
+	if err == nil && !more {
+		w.putLate(prefix, late[1:])
+	}
+	return err
 }
 
 // wants reports whether an event is what is waited for.

@@ -187,6 +187,8 @@ func TestManyRunsWaitForOneEvent(t *testing.T) {
 	p.must(appendEvent("s", cloudEvent("1", "news", "", `{"k":"v"}`)))
 	equal(t, "in its commit", unread(), maxMatched)
 	p.must(terminateRun("o-1499", ""))
+	// Another event is behind the first for those who have not got it yet.
+	second := p.must(appendEvent("s", cloudEvent("2", "news", "", `{"k":"v"}`))).GetAppended().GetPosition()
 	// One that begins to wait before the rest is reached was not meant.
 	p.begin(&edriv1.StartRun{Id: "o-1500", Type: "order"})
 	p.mustStep("o-1500", awaitRecord(1, "news", `{"/k":"v"}`, ""))
@@ -194,6 +196,13 @@ func TestManyRunsWaitForOneEvent(t *testing.T) {
 	p.ring()
 	equal(t, "at last", unread(), n-1)
 	equal(t, "the late one", p.run("o-1500").Unread, 0)
+	for i := range n - 1 {
+		if got := p.inbox(fmt.Sprint("o-", i)); strings.Contains(got, fmt.Sprintf(`"position":%d,`, second)) {
+			t.Fatalf("the second event came before the first: %s", got)
+		}
+	}
+	p.must(appendEvent("s", cloudEvent("3", "news", "", `{"k":"v"}`)))
+	equal(t, "the late one at last", p.run("o-1500").Unread, 1)
 }
 
 // What one event puts into inboxes in one transaction is bounded.

@@ -53,6 +53,7 @@ func retryRun(id string) *edriv1.Op {
 	return &edriv1.Op{Op: &edriv1.Op_RetryRun{RetryRun: &edriv1.RetryRun{Id: id}}}
 }
 
+// resetRun drops the signals that were not read.
 func resetRun(id string, number, revision uint64) *edriv1.Op {
 	return &edriv1.Op{Op: &edriv1.Op_ResetRun{ResetRun: &edriv1.ResetRun{Id: id, Number: number, Revision: revision, Reason: "why", DropSignals: true}}}
 }

@@ -218,7 +218,17 @@ func (g *play) reset(r *modelRun) {
 	history := g.p.runOf(r.id, r.number).History
 	h := rapid.SampledFrom(history).Draw(g.T, "range")
 	to := rapid.Uint64Range(uint64(h.From), uint64(h.To)).Draw(g.T, "revision")
-	number := g.p.must(resetRun(r.id, r.number, to)).GetRunStarted().GetNumber()
+	op := resetRun(r.id, r.number, to)
+	var signals []string
+	if rapid.Bool().Draw(g.T, "keep") {
+		op.GetResetRun().DropSignals, op.GetResetRun().Through = false, uint64(history[len(history)-1].To)
+		for _, kind := range r.inbox {
+			if kind == "signal.received" {
+				signals = append(signals, kind)
+			}
+		}
+	}
+	number := g.p.must(op).GetRunStarted().GetNumber()
 	var own *modelOpen
 	if p := r.parent; p != nil && p.status == workflows.Running && p.open[r.seq] != nil && p.open[r.seq].child == r {
 		own = p.open[r.seq]
@@ -233,7 +243,7 @@ func (g *play) reset(r *modelRun) {
 	}
 	*next = *g.m.start(r.id, r.typ, number, 0, timeout)
 	g.m.runs[len(g.m.runs)-1] = next
-	next.parent, next.seq = parent, seq
+	next.parent, next.seq, next.inbox = parent, seq, signals
 }
 
 func (g *play) client(r *modelRun, what int) {
