@@ -14,7 +14,7 @@ import (
 
 // openHTTP prepares the HTTP server: the API, and what an operator looks at.
 func (s *Server) openHTTP() error {
-	registry, err := newRegistry(s.node.Status, s.router.Stats, &timesCollector{s.node, s.cron}, &keysCollector{s.node})
+	registry, err := newRegistry(s.node.Status, s.router.Stats, &timesCollector{s.node, s.cron}, &keysCollector{s.node}, &workflowsCollector{s.node, s.workflows})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,4 +83,50 @@ func TestRunsOnANode(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+}
+
+// What runs do shows in the metrics of the node that leads.
+func TestMetricsTellOfRuns(t *testing.T) {
+	t.Parallel()
+	s := start(t, single(t))
+	c := clientOf(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	told := func(lines ...string) {
+		t.Helper()
+		s.get(t, "/metrics", func(status int, body string) bool {
+			for _, line := range lines {
+				if !strings.Contains(body, "\nedri_workflow_"+line+"\n") {
+					return false
+				}
+			}
+			return status == http.StatusOK
+		})
+	}
+	flow := workflows.Define("pack", 1, func(ctx workflows.Context, p parcel) (parcel, error) { return packing("take").Do(ctx, p) })
+	if err := c.Define(ctx, workflows.Definition{Name: "pack", Version: 1}); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"p-1", "p-2", "p-3"} {
+		if _, _, err := c.StartRun(ctx, workflows.Start{ID: id, Type: "pack"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.PauseRun(ctx, client.RunID{ID: "p-3"}, ""); err != nil {
+		t.Fatal(err)
+	}
+	told(`runs{status="running"} 3`, `runs{status="ended"} 0`, "workers 0", "ready 2", "advances_total 0")
+	r, err := workflows.NewRunner(workflows.Config{Name: "w"}, flow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	working, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(working, c) }()
+	told(`runs{status="running"} 1`, `runs{status="ended"} 2`, "workers 1", "ready 0", "advances_total 2")
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	told("workers 0")
 }

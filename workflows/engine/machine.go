@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/edri-io/edri/consensus"
@@ -28,6 +29,8 @@ type Machine struct {
 	// before the node is opened.
 	Limits event.Limits
 	enders []Ender
+
+	advances atomic.Uint64 // that were executed, for people; nothing depends on it
 }
 
 var (
@@ -55,7 +58,11 @@ func (m *Machine) Ops() (first, last uint32) { return opFirst, opLast }
 func (m *Machine) Apply(tx *consensus.Tx, op uint32, body []byte) ([]byte, error) {
 	switch op {
 	case opAdvance:
-		return apply(m, tx, body, decodeAdvance, (*work).advance)
+		result, err := apply(m, tx, body, decodeAdvance, (*work).advance)
+		if err == nil {
+			m.advances.Add(1)
+		}
+		return result, err
 	case opStart:
 		return apply(m, tx, body, decodeStart, (*work).startOp)
 	case opSignal:
