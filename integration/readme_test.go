@@ -20,18 +20,21 @@ func TestCommandsOfTheReadmeRun(t *testing.T) {
 	must(t, err)
 	handle, err := guide.Find(chapters, "Handle events")
 	must(t, err)
+	runs, err := guide.Find(chapters, "Run workflows")
+	must(t, err)
 	commands := tour.Commands()
-	if len(commands) < 8 || len(handle.Commands()) < 8 {
-		t.Fatalf("found only %d and %d commands in the README", len(commands), len(handle.Commands()))
+	if len(commands) < 8 || len(handle.Commands()) < 8 || len(runs.Commands()) < 8 {
+		t.Fatalf("found only %d, %d and %d commands in the README", len(commands), len(handle.Commands()), len(runs.Commands()))
 	}
 	if _, err := exec.LookPath("python3"); err == nil {
 		commands = append(commands, handle.Commands()...)
 	} else {
 		t.Logf("the workers are left out: %v", err)
 	}
+	commands = append(commands, runs.Commands()...)
 	commands = slices.DeleteFunc(commands, func(c string) bool { return c == "make build" || strings.HasPrefix(c, "go build ") }) // TestMain did
-	const api, raft = "127.0.0.1:7420", "127.0.0.1:7421"
-	free := freeAddressesFor(t, api, raft)
+	const api, raft, payments = "127.0.0.1:7420", "127.0.0.1:7421", "127.0.0.1:7430"
+	free := freeAddressesFor(t, api, raft, payments)
 	s := newShell(t)
 	s.setenv("EDRI_LISTEN", free.Replace(api))
 	s.setenv("EDRI_RAFT_LISTEN", free.Replace(raft))
