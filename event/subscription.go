@@ -120,6 +120,9 @@ func (s *Subscription) check() error {
 	if err := CheckName("dead-letter stream", []byte(s.DeadLetterStream)); err != nil {
 		return err
 	}
+	if err := CheckUnreserved(s.DeadLetterStream, ""); err != nil {
+		return Errorf(CodeInvalid, "dead-letter stream: %v", err)
+	}
 	if err := s.Filter.Validate(); err != nil {
 		return err
 	}

@@ -17,9 +17,9 @@
 // order.completed and the key orders/ID are there once, and never one without the other.
 //
 //	edri workflow start fulfil --id o-1 --input \
-//	  '{"customer":"ann","card":"4242","address":"1 Elm St","items":["lamp"],"total":1999,"ship_within":"48h"}'
+//	  '{"customer":"c-17","card":"4242","address":"dock 1","items":["lamp"],"total":1999,"ship_within":"48h"}'
 //	edri workflow query o-1 state
-//	edri workflow update o-1 change-address --input '"2 Oak St"'
+//	edri workflow update o-1 change-address --input '"dock 2"'
 //	edri workflow signal o-1 shipped --input '{"carrier":"post","parcel":"X1"}'
 //	edri events query --correlation o-1
 //	edri workflow start report --wait

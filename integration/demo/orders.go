@@ -165,7 +165,7 @@ func (s *shop) placeAll(ctx context.Context) error {
 
 func (o *placed) place(ctx context.Context, c *client.Client, waiter *client.RunWaiter) error {
 	order := map[string]any{
-		"customer": "ann", "card": "4242", "address": "1 Elm St", "items": []string{"lamp", "rare shade"},
+		"customer": "c-17", "card": "4242", "address": "dock 1", "items": []string{"lamp", "rare shade"},
 		"total": 1999, "ship_within": "1h",
 	}
 	for name, v := range o.kind.order {

@@ -36,6 +36,7 @@ func (w *work) advance(o advanceOp) ([]byte, error) {
 	}
 	if o.block != nil && r.status == statusRunning {
 		err = w.setPaused(r, workflows.KindPaused, true, o.block.reason, o.block.details)
+		r.set(flagBlocked, true)
 	}
 	return advanced(r), err
 }

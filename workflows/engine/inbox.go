@@ -162,11 +162,20 @@ func (w *work) pause(o pauseOp) ([]byte, error) {
 	if !o.paused {
 		kind = workflows.KindResumed
 	}
-	return changed(r), w.setPaused(r, kind, o.paused, o.note, nil)
+	blocked := r.is(flagBlocked)
+	if err := w.setPaused(r, kind, o.paused, o.note, nil); err != nil {
+		return nil, err
+	}
+	if blocked && !o.paused {
+		// A step that blocked the run would else wait for ever.
+		w.deliver(r, workflows.KindRetryRequested, noteData(o.note, nil))
+	}
+	return changed(r), nil
 }
 
 func (w *work) setPaused(r *run, kind string, paused bool, reason, details []byte) error {
 	r.set(flagPaused, paused)
+	r.set(flagBlocked, false)
 	if err := w.setNote(r, reason); err != nil {
 		return err
 	}

@@ -227,6 +227,27 @@ func TestRunIsForgottenBeforeItIsGivenOut(t *testing.T) {
 	equal(t, "tasks", len(o.d.tasks), 0)
 }
 
+// A worker may give a run back that rests before the loop is told so.
+func TestRunThatRestsIsNotGivenOut(t *testing.T) {
+	t.Parallel()
+	o := setupOffice(t)
+	a := o.join("a", 9)
+	number := o.begin(&edriv1.StartRun{Id: "o-1", Type: "order"})
+	o.told(a)
+	o.work("o-1", false)
+	rests := o.d.inbox.Take()
+	a.Release(number)
+	for _, notes := range [][]any{nil, rests} {
+		if _, err := o.d.step(notes); err != nil {
+			t.Fatal(err)
+		}
+	}
+	equal(t, "told", o.told(a), "")
+	equal(t, "tasks", len(o.d.tasks), 0)
+	o.must(signalRun("o-1", "s", ""))
+	equal(t, "when something comes", o.told(a), "assign o-1@1 [1:signal.received]+1")
+}
+
 func TestPauseDrainsAndResumeGivesOut(t *testing.T) {
 	t.Parallel()
 	o := setupOffice(t)

@@ -64,7 +64,7 @@ func TestWaitsAreChecked(t *testing.T) {
 	for _, r := range []*edriv1.RunRecord{
 		awaitRecord(0, "news", "", ""), awaitRecord(1, "", "", ""), awaitRecord(1, "news", "[]", ""), awaitRecord(1, "news", `{"":"x"}`, ""),
 		awaitRecord(1, "news", `{"a":1}`, ""), awaitRecord(1, "news", `{"a":"`+strings.Repeat("x", 256)+`"}`, ""), awaitRecord(1, "news", "", "{"),
-		awaitRecord(1, "news", "", `{"exact":{"a":"`+strings.Repeat("x", maxWaited)+`"}}`), awaitRecord(1, "news", `{"a":"\u0000"}`, ""),
+		awaitRecord(1, "news", `{"a":"b"}`+strings.Repeat(" ", maxWaited), ""), awaitRecord(1, "news", `{"a":"\u0000"}`, ""),
 	} {
 		if got := p.refused(advanceRunOp(&edriv1.AdvanceRun{Id: "o", Advance: 1, Records: []*edriv1.RunRecord{r}})); got == "" {
 			t.Errorf("accepted: %.200v", r)
@@ -215,12 +215,18 @@ func TestLargeEventReachesManyRunsOverSeveralEntries(t *testing.T) {
 		p.mustStep(id, awaitRecord(1, "news", "", ""))
 	}
 	p.must(appendEvent("s", cloudEvent("1", "news", "", `"`+strings.Repeat("x", 1_000_000)+`"`)))
+	second := p.must(appendEvent("s", cloudEvent("2", "news", "", ""))).GetAppended().GetPosition()
 	var left []int
 	for range 4 {
 		left = append(left, p.count(kindWaiter))
 		p.raw(internal(16, []byte{8, 0xe8, 7}))
 	}
 	equal(t, "waits after each entry", fmt.Sprint(left), "[23 6 0 0]")
+	for i := range 40 {
+		if strings.Contains(p.inbox(fmt.Sprint("o-", i)), fmt.Sprintf(`"position":%d,`, second)) {
+			t.Fatalf("o-%d has the second event, and not the first", i)
+		}
+	}
 }
 
 // However many names a type is waited for by.

@@ -21,6 +21,7 @@ type modelRun struct {
 	number    uint64
 	status    workflows.Status
 	paused    bool
+	blocked   bool // paused by its code
 	busy      bool
 	canceling bool
 	inbox     []string          // kinds, updates with their id

@@ -263,18 +263,21 @@ func (g *play) client(r *modelRun, what int) {
 		g.m.cancel(r)
 	case 12:
 		g.p.must(pauseRun(r.id, true, "why"))
-		r.paused = true
+		r.paused = true // and blocked, if it was
 	case 13:
 		if g.p.code(retryRun(r.id)) == "" != r.paused {
 			g.Fatalf("retry of one that is paused: %v", r.paused)
 		}
 		if r.paused {
-			r.paused = false
+			r.paused, r.blocked = false, false
 			r.inbox = append(r.inbox, "retry.requested")
 		}
 	case 14:
 		g.p.must(pauseRun(r.id, false, ""))
-		r.paused = false
+		if r.blocked {
+			r.inbox = append(r.inbox, "retry.requested")
+		}
+		r.paused, r.blocked = false, false
 	case 15:
 		g.p.must(terminateRun(r.id, "why"))
 		g.m.end(r, workflows.Terminated, nil)
@@ -339,7 +342,7 @@ func (g *play) advance(r *modelRun) {
 		next := g.m.start(r.id, r.typ, g.p.run(r.id).Number, 0, r.timeout)
 		g.m.end(r, workflows.Continued, next)
 	case 3:
-		r.paused = true
+		r.paused, r.blocked = true, true
 	}
 }
 

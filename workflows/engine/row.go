@@ -45,6 +45,7 @@ const (
 	flagReady                 // it has a row 'b'
 	flagTimed                 // it has a timer of its own: row 't', seq 0
 	flagUpdated               // it has rows 'u'
+	flagBlocked               // it is paused by its own code, or a step of it
 )
 
 // run is the row of a run, all that an advance changes:
