@@ -159,8 +159,12 @@ func TestResetRunGoesOnFromAStep(t *testing.T) {
 		"not last":   {first, client.Reset{Revision: 1}, event.CodeCheckFailed},
 		"no run":     {client.RunID{ID: "o-9"}, client.Reset{Revision: 1}, event.CodeNotFound},
 	} {
-		if _, err := c.ResetRun(ctx, want.run, want.to); event.CodeOf(err) != want.Code {
+		_, err := c.ResetRun(ctx, want.run, want.to)
+		if event.CodeOf(err) != want.Code {
 			t.Errorf("%s: %v, want %s", name, err, want.Code)
+		}
+		if name == "beyond" && !strings.Contains(err.Error(), "the history of run o-1 ends at") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

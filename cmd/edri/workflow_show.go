@@ -52,6 +52,9 @@ the run alone; its history is "edri workflow history".`,
 	}
 }
 
+// longHistory is from how many events on a run should continue as new.
+const longHistory = 10_000
+
 // renderRun draws a run: its head, its timeline, and what it waits for.
 func renderRun(r client.Run, t *timeline) []byte {
 	var out bytes.Buffer
@@ -108,6 +111,9 @@ func writeRunHead(out *bytes.Buffer, r client.Run, end time.Time) {
 	}
 	row("worker", r.Worker)
 	row("events", fmt.Sprintf("%d in %d commits", r.Events, r.Advance))
+	if r.Events >= longHistory {
+		row("", "its history is long, at most 50,000 events: let it continue as new")
+	}
 	if r.Unread > 0 {
 		row("has not taken", fmt.Sprintf("%d entries", r.Unread))
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -166,5 +167,13 @@ func TestTimeline(t *testing.T) {
 	}
 	if got != string(want) {
 		t.Errorf("the timeline is\n%s\nwant\n%s", got, want)
+	}
+	const long = "its history is long"
+	if strings.Contains(got, long) {
+		t.Errorf("20 events are long")
+	}
+	r.Events = longHistory
+	if got := string(renderRun(r, line)); !strings.Contains(got, long) {
+		t.Errorf("%d events are not long:\n%s", r.Events, got)
 	}
 }

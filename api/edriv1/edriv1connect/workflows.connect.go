@@ -90,7 +90,9 @@ type WorkflowsClient interface {
 	Reset(context.Context, *connect.Request[edriv1.ResetRun]) (*connect.Response[edriv1.RunStarted], error)
 	Delete(context.Context, *connect.Request[edriv1.DeleteRun]) (*connect.Response[edriv1.RunChanged], error)
 	Get(context.Context, *connect.Request[edriv1.GetRunRequest]) (*connect.Response[edriv1.WorkflowRun], error)
-	// List returns runs that match the filter, the last started first.
+	// List returns runs that match the filter, the last started first; where only a range
+	// or a prefix of an attribute says where to look, those with its highest value first. A
+	// page may have few runs, or none, and go on.
 	List(context.Context, *connect.Request[edriv1.ListRunsRequest]) (*connect.Response[edriv1.ListRunsResponse], error)
 	// Wait returns when the run has ended, following runs that continue it.
 	Wait(context.Context, *connect.Request[edriv1.WaitRunRequest]) (*connect.Response[edriv1.RunOutcome], error)
@@ -340,7 +342,9 @@ type WorkflowsHandler interface {
 	Reset(context.Context, *connect.Request[edriv1.ResetRun]) (*connect.Response[edriv1.RunStarted], error)
 	Delete(context.Context, *connect.Request[edriv1.DeleteRun]) (*connect.Response[edriv1.RunChanged], error)
 	Get(context.Context, *connect.Request[edriv1.GetRunRequest]) (*connect.Response[edriv1.WorkflowRun], error)
-	// List returns runs that match the filter, the last started first.
+	// List returns runs that match the filter, the last started first; where only a range
+	// or a prefix of an attribute says where to look, those with its highest value first. A
+	// page may have few runs, or none, and go on.
 	List(context.Context, *connect.Request[edriv1.ListRunsRequest]) (*connect.Response[edriv1.ListRunsResponse], error)
 	// Wait returns when the run has ended, following runs that continue it.
 	Wait(context.Context, *connect.Request[edriv1.WaitRunRequest]) (*connect.Response[edriv1.RunOutcome], error)
