@@ -71,7 +71,7 @@ func Example() {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	if err := cluster.Signal("o1", "approved", "Ann"); err != nil {
+	if err := cluster.Signal("o1", "approved", "desk 1"); err != nil {
 		fmt.Println(err)
 	}
 	result, err := cluster.Wait(ctx, "o1")
@@ -80,6 +80,6 @@ func Example() {
 	stop()
 	fmt.Println(errors.Is(<-stopped, nil))
 	// Output:
-	// completed "approved by Ann" <nil>
+	// completed "approved by desk 1" <nil>
 	// true
 }

@@ -276,7 +276,7 @@ func (a *app) workflowSignalCommand() *cobra.Command {
 	var s workflows.Signal
 	return a.changeCommand(change{
 		use: "signal RUN NAME", short: "Send a run a signal", args: 1, done: "has the signal",
-		example: `  edri workflow signal order-7 approved --input '"Ann"'`,
+		example: `  edri workflow signal order-7 approved --input '"desk 1"'`,
 		flags: func(cmd *cobra.Command) {
 			cmd.Flags().StringVar(&input, "input", "", "input as JSON; @FILE or -")
 		},

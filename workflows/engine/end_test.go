@@ -16,7 +16,7 @@ func TestContinueAsNew(t *testing.T) {
 	p, now := setup(t)
 	p.define("order", 2)
 	first := p.begin(&edriv1.StartRun{
-		Id: "o-1", Type: "order", Version: 1, Memo: `"m"`, Attributes: `{"customer":"Ann","total":1}`, Correlation: "c", Timeout: int64(time.Hour),
+		Id: "o-1", Type: "order", Version: 1, Memo: `"m"`, Attributes: `{"customer":"desk 1","total":1}`, Correlation: "c", Timeout: int64(time.Hour),
 	})
 	p.must(signalRun("o-1", "read", "1"))
 	p.must(signalRun("o-1", "unread", "2"))
@@ -33,12 +33,12 @@ func TestContinueAsNew(t *testing.T) {
 	equal(t, "version", second.Version, 1)
 	equal(t, "correlation", second.Correlation, "c")
 	d := p.detailsOf(second.Number)
-	equal(t, "attributes", string(d.Attributes), `{"customer":"Ann","total":2}`)
+	equal(t, "attributes", string(d.Attributes), `{"customer":"desk 1","total":2}`)
 	equal(t, "memo", string(d.Memo), `"m"`)
 	equal(t, "inbox", p.inbox("o-1"), `1 signal.received {"name":"unread","input":2} | 2 update.accepted {"id":"u-1","name":"add","input":3}`)
 	events := p.events("run/o-1")
 	started := string(events[len(events)-1].Data)
-	for _, part := range []string{`"input":"next"`, `"memo":"m"`, `"attributes":{"customer":"Ann","total":2}`, fmt.Sprintf(`"continues":"%d"`, first), `"signals":[{"name":"read","input":1}]`} {
+	for _, part := range []string{`"input":"next"`, `"memo":"m"`, `"attributes":{"customer":"desk 1","total":2}`, fmt.Sprintf(`"continues":"%d"`, first), `"signals":[{"name":"read","input":1}]`} {
 		if !strings.Contains(started, part) {
 			t.Errorf("the first event lacks %s: %s", part, started)
 		}
@@ -160,7 +160,7 @@ func TestDelete(t *testing.T) {
 	p, _ := setup(t)
 	var numbers []uint64
 	for range 3 {
-		numbers = append(numbers, p.begin(&edriv1.StartRun{Id: "o-1", Type: "order", Attributes: `{"customer":"Ann"}`}))
+		numbers = append(numbers, p.begin(&edriv1.StartRun{Id: "o-1", Type: "order", Attributes: `{"customer":"desk 1"}`}))
 		equal(t, "while it runs", p.code(deleteRun("o-1", 0)), "check_failed")
 		p.must(updateRun("o-1", "u", "add", ""))
 		p.must(terminateRun("o-1", ""))
