@@ -63,7 +63,7 @@ func TestBadSchedulesAndKeysAreRefusedWithATypedError(t *testing.T) {
 		"no key":                                {"Keys/Put", put(`"key":""`), event.CodeInvalid, "key: is missing"},
 		"a long key":                            {"Keys/Put", put(`"key":"` + strings.Repeat("k", 1025) + `"`), event.CodeTooLarge, "key"},
 		"a bucket with a control character":     {"Keys/CreateBucket", `{"name":"a\u0000b"}`, event.CodeInvalid, "name"},
-		"a transaction of 10,000 operations":    {"Keys/Transact", keys(many...), event.CodeTooLarge, "compare, then and otherwise: 10000 is more than 512"},
+		"a transaction of 10,000 operations":    {"Keys/Transact", keys(many...), event.CodeTooLarge, "operations of a commit, those within its operations included: 10000 is more than 1000"},
 		"a transaction with a control char":     {"Keys/Transact", keys(`{"delete":{"bucket":"b","key":"\n"}}`), event.CodeInvalid, "then[0].delete.key"},
 		"a transaction with a negative ttl":     {"Keys/Transact", keys(`{"put":{"bucket":"b","key":"k","ttl":"-5"}}`), event.CodeInvalid, "then[0].put.ttl: -5ns"},
 		"a transaction with an oversized value": {"Keys/Transact", keys(`{"put":{"bucket":"b","key":"k","value":"` + large(1<<20+1) + `"}}`), event.CodeTooLarge, "then[0].put.value in bytes"},
