@@ -17,16 +17,16 @@ import (
 
 // known is what a test knows of a run that it made.
 type known struct {
-	number             uint64
-	id, typ, status    string
-	started, ended     int64
-	paused             bool
-	version            uint32
-	customer           any // string, or in workflow "return" a number
-	total, due         float64
-	hasTotal, hasDue   bool
-	rush, hasRush      bool
-	dueText, customer2 string
+	number           uint64
+	id, typ, status  string
+	started, ended   int64
+	paused           bool
+	version          uint32
+	customer         any // string, or in workflow "return" a number
+	total, due       float64
+	hasTotal, hasDue bool
+	rush, hasRush    bool
+	customer2        string
 }
 
 // claim is a filter and what it means.
