@@ -71,10 +71,14 @@ func (Binary) Marshal(message any) ([]byte, error) {
 	case carrier:
 		return m.load(), nil
 	case proto.Message:
-		return proto.Marshal(m)
+		return deterministic.Marshal(m)
 	}
 	return nil, notAMessage(message)
 }
+
+// deterministic encodes the same message to the same bytes: nodes keep and compare those
+// that clients send, and maps would stand in another order each time.
+var deterministic = proto.MarshalOptions{Deterministic: true}
 
 // MarshalAppend appends the message's bytes to dst. connect prefers it, and
 // then keeps the buffer, not the message's bytes, in its pool.
@@ -83,7 +87,7 @@ func (Binary) MarshalAppend(dst []byte, message any) ([]byte, error) {
 	case carrier:
 		return append(dst, m.load()...), nil
 	case proto.Message:
-		return proto.MarshalOptions{}.MarshalAppend(dst, m)
+		return deterministic.MarshalAppend(dst, m)
 	}
 	return nil, notAMessage(message)
 }
@@ -159,7 +163,7 @@ func fromJSON(b []byte, c carrier) ([]byte, error) {
 	if err := protojson.Unmarshal(b, generated); err != nil {
 		return nil, fmt.Errorf("convert from json: %w", err)
 	}
-	return proto.Marshal(generated)
+	return deterministic.Marshal(generated)
 }
 
 func notAMessage(message any) error {
