@@ -76,6 +76,8 @@ func Define[In, Out any](name string, version uint32, code func(Context, In) (Ou
 	return &Function[In, Out]{d}
 }
 
+func (d *definition) definition() *definition { return d }
+
 func (f *Function[In, Out]) definition() *definition { return f.def }
 
 // Name returns the workflow's name.

@@ -96,5 +96,64 @@ func checkFile(path string, code []Defined) error {
 			return Check(d, history)
 		}
 	}
-	return fmt.Errorf("there is no code for workflow %s, version %d", began.Type, began.Version)
+	return fmt.Errorf("%w for workflow %s, version %d", errNoCode, began.Type, began.Version)
+}
+
+var errNoCode = errors.New("there is no code")
+
+// CheckEnv names the folder of histories that Runner.Run replays instead of working, where
+// it is set in the environment, as `edri workflow check -- PROGRAM` does.
+const CheckEnv = "EDRI_WORKFLOW_CHECK"
+
+// CheckResults is the file in that folder to which each Runner adds a CheckResult, as a
+// line of JSON, for each history that it has the code of.
+const CheckResults = "results"
+
+// CheckResult is what came of a history.
+type CheckResult struct {
+	File  string `json:"file"`            // within the folder
+	Error string `json:"error,omitempty"` // why a run with it cannot go on
+}
+
+// checkInstead replays the histories in a folder. Its error joins those of all that cannot
+// go on.
+func (r *Runner) checkInstead(dir string) error {
+	code := make([]Defined, len(r.defs))
+	for i, d := range r.defs {
+		code[i] = d
+	}
+	var results []byte
+	var errs []error
+	walk := func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".jsonl" {
+			return err
+		}
+		failed := checkFile(path, code)
+		if errors.Is(failed, errNoCode) {
+			return nil // another runner of the program may have it
+		}
+		file, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		result := CheckResult{File: file}
+		if failed != nil {
+			result.Error = failed.Error()
+			errs = append(errs, fmt.Errorf("%s: %w", path, failed))
+		}
+		results = append(append(results, mustMarshal(result)...), '\n')
+		return nil
+	}
+	if err := filepath.WalkDir(dir, walk); err != nil {
+		return fmt.Errorf("read histories: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, CheckResults), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("write results of a check: %w", err)
+	}
+	_, err = f.Write(results)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write results of a check: %w", err)
+	}
+	return errors.Join(errs...)
 }

@@ -117,7 +117,12 @@ func (r *Runner) Stats() Stats {
 // Config.Grace to finish, what they did is committed, and the runs go to other workers.
 // It returns nil when ctx has ended, and an error where trying again is of no use. No
 // goroutine of it is left then, but those of functions that do not return.
+//
+// Where CheckEnv is set, it replays the histories there instead, and returns.
 func (r *Runner) Run(ctx context.Context, c Cluster) error {
+	if dir := os.Getenv(CheckEnv); dir != "" {
+		return r.checkInstead(dir)
+	}
 	for _, d := range r.defs {
 		err := c.Define(ctx, d.told())
 		switch {

@@ -18,10 +18,18 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/edri-io/edri/server"
+	"github.com/edri-io/edri/workflows"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"edri": main})
+	testscript.Main(m, map[string]func(){
+		"edri":    main,
+		"fulfil":  func() { workerMain(fulfilScript) },
+		"fulfil2": func() { workerMain(fulfilOtherwise) },
+		"stranger": func() {
+			workerMain(workflows.Define("other", 1, func(workflows.Context, int) (int, error) { return 0, nil }))
+		},
+	})
 }
 
 // The scripts are in testdata/script: what a person types, and what comes of it.

@@ -19,11 +19,15 @@ func (a *app) workflowCheckCommand() *cobra.Command {
 	var filter, dir string
 	var limit uint64
 	cmd := &cobra.Command{
-		Use:   "check --dir DIR",
-		Short: "Write the histories of open runs to files, to replay them with new code before it is deployed",
-		Long: `Write the histories of runs, by default of all that are under way, to files
-DIR/TYPE/NUMBER.jsonl. The code of a workflow is in a program of yours; a test of it replays
-them, and fails where the new code asks for something other than what was recorded:
+		Use:   "check [--dir DIR] [-- PROGRAM [ARGUMENT...]]",
+		Short: "Replay the histories of open runs with new code before it is deployed",
+		Long: `Replay the histories of runs, by default of all that are under way, with a program that has
+the new code: a worker of yours, which instead of working replays them as soon as it calls
+Runner.Run, and ends. The exit code is 1 where a run could not go on with it: where it asks
+for something other than what was recorded, panics, or has no code for the run.
+
+With --dir the histories are kept, as files DIR/TYPE/NUMBER.jsonl; without a program that is
+all. A test can replay them too:
 
   func TestRunsUnderWayCanGoOn(t *testing.T) {
       files, err := workflows.CheckRecorded("testdata/histories", fulfil, fulfilV2)
@@ -33,42 +37,62 @@ them, and fails where the new code asks for something other than what was record
   }
 
 A history is taken as it is when it is read; files of earlier checks stay. ` + filterHelp,
-		Example: `  edri workflow check --dir testdata/histories
+		Example: `  edri workflow check -- ./orders --server http://127.0.0.1:7420
+  edri workflow check --dir testdata/histories
   edri workflow check --dir testdata/histories --filter 'type = "fulfil"' --limit 100`,
-		Args: cobra.NoArgs,
+		Args: cobra.ArbitraryArgs,
 	}
-	cmd.Flags().StringVar(&dir, "dir", "", "folder of the files (required)")
+	cmd.Flags().StringVar(&dir, "dir", "", "folder in which the histories are kept")
 	cmd.Flags().StringVar(&filter, "filter", `status = "running"`, "only runs that match")
 	cmd.Flags().Uint64Var(&limit, "limit", 0, "at most so many; 0 for all")
-	cmd.RunE = a.does(func(ctx context.Context, _ []string) error {
-		if dir == "" {
-			return usagef("--dir is required")
+	cmd.RunE = a.does(func(ctx context.Context, program []string) error {
+		if dir == "" && len(program) == 0 {
+			return usagef("a program, behind --, or --dir is required")
 		}
-		c, err := a.connect(a.timeout)
+		into := dir
+		if dir == "" {
+			var err error
+			if into, err = os.MkdirTemp("", "edri-check-*"); err != nil {
+				return err
+			}
+			defer os.RemoveAll(into)
+		}
+		n, err := a.exportRuns(ctx, into, filter, limit)
 		if err != nil {
 			return err
 		}
-		defer c.Close()
-		n := uint64(0)
-		for r, err := range c.ListRuns(ctx, filter, client.ListOptions{Consistency: client.Linearizable}) {
-			if err != nil {
-				return err
-			}
-			err := a.exportRun(ctx, c, r, dir)
-			if event.CodeOf(err) == event.CodeNotFound {
-				continue // forgotten meanwhile
-			}
-			if err != nil {
-				return err
-			}
-			if n++; n == limit {
-				break
-			}
+		if len(program) == 0 {
+			_, err = fmt.Fprintf(a.stdout, "%d histories\n", n)
+			return wrapWrite(err)
 		}
-		_, err = fmt.Fprintf(a.stdout, "%d histories\n", n)
-		return wrapWrite(err)
+		return a.replayWith(ctx, into, program)
 	})
 	return cmd
+}
+
+// exportRuns writes the histories of runs to files, and returns how many.
+func (a *app) exportRuns(ctx context.Context, dir, filter string, limit uint64) (n uint64, err error) {
+	c, err := a.connect(a.timeout)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	for r, err := range c.ListRuns(ctx, filter, client.ListOptions{Consistency: client.Linearizable}) {
+		if err != nil {
+			return n, err
+		}
+		err := a.exportRun(ctx, c, r, dir)
+		if event.CodeOf(err) == event.CodeNotFound {
+			continue // forgotten meanwhile
+		}
+		if err != nil {
+			return n, err
+		}
+		if n++; n == limit {
+			break
+		}
+	}
+	return n, nil
 }
 
 // exportRun writes a run's history to its file, whole or not at all.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -67,6 +68,27 @@ var (
 		return "", workflows.NewError("late", "not yet", nil)
 	}, workflows.StepOptions{Retry: workflows.Retry{Initial: time.Millisecond, Attempts: 2}})
 )
+
+// fulfilOtherwise is code that cannot go on with what fulfilScript began.
+var fulfilOtherwise = workflows.Define("fulfil", 2, func(ctx workflows.Context, o scriptOrder) (string, error) {
+	return o.Item, workflows.Sleep(ctx, time.Hour)
+})
+
+// workerMain is a worker's program, as a user would write it.
+func workerMain(code workflows.Defined) {
+	c, err := client.New(client.Config{Servers: []string{"http://127.0.0.1:1"}})
+	var r *workflows.Runner
+	if err == nil {
+		r, err = workflows.NewRunner(workflows.Config{}, code)
+	}
+	if err == nil {
+		err = r.Run(context.Background(), c)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
 
 // workflowWorker has this process be a worker of the scripts' workflow from here on.
 //
