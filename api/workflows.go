@@ -157,6 +157,9 @@ func (s *service) outcomeOf(ctx context.Context, m *edriv1.WaitRunRequest) (*edr
 	if o.Status == workflows.Running && s.cfg.Lifetime.Err() != nil {
 		return nil, event.Errorf(event.CodeUnavailable, "the node is stopping")
 	}
+	if o.Status == workflows.Running && m.Wait == 0 {
+		return nil, context.Cause(ctx) // of the call, which is over: it has no outcome
+	}
 	return &edriv1.RunOutcome{
 		Number: o.Number, Status: runStatuses[o.Status], Result: string(o.Result), Error: string(o.Failure), Tag: m.Tag,
 	}, nil
