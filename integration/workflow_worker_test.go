@@ -157,10 +157,8 @@ func trialFlows(c *client.Client) []workflows.Defined {
 		if n, err = child.RunChild(ctx, n+more); err != nil {
 			return 0, err
 		}
-		if more >= asking {
-			if n, err = double.Do(ctx, n); err != nil {
-				return 0, err
-			}
+		if n, err = double.Do(ctx, n); err != nil {
+			return 0, err
 		}
 		return add.Do(ctx, addition{id, "last", n, 7})
 	})
@@ -176,16 +174,7 @@ type addition struct {
 var trialEffects = []string{"first", "part0", "part1", "part2", "child", "last"}
 
 // trialResult is the result of trial with the signal m.
-func trialResult(n, m int) int {
-	n += 1 + 3 + m + 5
-	if m >= asking {
-		n *= 2
-	}
-	return n + 7
-}
-
-// asking is the least signal by which a run of trial sends a request too.
-const asking = 1000
+func trialResult(n, m int) int { return 2*(n+1+3+m+5) + 7 }
 
 func decoded[T any](t *testing.T, data []byte) (v T) {
 	t.Helper()
