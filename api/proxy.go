@@ -1,11 +1,13 @@
 package api
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"sync"
 	"time"
 
 	"connectrpc.com/connect"
@@ -50,6 +52,7 @@ func (s *service) atLeader(here http.Handler) http.Handler {
 			fail("where the leader's API is, is not known")
 			return
 		}
+		in := &incoming{ctx: r.Context()}
 		proxy := &httputil.ReverseProxy{
 			Rewrite: func(p *httputil.ProxyRequest) {
 				p.SetURL(target)
@@ -58,10 +61,17 @@ func (s *service) atLeader(here http.Handler) http.Handler {
 			// The leader may end a stream that the member does not: net/http then waits, to
 			// close the response, for the rest of the request, which does not come.
 			ModifyResponse: func(response *http.Response) error {
-				response.Body = endingBody{response.Body, func() { stopReading(r.Context()) }}
+				response.Body = endingBody{response.Body, in.end}
 				return nil
 			},
-			Transport:     transport,
+			// Nor is the response of a broken connection over before the read of the request
+			// is, which net/http ends by closing a body that ReverseProxy keeps open.
+			Transport: roundTripper(func(out *http.Request) (*http.Response, error) {
+				if out.Body != nil {
+					out.Body = endingBody{out.Body, in.end}
+				}
+				return transport.RoundTrip(out)
+			}),
 			FlushInterval: -1, // each frame is on its way at once
 			ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) {
 				s.cfg.Logger.Debug("a stream could not be passed on to the leader", "leader", base, "error", err)
@@ -69,13 +79,43 @@ func (s *service) atLeader(here http.Handler) http.Handler {
 			},
 			ErrorLog: slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
 		}
+		defer in.over()
 		ctx, cancel := s.untilStop(r.Context())
 		defer cancel()
 		proxy.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 
-// endingBody is the body of a response whose end is the end of its request too.
+// roundTripper is a function as an http.RoundTripper.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(out *http.Request) (*http.Response, error) { return f(out) }
+
+// incoming is a request whose body can be ended from any goroutine: the transport closes
+// what it sends also after the handler has returned, when there is no response any more.
+type incoming struct {
+	ctx      context.Context
+	mu       sync.Mutex
+	returned bool
+}
+
+func (i *incoming) end() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.returned {
+		stopReading(i.ctx)
+	}
+}
+
+// over is for the handler's return.
+func (i *incoming) over() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.returned = true
+}
+
+// endingBody is a body of a proxied request or response whose end ends the member's
+// request too.
 type endingBody struct {
 	io.ReadCloser
 	endRequest func()

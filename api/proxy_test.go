@@ -3,8 +3,12 @@ package api
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -81,6 +85,73 @@ func TestAStreamThatTheLeaderEndsIsEndedByItsFollower(t *testing.T) {
 	_, err := stream.Receive()
 	if connect.CodeOf(err) != connect.CodeUnavailable || err.Error() != "unavailable: this node no longer leads" {
 		t.Errorf("got %v, want the leader's error", err)
+	}
+	_ = stream.CloseResponse() // the error is known
+}
+
+// breakable passes connections on to a server until it is broken.
+func breakable(t *testing.T, server string) (url string, breakAll func()) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var open []net.Conn
+	breakAll = func() {
+		_ = l.Close()
+		mu.Lock()
+		defer mu.Unlock()
+		for _, c := range open {
+			_ = c.Close()
+		}
+	}
+	t.Cleanup(breakAll)
+	go func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return // it is broken
+			}
+			out, err := net.Dial("tcp", strings.TrimPrefix(server, "http://"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			open = append(open, in, out)
+			mu.Unlock()
+			go func() { _, _ = io.Copy(in, out) }()
+			go func() { _, _ = io.Copy(out, in) }()
+		}
+	}()
+	return "http://" + l.Addr().String(), breakAll
+}
+
+// A member that waits, and has nothing to say, learns that the leader is gone: else it
+// would be the member of nobody, for ever.
+func TestAStreamToALeaderThatDiesIsEndedByItsFollower(t *testing.T) {
+	t.Parallel()
+	url, breakAll := breakable(t, leaderThat(t, func(stream *connect.BidiStream[edriv1.DeliverRequest, edriv1.DeliverResponse]) error {
+		for {
+			if _, err := stream.Receive(); err != nil {
+				return err
+			}
+			if err := stream.Send(&edriv1.DeliverResponse{}); err != nil {
+				return err
+			}
+		}
+	}))
+	stream := memberAt(t, url)
+	if err := stream.Send(&edriv1.DeliverRequest{Subscription: "s"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Receive(); err != nil {
+		t.Fatal(err)
+	}
+	breakAll()
+	if _, err := stream.Receive(); err == nil || connect.CodeOf(err) == connect.CodeDeadlineExceeded {
+		t.Errorf("got %v, want the stream's end", err)
 	}
 	_ = stream.CloseResponse() // the error is known
 }
