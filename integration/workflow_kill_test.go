@@ -96,11 +96,30 @@ func TestEachRunEndsAndHasItsEffectsOnceWhoeverIsKilled(t *testing.T) {
 		<-stopped
 	}
 	runs.ended.Wait()
+	awaitMembers(t, ctx, api, "doubler", len(workers))
 	checkEffects(t, ctx, api, runs.ids())
 	for _, id := range runs.ids() {
 		checkHistory(t, ctx, api, id, len(trialEffects)-1)
 	}
 	t.Logf("%d runs ended, each with %d effects, no more and no less", runs.n, len(trialEffects))
+}
+
+// awaitMembers waits until a subscription has all its members: each finds the leader again
+// after what happened to it.
+func awaitMembers(t *testing.T, ctx context.Context, api *client.Client, name string, n int) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; {
+		s, err := api.Subscription(ctx, name, client.Linearizable)
+		must(t, err)
+		if s.Members == n {
+			return
+		}
+		if time.Now().After(end) {
+			t.Errorf("%d members, want %d: %+v", s.Members, n, s)
+			return
+		}
+		time.Sleep(20 * time.Millisecond) // nothing announces it
+	}
 }
 
 func awaitDefined(t *testing.T, ctx context.Context, api *client.Client, name string, version uint32) {
