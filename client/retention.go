@@ -63,7 +63,8 @@ func (c *Client) SetRetention(ctx context.Context, change RetentionChange) (r Re
 }
 
 // PurgeStream ends the events of a stream before a revision: no read on any node
-// returns them from then on. The stream's revisions go on as before.
+// returns them from then on. The stream's revisions go on as before. It is
+// check_failed while the history of a run that is known is among them: see DeleteRun.
 func (c *Client) PurgeStream(ctx context.Context, stream string, before event.Revision) error {
 	request := &edriv1.PurgeStreamRequest{Stream: stream, Before: uint64(before)}
 	return c.repeat(ctx, func(ctx context.Context, n *server) error {

@@ -55,7 +55,7 @@ func (n *Node) SetRetention(ctx context.Context, change RetentionChange) error {
 // PurgeStream purges the events of a stream before a revision: on every node no
 // read returns them any more, and their space is freed when retention passes
 // them. The stream's revisions go on. What is gone already stays gone, so that to
-// repeat it is safe.
+// repeat it is safe. What a state machine still needs is refused, see PurgeChecker.
 func (n *Node) PurgeStream(ctx context.Context, stream string, before event.Revision) error {
 	if err := checkName("stream", []byte(stream), n.cfg.Limits); err != nil {
 		return err
@@ -86,6 +86,9 @@ func (n *Node) purgedBefore(stream string, before event.Revision) (event.Positio
 		return 0, event.Errorf(event.CodeInvalid, "purge stream %q before revision %d: its last is %d", stream, before, head.Revision)
 	case before == 1:
 		return 0, nil
+	}
+	if err := n.cfg.Machines.checkPurge(v, stream, before); err != nil {
+		return 0, err
 	}
 	return v.Journal().Find(stream, before-1, head.Position)
 }

@@ -14,7 +14,8 @@ import (
 //
 //	BE8 position | machine | 0 | name -> 1
 //
-// so that the lowest is found at once. They hold back retention, not a purge.
+// so that the lowest is found at once. They hold back retention, not a purge, for which
+// there is PurgeChecker.
 
 // First is the first position that retention has left. What lies below cannot be
 // pinned any more.

@@ -11,6 +11,32 @@ import (
 // stream leaves when retention has passed its purged events.
 const maxPurges = 100_000
 
+// PurgeChecker is a StateMachine that will have events of some streams read again, and
+// cannot do without them.
+type PurgeChecker interface {
+	StateMachine
+	// CheckPurge returns an *event.Error where the machine needs an event of a stream
+	// before a revision, which is at most one above the stream's last. It is asked where
+	// a purge enters the cluster, not in apply, and its answer must last: what the machine
+	// does not need then it must never need again.
+	CheckPurge(v *View, stream string, before event.Revision) error
+}
+
+// checkPurge asks all machines that care.
+func (m *Mux) checkPurge(v *View, stream string, before event.Revision) error {
+	if m == nil {
+		return nil
+	}
+	for _, machine := range m.machines {
+		if c, ok := machine.(PurgeChecker); ok {
+			if err := c.CheckPurge(v, stream, before); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // PurgeCommit returns the commit that purges a stream's events before a revision,
 // of which the last stands at the position through.
 func PurgeCommit(stream string, before event.Revision, through event.Position, waiter uint64) []byte {

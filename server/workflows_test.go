@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/edri-io/edri/client"
+	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/workflows"
 )
 
@@ -82,6 +83,45 @@ func TestRunsOnANode(t *testing.T) {
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// A run that is known can be replayed: its history can be purged once it is forgotten.
+func TestAHistoryIsPurgedAfterItsRunAlone(t *testing.T) {
+	t.Parallel()
+	c := clientOf(t, start(t, single(t)))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := c.Define(ctx, workflows.Definition{Name: "pack", Version: 1}); err != nil {
+		t.Fatal(err)
+	}
+	run, _, err := c.StartRun(ctx, workflows.Start{ID: "p-1", Type: "pack"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(what string) {
+		t.Helper()
+		err := c.PurgeStream(ctx, "run/p-1", 2)
+		codeIs(t, what, err, event.CodeCheckFailed)
+		if err != nil && !strings.Contains(err.Error(), "edri workflow rm") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	refused("under way")
+	if err := c.TerminateRun(ctx, run, ""); err != nil {
+		t.Fatal(err)
+	}
+	refused("ended")
+	if err := c.DeleteRun(ctx, run); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.PurgeStream(ctx, "run/p-1", 2); err != nil {
+		t.Error(err)
+	}
+	for e, err := range c.Read(ctx, client.Query{Stream: "run/p-1"}) {
+		if err != nil || e.Revision < 2 {
+			t.Errorf("revision %d is there, %v", e.Revision, err)
+		}
 	}
 }
 

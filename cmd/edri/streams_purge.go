@@ -20,6 +20,9 @@ returns them, a read of the stream from below is answered with compacted, and
 its revisions go on as before. To purge all of it, give one more than its last
 revision. It cannot be undone.
 
+The history of a workflow's run, in the stream run/ID, stays for as long as the run
+is known: forget it first, with edri workflow rm.
+
 The bytes stay in the journal's files, and in earlier backups and snapshots of the
 disks, until retention passes them (edri retention): without retention for ever.`,
 		Example: `  edri streams purge order/1 --before 100`,

@@ -23,7 +23,8 @@
 // What holds after every operation:
 //
 //   - The history of a run (its ranges of the stream run/ID) is all that its code needs to
-//     be run again; it is pinned from its first event until the run is forgotten.
+//     be run again; it is pinned from its first event until the run is forgotten, and
+//     until then a purge of it is refused.
 //   - Entries are numbered without a gap; read up to `read`, come up to `last`.
 //   - What a run waits for has one row each, whose end puts one entry into the inbox, in
 //     the commit that made it: a response, an event, a child's end, the time.

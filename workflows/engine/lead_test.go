@@ -502,7 +502,7 @@ func TestLateWorkerDoesNotBringAnEndedRunBack(t *testing.T) {
 	equal(t, "tasks", len(o.d.tasks), 0)
 }
 
-// A stream that an operator purged is the worker's to find out.
+// A purge that was admitted by an older node is the worker's to find out.
 func TestRunWhoseHistoryWasPurgedIsGivenOut(t *testing.T) {
 	t.Parallel()
 	o := setupOffice(t)

@@ -36,6 +36,7 @@ type Machine struct {
 var (
 	_ consensus.StateMachine = (*Machine)(nil)
 	_ consensus.Reactor      = (*Machine)(nil)
+	_ consensus.PurgeChecker = (*Machine)(nil)
 	_ timers.Owner           = (*Machine)(nil)
 	_ router.Ender           = (*Machine)(nil)
 )
