@@ -49,13 +49,10 @@ func (m *Machine) StartIn(tx *consensus.Tx, body []byte, id string) (number uint
 	return number, position, err
 }
 
-// CancelIn asks the run that a chain has come to to end, if it is known and under way.
+// CancelIn asks the last run of a chain to end, if it is under way.
 func (m *Machine) CancelIn(tx *consensus.Tx, number uint64) error {
 	return m.within(tx.In(machineName), func(w *work) error {
-		r, err := w.run(number)
-		for err == nil && r != nil && r.next != 0 {
-			r, err = w.run(r.next)
-		}
+		r, err := w.chain(number)
 		if err == nil && r != nil && r.status == statusRunning {
 			w.cancelRun(r, []byte("another run of the schedule takes its place"))
 		}

@@ -43,6 +43,8 @@
 //	'i' id                             BE8 number of the last run of an id
 //	'h' id 0 BE8 number                run of the id before that
 //	'r' BE8 number                     run
+//	'f' BE8 number                     BE8 number of the last run of a chain, by that of the
+//	                                   first; only while the chain runs and is of several
 //	'm' BE8 number                     details of a run: attributes, memo, note, parent
 //	'o' BE8 number                     outcome of a run: result, error
 //	'b' BE8 number                     run that needs a worker

@@ -54,7 +54,7 @@ func (w *work) end(r *run, c endRun, kind string) error {
 		return err
 	}
 	if next == nil && !c.reset {
-		w.ended = append(w.ended, r.first)
+		w.endChain(r)
 	}
 	w.tx.Note(noteEnd{number: r.number, next: r.next})
 	return w.keepEnded(r)
@@ -104,6 +104,7 @@ func (w *work) continueAs(r *run, c endRun, moved []entry) (*run, error) {
 		return nil, err
 	}
 	r.next = next.number
+	w.extendChain(next)
 	for i := range c.signals[n:] {
 		data := signalData(&c.signals[n+i])
 		next.mail++

@@ -112,6 +112,13 @@ func (c *census) run(r *run) {
 	}
 	c.inbox(r)
 	ended := r.status != statusRunning
+	if !ended && r.first != r.number {
+		key := numberKey(kindChain, r.first)
+		c.need(key)
+		if got := c.rows[string(key)]; !bytes.Equal(got, binary.BigEndian.AppendUint64(nil, r.number)) {
+			c.Errorf("the last run of the chain of %d is %x, want %d", r.first, got, r.number)
+		}
+	}
 	if ended != (r.ended != 0) || ended && r.open != 0 || ended && r.unread() || ended && r.flags&(flagBusy|flagPaused|flagDelayed|flagReady) != 0 {
 		c.Errorf("%s: status %s, ended %d, open %d, unread %v, flags %b", r.name(), r.status, r.ended, r.open, r.unread(), r.flags)
 	}

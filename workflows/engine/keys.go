@@ -10,6 +10,7 @@ const (
 	kindID         = 'i'
 	kindOlder      = 'h'
 	kindRun        = 'r'
+	kindChain      = 'f'
 	kindDetails    = 'm'
 	kindOutcome    = 'o'
 	kindReady      = 'b'

@@ -196,12 +196,17 @@ func noRun(t target) *event.Error {
 
 // latest returns the number of the last run of an id, 0 if there is none.
 func (w *work) latest(id []byte) (uint64, error) {
-	row, err := w.tx.Get(nameKey(kindID, id))
+	return w.numberOf(nameKey(kindID, id))
+}
+
+// numberOf returns the number that a row consists of, 0 if there is no such row.
+func (w *work) numberOf(key []byte) (uint64, error) {
+	row, err := w.tx.Get(key)
 	if row == nil || err != nil {
 		return 0, err
 	}
 	if len(row) != 8 {
-		return 0, fmt.Errorf("%w: id of %d bytes", errRow, len(row))
+		return 0, fmt.Errorf("%w: number of %d bytes", errRow, len(row))
 	}
 	return second(row), nil
 }

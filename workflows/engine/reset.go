@@ -49,6 +49,7 @@ func (w *work) reset(o resetOp) ([]byte, error) {
 	next.first = next.number
 	if r.status == statusRunning {
 		next.first = r.first
+		w.extendChain(next)
 	}
 	if err := w.tx.Pin(next.pin, numberKey(kindRun, next.number)); err != nil {
 		return nil, err

@@ -70,7 +70,7 @@ type run struct {
 	history        []workflows.Range
 	started, ended int64 // nanoseconds since 1970, by the stamp
 	parent, seq    uint64
-	first, next    uint64         // of its chain
+	first, next    uint64         // of its chain, see chain.go
 	pin            event.Position // of its first event
 	open           uint64         // timers, requests, events and children that it waits for
 

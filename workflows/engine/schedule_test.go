@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/edri-io/edri/api/edriv1"
+	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/workflows"
 )
 
@@ -79,6 +80,84 @@ func TestScheduledRunCancelsTheOneBefore(t *testing.T) {
 	trigger()
 	equal(t, "inbox of the first", p.inbox(first), `1 cancel.requested {"reason":"another run of the schedule takes its place"}`)
 	p.mustStep(first, entryRecord(1), completeRecord("1"))
+}
+
+// A chain is one run, also when runs that it has gone through are forgotten.
+func TestScheduledRunReachesAChainWithGaps(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		count  uint64 // of ended runs that are kept
+		forget []int  // of the chain, where 0 is the first
+		reset  bool   // instead of the last continuation
+		old    bool   // the chain was begun when it had no row of its own
+	}{
+		"no gap":             {},
+		"no gap, old":        {old: true},
+		"first":              {forget: []int{0}},
+		"middle":             {forget: []int{1}},
+		"all before":         {forget: []int{0, 1}},
+		"by count":           {count: 1},
+		"middle, reset":      {forget: []int{1}, reset: true},
+		"all before, reset":  {forget: []int{0, 1}, reset: true},
+		"by count and reset": {count: 1, reset: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var now int64
+			p := newPlant(t, &now)
+			p.must(defineOp(&edriv1.DefineWorkflow{Name: "report", Version: 1, RetentionCount: c.count}))
+			trigger := p.scheduled(edriv1.ScheduleSpec_CANCEL_OTHER, &edriv1.StartRun{Type: "report"})
+			id := "nightly/" + trigger().Id
+			chain := []uint64{p.run(id).Number}
+			for range 2 {
+				now++
+				if c.reset && len(chain) == 2 {
+					p.must(resetRun(id, 0, uint64(p.run(id).History[0].From)))
+				} else {
+					p.mustStep(id, continueRecord(&edriv1.StartRun{}))
+				}
+				chain = append(chain, p.run(id).Number)
+			}
+			for _, i := range c.forget {
+				p.must(deleteRun(id, chain[i]))
+			}
+			if c.old {
+				p.erase(numberKey(kindChain, chain[0]))
+			} else {
+				p.check1(t)
+			}
+			now++
+			trigger()
+			equal(t, "inbox of the last", p.inbox(id), `1 cancel.requested {"reason":"another run of the schedule takes its place"}`)
+			p.mustStep(id, entryRecord(1), completeRecord("1"))
+			if !c.old {
+				p.check1(t)
+			}
+		})
+	}
+}
+
+// eraser is a machine whose operation deletes a row of the machine of workflows.
+type eraser struct{}
+
+func (eraser) Name() string               { return "eraser" }
+func (eraser) Ops() (first, last uint32)  { return 90, 90 }
+func (eraser) Check(uint32, []byte) error { return nil }
+func (eraser) Apply(tx *consensus.Tx, _ uint32, key []byte) ([]byte, error) {
+	tx.In(machineName).Delete(key)
+	return nil, nil
+}
+
+// erase deletes a row, as if it had never been written.
+func (p *plant) erase(key []byte) {
+	p.Helper()
+	mux, err := p.cfg.Machines.With(eraser{})
+	if err != nil {
+		p.Fatalf("mux: %v", err)
+	}
+	p.cfg.Machines = mux
+	p.reopen()
+	p.raw(internal(90, key))
 }
 
 func TestScheduleTellsOfRunsThatCannotBeStarted(t *testing.T) {
