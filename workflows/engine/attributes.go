@@ -2,9 +2,9 @@ package engine
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -29,15 +29,16 @@ func (d *definition) parseAttributes(text []byte) (map[string]value, error) {
 	if len(text) == 0 {
 		return nil, nil
 	}
-	var given map[string]any
-	if err := json.Unmarshal(text, &given); err != nil {
-		return nil, event.Errorf(event.CodeInvalid, "attributes: %v", err)
+	given := map[string]jsonValue{} // of a name that comes twice the last counts
+	if !members(text, func(name, v jsonValue) { given[name.text()] = v }) {
+		return nil, invalid("attributes: is no JSON object")
 	}
 	values := make(map[string]value, len(given))
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		typ, ok := d.attribute(name)
 		if !ok {
-			return nil, event.Errorf(event.CodeInvalid, "attributes: workflow %s declares no attribute %q", d.name, name)
+			// %+q, since what %q takes for printable is another with each version of Unicode.
+			return nil, invalid("attributes: workflow %s declares no attribute %+q", d.name, name)
 		}
 		v, err := typ.value(name, given[name])
 		if err != nil {
@@ -49,37 +50,63 @@ func (d *definition) parseAttributes(text []byte) (map[string]value, error) {
 }
 
 // value returns what a JSON value is as one of the type.
-func (t attributeType) value(name string, given any) (value, error) {
-	switch given := given.(type) {
-	case nil:
+func (t attributeType) value(name string, given jsonValue) (value, error) {
+	switch {
+	case given.kind == 'n':
 		return nil, nil
-	case string:
-		switch t {
-		case typeString:
-			if len(given) > event.MaxNameBytes {
-				return nil, event.TooLarge("attribute "+name+" in bytes", int64(len(given)), event.MaxNameBytes)
-			}
-			return given, nil
-		case typeTime:
-			at, err := time.Parse(time.RFC3339Nano, given)
-			if err != nil {
-				return nil, event.Errorf(event.CodeInvalid, "attribute %s: %q is no time of RFC 3339", name, given)
-			}
-			if at.Before(time.Unix(0, math.MinInt64)) || at.After(time.Unix(0, math.MaxInt64)) {
-				return nil, event.Errorf(event.CodeInvalid, "attribute %s: %q is not within 1678 and 2261", name, given)
-			}
-			return at.UnixNano(), nil
+	case given.kind == '"' && t == typeString:
+		text := given.text()
+		if len(text) > event.MaxNameBytes {
+			return nil, event.TooLarge("attribute "+name+" in bytes", int64(len(text)), event.MaxNameBytes)
 		}
-	case float64:
-		if t == typeNumber {
-			return positiveZero(given), nil
+		return text, nil
+	case given.kind == '"' && t == typeTime:
+		text := given.text()
+		at, ok := readTime(text)
+		if !ok {
+			return nil, invalid("attribute %s: %+q is no time of RFC 3339", name, text)
 		}
-	case bool:
-		if t == typeBool {
-			return given, nil
+		if at.Before(time.Unix(0, math.MinInt64)) || at.After(time.Unix(0, math.MaxInt64)) {
+			return nil, invalid("attribute %s: %+q is not within 1678 and 2261", name, text)
 		}
+		return at.UnixNano(), nil
+	case given.kind == '0' && t == typeNumber:
+		f, err := strconv.ParseFloat(string(given.raw), 64)
+		if err != nil {
+			return nil, invalid("attribute %s: is beyond what a number can be", name)
+		}
+		return positiveZero(f), nil
+	case (given.kind == 't' || given.kind == 'f') && t == typeBool:
+		return given.kind == 't', nil
 	}
-	return nil, event.Errorf(event.CodeInvalid, "attribute %s: is no %s", name, typeNames[t])
+	return nil, invalid("attribute %s: is no %s", name, typeNames[t])
+}
+
+var timeText = regexp.MustCompile(`^(\d{4})-(\d\d)-(\d\d)T(\d\d?):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))$`)
+
+// readTime reads a time of RFC 3339. It takes what time.Parse of Go 1.26 took beyond that,
+// an hour of one digit and a comma, for the same reason as jsonReader.
+func readTime(text string) (time.Time, bool) {
+	part := timeText.FindStringSubmatch(text)
+	if part == nil {
+		return time.Time{}, false
+	}
+	n := func(i int) int { v, _ := strconv.Atoi(part[i]); return v } // digits, or none
+	nanos, _ := strconv.Atoi((part[7] + "000000000")[:9])
+	t := time.Date(n(1), time.Month(n(2)), n(3), n(4), n(5), n(6), nanos, time.UTC)
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	if year != n(1) || int(month) != n(2) || day != n(3) || hour != n(4) || minute != n(5) || second != n(6) {
+		return time.Time{}, false // there is no such day, or time
+	}
+	if n(9) > 24 || n(10) > 60 {
+		return time.Time{}, false
+	}
+	offset := time.Duration(n(9))*time.Hour + time.Duration(n(10))*time.Minute
+	if part[8] == "-" {
+		offset = -offset
+	}
+	return t.Add(-offset), true
 }
 
 // positiveZero is a number, of whose zeros there is one: they are equal, and must be found

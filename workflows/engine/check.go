@@ -1,9 +1,9 @@
 package engine
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -111,36 +111,47 @@ const maxNesting = 500
 
 // checkText refuses what is no JSON that every reader takes.
 func checkText(what string, b []byte) error {
+	r := jsonReader{rest: b}
+	r.value()
 	switch {
 	case !utf8.Valid(b):
 		return invalid("%s: is not UTF-8", what)
-	case !json.Valid(b):
+	case !r.ended():
 		return invalid("%s: is no JSON", what)
-	case nesting(b) > maxNesting:
+	case r.deepest > maxNesting:
 		return invalid("%s: arrays and objects nest deeper than %d", what, maxNesting)
 	}
 	return nil
 }
 
-// nesting returns how deep valid JSON nests.
-func nesting(b []byte) int {
-	depth, deepest := 0, 0
-	for i := 0; i < len(b); i++ {
-		switch b[i] {
-		case '"':
-			for i++; b[i] != '"'; i++ {
-				if b[i] == '\\' {
-					i++
-				}
-			}
-		case '{', '[':
-			depth++
-			deepest = max(deepest, depth)
-		case '}', ']':
-			depth--
+// checkMembers refuses an object that apply reads, but that other readers of JSON may read
+// differently: with a name that comes twice, half of a surrogate pair, or a number beyond
+// float64.
+func checkMembers(what string, b []byte) error {
+	var err error
+	names := map[string]bool{}
+	object := members(b, func(name, v jsonValue) {
+		text := name.text()
+		switch {
+		case err != nil:
+		case names[text]:
+			err = invalid("%s: the name %+q comes twice", what, text)
+		case name.hasHalfPair() || v.kind == '"' && v.hasHalfPair():
+			err = invalid("%s: %+q has half of a surrogate pair", what, text)
+		case v.kind == '0' && !isFloat(v.raw):
+			err = invalid("%s: the number %+q is beyond what one can be", what, text)
 		}
+		names[text] = true
+	})
+	if !object {
+		return invalid("%s: is no JSON object", what)
 	}
-	return deepest
+	return err
+}
+
+func isFloat(number []byte) bool {
+	_, err := strconv.ParseFloat(string(number), 64)
+	return err == nil
 }
 
 func checkSignal(s *signal) error {
@@ -165,7 +176,7 @@ func checkStart(o startOp) error {
 	}
 	err := first(
 		checkID(o.id), checkType(o.typ), checkJSON("input", o.input), checkJSON("memo", o.memo),
-		checkObject("attributes", o.attributes), checkDuration("delay", o.delay), checkDuration("timeout", o.timeout),
+		checkAttributes(o.attributes), checkDuration("delay", o.delay), checkDuration("timeout", o.timeout),
 		event.CheckText("correlation", o.correlation, event.MaxNameBytes),
 	)
 	if err == nil && o.signal != nil {
@@ -181,15 +192,11 @@ func checkType(typ []byte) error {
 	return event.CheckName("source of the events of type "+string(typ), string(appendSource(nil, typ)))
 }
 
-func checkObject(what string, b []byte) error {
-	if err := checkJSON(what, b); err != nil || len(b) == 0 {
+func checkAttributes(b []byte) error {
+	if err := checkJSON("attributes", b); err != nil || len(b) == 0 {
 		return err
 	}
-	var object map[string]any
-	if json.Unmarshal(b, &object) != nil || object == nil {
-		return invalid("%s: is no JSON object", what)
-	}
-	return nil
+	return checkMembers("attributes", b)
 }
 
 func checkUpdate(o updateOp) error {
@@ -332,7 +339,7 @@ func (m *Machine) checkCommand(r *record) error {
 			return first(event.CheckName("id", c.id), checkJSON("result", c.result), checkJSON("error", c.failure))
 		})
 	case doSetAttributes:
-		return checkObject("attributes", r.command)
+		return checkAttributes(r.command)
 	case doEnd:
 		return check(r.command, decodeEnd, func(c endRun) error { return checkEnd(string(r.kind), &c) })
 	}
@@ -370,6 +377,11 @@ func checkAwait(c awaitEvent) error {
 	}
 	if len(c.filter) > 0 {
 		if _, err := event.ParseFilter(c.filter); err != nil {
+			return err
+		}
+	}
+	if !noMatch(c.match) {
+		if err := first(checkText("match", c.match), checkMembers("match", c.match)); err != nil {
 			return err
 		}
 	}

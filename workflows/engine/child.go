@@ -134,9 +134,7 @@ func (w *work) closeChildren(number uint64) error {
 		spent += 1 + r.open + r.mail + r.mailBytes>>12
 		switch onClose {
 		case closeTerminate:
-			err = w.end(r, endRun{status: statusTerminated, outcome: outcome{
-				failure: failure(workflows.ErrorTerminated, "the parent has ended"),
-			}}, workflows.KindTerminated)
+			err = w.end(r, stopped(statusTerminated, "the parent has ended"))
 		case closeCancel:
 			w.cancelRun(r, []byte("the parent has ended"))
 		}

@@ -59,6 +59,13 @@
 //	'z' type 0 BE8 when, BE8 number    run of the type that has ended
 //	'y' type                           BE8 number of these
 //
+// # JSON
+//
+// Histories and inboxes are JSON, most of which the machine hands on as it came. What
+// decides something (attributes, what an event is to match and the event's data, ids of
+// updates, signals that a reset takes along) it reads by itself, and refuses in its own
+// words: nodes that were built with different versions of Go must come to the same.
+//
 // # The leader
 //
 // The leader's dispatcher keeps a run with one worker, which has its code in memory, and

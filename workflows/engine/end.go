@@ -2,7 +2,6 @@ package engine
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 
 	"github.com/edri-io/edri/event"
@@ -21,15 +20,23 @@ func (w *work) endOp(r *run, o *record) error {
 	if err := w.record(r, string(o.kind), o.time, clone(o.data)); err != nil {
 		return err
 	}
-	return w.end(r, c, "")
+	return w.end(r, c)
 }
 
-// end ends a run. kind is that of the event which says so, where that is not in the
-// history already.
-func (w *work) end(r *run, c endRun, kind string) error {
+// stopped is the end of a run that does not end by its code.
+func stopped(s status, reason string) endRun {
+	kind, typ := workflows.KindTerminated, workflows.ErrorTerminated
+	if s == statusTimedOut {
+		kind, typ = workflows.KindTimedOut, workflows.ErrorTimeout
+	}
+	return endRun{status: s, outcome: outcome{failure: failure(typ, reason)}, kind: kind, reason: reason}
+}
+
+// end ends a run.
+func (w *work) end(r *run, c endRun) error {
 	r.dirty = true
-	if kind != "" {
-		if err := w.record(r, kind, w.now(), noteData(noteOfFailure(c.outcome.failure), nil)); err != nil {
+	if c.kind != "" {
+		if err := w.record(r, c.kind, w.now(), noteData([]byte(c.reason), nil)); err != nil {
 			return err
 		}
 	}
@@ -58,15 +65,6 @@ func (w *work) end(r *run, c endRun, kind string) error {
 	}
 	w.tx.Note(noteEnd{number: r.number, next: r.next})
 	return w.keepEnded(r)
-}
-
-// noteOfFailure is the message of an error, for those who look.
-func noteOfFailure(b []byte) []byte {
-	var e workflows.Error
-	if json.Unmarshal(b, &e) != nil {
-		return nil
-	}
-	return []byte(e.Message)
 }
 
 // continueAs starts the run that goes on in the place of another.
@@ -229,11 +227,11 @@ func updateID(e *entry) ([]byte, bool) {
 	if string(e.kind) != workflows.KindUpdate {
 		return nil, false
 	}
-	var u workflows.UpdateReceived
-	if json.Unmarshal(e.data, &u) != nil {
+	id := member(e.data, "id")
+	if id.kind != '"' {
 		return nil, false
 	}
-	return []byte(u.ID), true
+	return []byte(id.text()), true
 }
 
 // terminate executes terminate_run.
@@ -242,9 +240,7 @@ func (w *work) terminate(o noteOp) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return changed(r), w.end(r, endRun{status: statusTerminated, outcome: outcome{
-		failure: failure(workflows.ErrorTerminated, string(o.note)),
-	}}, workflows.KindTerminated)
+	return changed(r), w.end(r, stopped(statusTerminated, string(o.note)))
 }
 
 // timeOut ends a run whose time is over.
@@ -253,9 +249,7 @@ func (w *work) timeOut(r *run) error {
 		return fmt.Errorf("%w: timeout of a run that has ended", errRow)
 	}
 	w.ownTimerFired(r)
-	return w.end(r, endRun{status: statusTimedOut, outcome: outcome{
-		failure: failure(workflows.ErrorTimeout, "the run took longer than it may"),
-	}}, workflows.KindTimedOut)
+	return w.end(r, stopped(statusTimedOut, "the run took longer than it may"))
 }
 
 // keepEnded lets an ended run be known for as long as its workflow says.

@@ -1,14 +1,11 @@
 package engine
 
 import (
-	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/edri-io/edri/consensus"
@@ -65,18 +62,36 @@ func waiterPrefix(typ []byte, name, want string) []byte {
 	return appendValue(appendValue(appendValue([]byte{kindWaiter}, string(typ)), name), want)
 }
 
-// parseMatch reads what values an event is to have. The first in the order of names is
-// the one by which the run is found.
+// parseMatch reads what values an event is to have, a JSON object of texts. The first in
+// the order of names is the one by which the run is found.
 func parseMatch(text []byte) (match map[string]string, name, want string, err error) {
-	if len(text) > 0 {
-		if err := json.Unmarshal(text, &match); err != nil {
-			return nil, "", "", event.Errorf(event.CodeInvalid, "match: %v", err)
+	if noMatch(text) {
+		return nil, "", "", nil
+	}
+	match, ok := map[string]string{}, true
+	object := members(text, func(name, v jsonValue) {
+		switch v.kind {
+		case '"':
+			match[name.text()] = v.text()
+		case 'n':
+			match[name.text()] = ""
+		default:
+			ok = false
 		}
+	})
+	if !object || !ok {
+		return nil, "", "", invalid("match: is no JSON object of texts")
 	}
 	for _, name := range slices.Sorted(maps.Keys(match)) {
 		return match, name, match[name], nil
 	}
 	return nil, "", "", nil
+}
+
+// noMatch reports whether an event may have any values.
+func noMatch(text []byte) bool {
+	r := jsonReader{rest: text}
+	return len(text) == 0 || r.value().kind == 'n' && r.ended()
 }
 
 // awaitEvent lets a run wait for an event.
@@ -412,38 +427,18 @@ func valueOf(e *consensus.Appended, h *event.Header, name string) (string, bool)
 }
 
 // pointed returns the text, number or truth value that a JSON pointer (RFC 6901) leads to.
+// What is behind the first value of the data does not matter.
 func pointed(data []byte, pointer string) (string, bool) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	var at any
-	if d.Decode(&at) != nil {
-		return "", false
+	path := strings.Split(pointer[1:], "/")
+	for i, token := range path {
+		path[i] = strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
 	}
-	for _, token := range strings.Split(pointer[1:], "/") {
-		token = strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
-		switch in := at.(type) {
-		case map[string]any:
-			var ok bool
-			if at, ok = in[token]; !ok {
-				return "", false
-			}
-		case []any:
-			i, err := strconv.Atoi(token)
-			if err != nil || i < 0 || i >= len(in) {
-				return "", false
-			}
-			at = in[i]
-		default:
-			return "", false
-		}
-	}
-	switch v := at.(type) {
-	case string:
-		return v, true
-	case json.Number:
-		return v.String(), true
-	case bool:
-		return strconv.FormatBool(v), true
+	r := jsonReader{rest: data}
+	switch v := r.at(path); v.kind {
+	case '"':
+		return v.text(), true
+	case '0', 't', 'f':
+		return string(v.raw), true
 	}
 	return "", false
 }

@@ -291,7 +291,10 @@ type endRun struct {
 	next    *startOp
 	signals []signal
 	insist  bool
-	reset   bool // not of the message: another run takes over
+	// Not of the message. kind is that of the event which says so, where that is not in the
+	// history already, with the reason; reset: another run takes over.
+	kind, reason string
+	reset        bool
 }
 
 func decodeEnd(b []byte) (endRun, error) {

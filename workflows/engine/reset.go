@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 
@@ -58,9 +57,9 @@ func (w *work) reset(o resetOp) ([]byte, error) {
 		return nil, err
 	}
 	if r.status == statusRunning {
-		if err := w.end(r, endRun{status: statusTerminated, reset: true, outcome: outcome{
-			failure: failure(workflows.ErrorTerminated, "the run was reset"),
-		}}, workflows.KindTerminated); err != nil {
+		end := stopped(statusTerminated, "the run was reset")
+		end.reset = true
+		if err := w.end(r, end); err != nil {
 			return nil, err
 		}
 	}
@@ -92,11 +91,11 @@ func (w *work) unreadSignals(r *run, signals []signal) ([]signal, error) {
 
 // parseSignal reads the data of an entry or event of a signal.
 func parseSignal(data []byte) (signal, error) {
-	var s workflows.SignalReceived
-	if err := json.Unmarshal(data, &s); err != nil {
-		return signal{}, fmt.Errorf("%w: signal: %v", errRow, err)
+	name := member(data, "name")
+	if name.kind != '"' {
+		return signal{}, fmt.Errorf("%w: signal without a name", errRow)
 	}
-	return signal{name: []byte(s.Name), input: s.Input}, nil
+	return signal{name: []byte(name.text()), input: clone(member(data, "input").raw)}, nil
 }
 
 // beginReset makes the rows of a run that takes over from another.
@@ -205,14 +204,11 @@ func signalIn(e *event.Event) (workflows.Signal, bool, error) {
 	switch e.Type {
 	case workflows.HistoryPrefix + workflows.KindSignal:
 	case workflows.HistoryPrefix + workflows.KindUnhandled:
-		var u workflows.Unhandled
-		if err := json.Unmarshal(data, &u); err != nil {
-			return workflows.Signal{}, false, fmt.Errorf("%w: unhandled entry: %v", errRow, err)
-		}
-		if u.Kind != workflows.KindSignal {
+		kind := member(data, "kind")
+		if kind.kind != '"' || kind.text() != workflows.KindSignal {
 			return workflows.Signal{}, false, nil
 		}
-		data = u.Data
+		data = member(data, "data").raw
 	default:
 		return workflows.Signal{}, false, nil
 	}

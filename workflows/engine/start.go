@@ -101,9 +101,7 @@ func (w *work) meet(o *startOp, from origin, other *run) (use bool, err error) {
 		}
 		return true, err
 	case o.conflict == conflictTerminate && other != from.parent:
-		return false, w.end(other, endRun{status: statusTerminated, outcome: outcome{
-			failure: failure(workflows.ErrorTerminated, "another run of the id was started"),
-		}}, workflows.KindTerminated)
+		return false, w.end(other, stopped(statusTerminated, "another run of the id was started"))
 	}
 	return false, event.Errorf(event.CodeExists, "run %s is under way", other.name())
 }
