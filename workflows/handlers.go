@@ -41,6 +41,10 @@ func HandleQuery[In, Out any](ctx Context, name string, handle func(In) (Out, er
 // Go runs a function, may do all that the workflow's code may, and its result answers the
 // update. Validate, if it is not nil, is asked before: it may look at what the code has,
 // and what it returns an error for never happened.
+//
+// A run keeps its updates with their answers, so that the same again is answered as it was:
+// it takes 2,000, those that were refused too, and none once it keeps answers of 16 MiB. One
+// that goes on for ever continues as new before that.
 func HandleUpdate[In, Out any](ctx Context, name string, handle func(Context, In) (Out, error), validate func(In) error) {
 	m := ctx.s.m
 	m.enterChanging()

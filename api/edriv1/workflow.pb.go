@@ -690,7 +690,8 @@ func (x *SignalRun) GetSignal() *RunSignal {
 	return nil
 }
 
-// UpdateRun asks a run's code to change something and answer.
+// UpdateRun asks a run's code to change something and answer. A run takes 2,000 updates, and
+// none once it keeps 16 MiB of answers; one more is quota_exceeded until it continues as new.
 type UpdateRun struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Id     string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`

@@ -31,7 +31,8 @@
 //   - A run that has ended has no entries, timers, requests or waits.
 //   - A run has a row 'b' if and only if it needs a worker: its code is to be called, has
 //     steps under way, or something has come for it.
-//   - r.open is the number of its rows 't', 'q', 'v' and 'c' of a sequence number above 0.
+//   - r.open is the number of its rows 't', 'q', 'v' and 'c' of a sequence number above 0,
+//     r.updates that of its rows 'u', and r.answers what bytes of answers these have.
 //
 // # Rows
 //

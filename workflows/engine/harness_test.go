@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/cron"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/wire"
 	"github.com/edri-io/edri/router"
 	"github.com/edri-io/edri/timers"
 	"github.com/edri-io/edri/workflows"
@@ -66,7 +68,7 @@ func openPlant(t failer, dir string, clock func() int64) *plant {
 	schedules := cron.NewMachine(table, requests, nil)
 	schedules.Runs = p.engine
 	p.engine.Tell(schedules)
-	mux, err := consensus.NewMux(table, requests, schedules, p.engine)
+	mux, err := consensus.NewMux(table, requests, schedules, p.engine, rowWriter{})
 	if err != nil {
 		t.Fatalf("mux: %v", err)
 	}
@@ -164,6 +166,27 @@ func internal(op uint32, body []byte) []byte {
 	o := protowire.AppendBytes(protowire.AppendTag(nil, protowire.Number(op), protowire.BytesType), body)
 	c := protowire.AppendBytes(protowire.AppendTag(nil, 7, protowire.BytesType), o)
 	return consensus.SealCommit(nil, c, consensus.CommitInfo{}, 0)
+}
+
+// rowWriter is a state machine that puts rows of an earlier version into the table of runs.
+type rowWriter struct{}
+
+const opPutRow = 99
+
+func (rowWriter) Name() string               { return "rowwriter" }
+func (rowWriter) Ops() (first, last uint32)  { return opPutRow, opPutRow }
+func (rowWriter) Check(uint32, []byte) error { return nil }
+
+func (rowWriter) Apply(tx *consensus.Tx, _ uint32, body []byte) ([]byte, error) {
+	b := wire.ReadRow(bytes.Clone(body))
+	key := b.Text()
+	tx.In(machineName).Put(key, b.Rest())
+	return nil, nil
+}
+
+func (p *plant) putRow(key, row []byte) {
+	p.Helper()
+	p.raw(internal(opPutRow, append(wire.AppendText(nil, key), row...)))
 }
 
 // ring fires timers that are due.

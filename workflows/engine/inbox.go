@@ -12,6 +12,14 @@ const (
 	maxMailBytes = 16 << 20
 )
 
+// Updates and their answers are kept until a run is forgotten, so that the same again is
+// answered as it was. A run therefore takes so many, and none once it keeps answers of so
+// many bytes. What it has taken it may answer.
+const (
+	maxUpdates     = 2000
+	maxAnswerBytes = 16 << 20
+)
+
 // deliver puts an entry into a run's inbox.
 func (w *work) deliver(r *run, kind string, data []byte) {
 	w.enter(r, entry{kind: []byte(kind), data: data})
@@ -87,6 +95,12 @@ func (w *work) update(o updateOp) ([]byte, error) {
 	if r, err = w.running(o.target); err != nil {
 		return nil, err
 	}
+	switch {
+	case r.updates >= maxUpdates:
+		return nil, event.Errorf(event.CodeQuotaExceeded, "run %s has taken %d updates, the most there may be: let it continue as new", r.name(), r.updates)
+	case r.answers >= maxAnswerBytes:
+		return nil, event.Errorf(event.CodeQuotaExceeded, "run %s keeps answers to updates of %d bytes, and takes no more from %d on: let it continue as new", r.name(), r.answers, maxAnswerBytes)
+	}
 	var data object
 	data.text("id", o.updateID).text("name", o.name).json("input", o.input)
 	if err := w.deliverMail(r, workflows.KindUpdate, data.done()); err != nil {
@@ -100,6 +114,7 @@ func (w *work) update(o updateOp) ([]byte, error) {
 func (w *work) openUpdate(r *run, id []byte) {
 	r.dirty = true
 	r.set(flagUpdated, true)
+	r.updates++
 	w.tx.Put(updateKey(r.number, id), (&update{}).append(nil))
 }
 
@@ -114,9 +129,27 @@ func (w *work) answer(r *run, id []byte, o outcome) error {
 	if err != nil || u.done {
 		return err
 	}
+	r.dirty = true
+	r.answers += o.size()
 	w.tx.Put(key, (&update{done: true, outcome: o}).append(nil))
 	w.tx.Note(noteUpdate{number: r.number})
 	return nil
+}
+
+// countUpdates counts the updates of a run whose row does not say how many there are.
+func (w *work) countUpdates(r *run) error {
+	lo, hi := pairsOf(kindUpdate, r.number)
+	it := w.tx.Scan(lo, hi, false)
+	defer it.Close()
+	for it.Next() {
+		u, err := parseUpdate(it.Value())
+		if err != nil {
+			return err
+		}
+		r.updates++
+		r.answers += u.size()
+	}
+	return it.Err()
 }
 
 // cancel executes cancel_run.

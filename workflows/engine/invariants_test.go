@@ -142,6 +142,7 @@ func (c *census) run(r *run) {
 	if c.rows[string(numberKey(kindOutcome, r.number))] != nil && ended {
 		c.need(numberKey(kindOutcome, r.number))
 	}
+	var updates, answers uint64
 	for _, key := range c.of(kindUpdate, r.number) {
 		u, err := parseUpdate(c.rows[key])
 		if err != nil {
@@ -151,6 +152,11 @@ func (c *census) run(r *run) {
 			c.Errorf("%s has ended, and its update %q has no answer", r.name(), key[9:])
 		}
 		c.need([]byte(key))
+		updates++
+		answers += uint64(len(u.result) + len(u.failure))
+	}
+	if !r.uncounted && (updates != r.updates || answers != r.answers) {
+		c.Errorf("%s: has %d updates with answers of %d bytes, the row says %d of %d", r.name(), updates, answers, r.updates, r.answers)
 	}
 	c.opened(r, ended)
 }

@@ -151,6 +151,9 @@ func (w *work) run(number uint64) (*run, error) {
 		return nil, err
 	}
 	r, err := parseRun(number, bytes.Clone(row))
+	if err == nil && r.uncounted {
+		err = w.countUpdates(r)
+	}
 	if err != nil {
 		return nil, err
 	}

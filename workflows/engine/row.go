@@ -10,8 +10,12 @@ import (
 	"github.com/edri-io/edri/workflows"
 )
 
-// rowVersion begins the rows that may get another layout one day.
-const rowVersion = 1
+// rowVersion begins the rows that may get another layout one day, and runVersion that of a
+// run, which was of version 1 when updates were not counted.
+const (
+	rowVersion = 1
+	runVersion = 2
+)
 
 var errRow = fmt.Errorf("%w: row of a workflow", store.ErrCorrupt)
 
@@ -51,8 +55,8 @@ const (
 // run is the row of a run, all that an advance changes:
 //
 //	version | status | flags | uvarints: version, advance, nonce, last, read, mail, bytes,
-//	events, started, ended, parent, seq, first, next, pin, open |
-//	count of ranges, each from, length | texts: id, type, correlation
+//	events, started, ended, parent, seq, first, next, pin, open, from version 2 on updates,
+//	answers | count of ranges, each from, length | texts: id, type, correlation
 type run struct {
 	number  uint64
 	status  status
@@ -73,6 +77,10 @@ type run struct {
 	first, next    uint64         // of its chain, see chain.go
 	pin            event.Position // of its first event
 	open           uint64         // timers, requests, events and children that it waits for
+
+	updates   uint64 // rows 'u'
+	answers   uint64 // bytes in them
+	uncounted bool   // the row does not say how many these are
 
 	id, typ, correlation []byte
 
@@ -103,11 +111,11 @@ func (r *run) correlated() []byte {
 func (r *run) name() string { return fmt.Sprintf("%s/%d", r.id, r.number) }
 
 func (r *run) append(dst []byte) []byte {
-	dst = append(dst, rowVersion, byte(r.status), r.flags)
+	dst = append(dst, runVersion, byte(r.status), r.flags)
 	for _, v := range [...]uint64{
 		uint64(r.version), r.advance, r.nonce, r.last, r.read, r.mail, r.mailBytes, r.events,
 		uint64(r.started), uint64(r.ended), r.parent, r.seq, r.first, r.next, uint64(r.pin), r.open,
-		uint64(len(r.history)),
+		r.updates, r.answers, uint64(len(r.history)),
 	} {
 		dst = binary.AppendUvarint(dst, v)
 	}
@@ -123,7 +131,7 @@ func (r *run) append(dst []byte) []byte {
 // parseRun reads a row. The run aliases it.
 func parseRun(number uint64, row []byte) (*run, error) {
 	b := wire.ReadRow(row)
-	b.Version(rowVersion)
+	layout := b.Byte()
 	r := &run{number: number, status: status(b.Byte()), flags: b.Byte()}
 	r.was = r.flags
 	r.version = uint32(b.Uvarint())
@@ -132,6 +140,14 @@ func parseRun(number uint64, row []byte) (*run, error) {
 	r.started, r.ended = int64(b.Uvarint()), int64(b.Uvarint())
 	r.parent, r.seq, r.first, r.next = b.Uvarint(), b.Uvarint(), b.Uvarint(), b.Uvarint()
 	r.pin, r.open = event.Position(b.Uvarint()), b.Uvarint()
+	switch layout {
+	case 1:
+		r.uncounted = r.is(flagUpdated)
+	case runVersion:
+		r.updates, r.answers = b.Uvarint(), b.Uvarint()
+	default:
+		b.Fail()
+	}
 	ranges := b.Uvarint()
 	if ranges > uint64(len(row)) || r.status == 0 || int(r.status) >= len(statuses) {
 		b.Fail()
@@ -177,6 +193,8 @@ func parseDetails(row []byte) (details, error) {
 
 // outcome is how a run ended: version | texts: result, error, both JSON.
 type outcome struct{ result, failure []byte }
+
+func (o outcome) size() uint64 { return uint64(len(o.result) + len(o.failure)) }
 
 func (o outcome) append(dst []byte) []byte {
 	return wire.AppendText(wire.AppendText(append(dst, rowVersion), o.result), o.failure)
