@@ -223,7 +223,7 @@ func nameOfAdvance(b []byte) (a advancing, err error) {
 
 // done takes one result in. It may be called by the goroutine that applies.
 func (w *workStream) done(a advancing, result []byte, err *event.Error) {
-	told := workflows.Advanced{Number: a.number, Advance: a.advance, Err: err}
+	told := workflows.Advanced{Number: a.number, Advance: a.advance, Err: whyNoAdvance(err)}
 	if err == nil {
 		told.Revision, told.Err = resultOfAdvance(result)
 	}
@@ -234,9 +234,7 @@ func (w *workStream) done(a advancing, result []byte, err *event.Error) {
 	signal(w.room)
 }
 
-// resultOfAdvance reads the result of a commit whose first operation is an advance. Where
-// it failed, the error is that of the advance, which has its own meaning, before that of
-// the effects.
+// resultOfAdvance reads the result of a commit whose first operation is an advance.
 func resultOfAdvance(result []byte) (event.Revision, *event.Error) {
 	var r wire.CommitResult
 	if err := r.Decode(result); err != nil {
@@ -252,10 +250,16 @@ func resultOfAdvance(result []byte) (event.Revision, *event.Error) {
 	if err != nil {
 		return 0, event.Errorf(event.CodeInternal, "read the result: %v", err)
 	}
-	if len(failed.Violations) > 0 {
-		return 0, failed.Violations[0].Err
+	return 0, whyNoAdvance(failed)
+}
+
+// whyNoAdvance returns why a commit failed whose first operation is an advance: by the
+// advance, whose error has its own meaning, before its effects.
+func whyNoAdvance(failed *event.Error) *event.Error {
+	if failed != nil && len(failed.Violations) > 0 {
+		return failed.Violations[0].Err
 	}
-	return 0, failed
+	return failed
 }
 
 func (w *workStream) idle() bool {

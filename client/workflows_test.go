@@ -18,11 +18,6 @@ import (
 // signal "go" and ships.
 func workflowClient(t *testing.T) (context.Context, *client.Client) {
 	t.Helper()
-	c, err := client.New(client.Config{Servers: []string{node(t)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
 	step := func(name string) workflows.Step[string, string] {
 		return workflows.NewStep(name, func(_ context.Context, s string) (string, error) { return s + " " + name, nil })
 	}
@@ -37,7 +32,18 @@ func workflowClient(t *testing.T) (context.Context, *client.Client) {
 		}
 		return step("ship").Do(ctx, s+" "+how)
 	}, workflows.Options{Attributes: map[string]workflows.AttributeType{"total": workflows.TypeNumber}})
-	r, err := workflows.NewRunner(workflows.Config{Name: "w"}, order)
+	return workerOf(t, order)
+}
+
+// workerOf has a node, and a worker of a workflow.
+func workerOf(t *testing.T, flow workflows.Defined) (context.Context, *client.Client) {
+	t.Helper()
+	c, err := client.New(client.Config{Servers: []string{node(t)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	r, err := workflows.NewRunner(workflows.Config{Name: "w"}, flow)
 	if err != nil {
 		t.Fatal(err)
 	}

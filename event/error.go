@@ -58,7 +58,8 @@ type Error struct {
 	Code    Code
 	Message string
 
-	// Stream, Expected and Actual belong to revision_conflict.
+	// Stream, Expected and Actual belong to revision_conflict. Where a run's advance is refused,
+	// for whatever reason, Stream is its history.
 	Stream   string
 	Expected Expected
 	Actual   Revision

@@ -24,7 +24,7 @@ type ChildOptions struct {
 	Delay      time.Duration
 	Timeout    time.Duration
 	Attributes map[string]any
-	Memo       any // encoded as JSON
+	Memo       any // encoded as JSON; at most 32 KiB
 }
 
 // RunChild starts a run and waits for its result. An error is an *Error.
@@ -73,6 +73,9 @@ func startChild[Out any](ctx Context, workflow string, in any, with ChildOptions
 	}
 	if err == nil && with.Memo != nil {
 		start.Memo, err = encode("memo of workflow "+workflow, with.Memo)
+	}
+	if err == nil && !m.replay.recorded(KindChildStarted, o.seq) {
+		err = start.checkRoom()
 	}
 	if err != nil {
 		o.resolve(nil, err)

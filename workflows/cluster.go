@@ -142,7 +142,7 @@ type Entries struct {
 // Advanced is the result of an advance. With Err nothing of it took effect: by
 // revision_conflict with the stream of the history the run is another worker's, by
 // check_failed it was to end with entries that were not consumed, by another error its
-// effects or it itself cannot be.
+// effects cannot be, or with the stream of the history it itself.
 // By outcome_unknown, unavailable, not_leader and overloaded it may be sent again, the
 // same with the same nonce.
 type Advanced struct {
@@ -349,7 +349,7 @@ type Start struct {
 	// Timeout ends the run with a failure, from its begin on; 0: never.
 	Timeout    time.Duration
 	Attributes map[string]any
-	Memo       []byte // JSON; kept, shown, not searched
+	Memo       []byte // JSON, at most 32 KiB; kept, shown, not searched
 	// Correlation is in each event of the run and of what it does; default: the ID.
 	Correlation string
 	// Signal is received first; also where the run is there already (signal-with-start).

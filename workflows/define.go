@@ -117,7 +117,7 @@ func encode(what string, v any) (json.RawMessage, error) {
 		return nil, &Error{Type: ErrorInvalid, Message: fmt.Sprintf("%s: %v", what, err), Final: true}
 	}
 	if len(data) > maxPayload {
-		return nil, tooLarge(what, len(data))
+		return nil, tooLarge(what, len(data), maxPayload)
 	}
 	return data, nil
 }

@@ -85,10 +85,10 @@ func typeName(err error) string {
 	return anonymous
 }
 
-func tooLarge(what string, size int) *Error {
+func tooLarge(what string, size, limit int) *Error {
 	return &Error{
 		Type: ErrorTooLarge, Final: true,
-		Message: fmt.Sprintf("%s: %d bytes are more than %d", what, size, maxPayload),
+		Message: fmt.Sprintf("%s: %d bytes are more than %d", what, size, limit),
 	}
 }
 

@@ -18,7 +18,8 @@ func (c *continued) Error() string { return "continues as a new run" }
 
 // ContinueAsNew returns an error that ends the run when the workflow's function returns
 // it, and begins a new one of the same id with this input, so that histories stay short.
-// Signals that were not received go on to it. The input has the type of the function's.
+// Signals that were not received go on to it, and so do memo and attributes. The input has
+// the type of the function's; for one of 956 KiB there is always room beside them.
 func ContinueAsNew(in any) error { return &continued{input: in} }
 
 // ContinueAsVersion is ContinueAsNew with another version of the workflow's code, whose
@@ -92,5 +93,9 @@ func (m *machine) nextInput(next *continued) (json.RawMessage, error) {
 	if got := reflect.TypeOf(next.input); next.version == 0 && got != m.def.input {
 		return nil, &Error{Type: ErrorInvalid, Message: fmt.Sprintf("the input to continue with is a %v and not a %v", got, m.def.input)}
 	}
-	return encode("input to continue with", next.input)
+	input, err := encode("input to continue with", next.input)
+	if size := len(input) + len(m.begun.Memo); err == nil && size > maxPayload {
+		return nil, tooLarge("input to continue with, and the memo that goes along", size, maxPayload)
+	}
+	return input, err
 }

@@ -15,6 +15,10 @@ const (
 	// maxPayload is what an input or a result may have: it becomes the data of an event
 	// with some more.
 	maxPayload = event.MaxDataBytes - 4096
+	// maxMemo and maxAttributes are what a run that continues as new may take along, so that
+	// there is room for its input.
+	maxMemo       = 32 << 10
+	maxAttributes = 32 << 10
 	// maxMessage and maxDetails are what an error keeps of its message and details.
 	maxMessage = 16 << 10
 	maxDetails = 256 << 10
@@ -48,6 +52,26 @@ func cut(s string, n int) string {
 		s = s[:n]
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// checkRoom says what of a start a cluster would refuse as too large.
+func (s *Start) checkRoom() error {
+	var attributes []byte
+	if len(s.Attributes) > 0 {
+		var err error
+		if attributes, err = encode("attributes of workflow "+s.Type, s.Attributes); err != nil {
+			return err
+		}
+	}
+	switch size := len(s.Input) + len(s.Memo) + len(attributes); {
+	case len(s.Memo) > maxMemo:
+		return tooLarge("memo of workflow "+s.Type, len(s.Memo), maxMemo)
+	case len(attributes) > maxAttributes:
+		return tooLarge("attributes of workflow "+s.Type, len(attributes), maxAttributes)
+	case size > maxPayload:
+		return tooLarge("input, memo and attributes of workflow "+s.Type, size, maxPayload)
+	}
+	return nil
 }
 
 // bounded returns an error that an event has room for.

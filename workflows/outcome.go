@@ -74,6 +74,8 @@ func (r *live) extend(a *Advance, end event.Revision) {
 // refused takes the refusal of an advance.
 func (r *live) refused(err *event.Error) {
 	hasEffects := len(r.sent.Effects.Appends)+len(r.sent.Effects.Keys) > 0
+	// own: it is the advance itself that cannot be, and not the effects in its commit.
+	own := !hasEffects || err.Stream == HistoryStream(r.run.ID)
 	switch code := err.Code; {
 	case code == event.CodeOutcomeUnknown, code == event.CodeUnavailable, code == event.CodeNotLeader,
 		code == event.CodeOverloaded, code == event.CodeDeadlineExceeded:
@@ -83,12 +85,12 @@ func (r *live) refused(err *event.Error) {
 	case code == event.CodeRunEnded, code == event.CodeNotFound:
 		r.h.cfg.Logger.Info("run has ended without its code", "run", r.run.ID)
 		r.drop()
-	case code == event.CodeRevisionConflict && (!hasEffects || err.Stream == HistoryStream(r.run.ID)):
+	case code == event.CodeRevisionConflict && own:
 		r.h.cfg.Logger.Info("run is another worker's", "run", r.run.ID)
 		r.drop()
 	case code == event.CodeCheckFailed && r.m != nil && r.m.end != nil && !r.insist:
 		r.lookAgain()
-	case hasEffects:
+	case !own:
 		r.failEffects(err)
 	case r.sent.Block != nil && len(r.sent.Records) == 0:
 		r.h.cfg.Logger.Error("run cannot be blocked", "run", r.run.ID, "error", err)

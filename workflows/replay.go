@@ -46,6 +46,12 @@ type recorded struct {
 // expects says that what the code asks for was recorded, or should have been.
 func (r *replay) expects() bool { return len(r.expected) > 0 || !r.live.Load() }
 
+// recorded reports whether the code has come to a record of a kind and number. What was let
+// through once is let through again, whatever the limits are now.
+func (r *replay) recorded(kind string, seq uint64) bool {
+	return len(r.expected) > 0 && r.expected[0].kind == kind && identityOf(r.expected[0].data).Seq == seq
+}
+
 // identity is what tells whether two records of a kind are of the same thing.
 type identity struct {
 	Seq     uint64 `json:"seq"`

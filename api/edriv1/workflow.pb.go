@@ -451,7 +451,7 @@ type StartRun struct {
 	// Ends the run as timed out, from its begin on, in nanoseconds; 0: never.
 	Timeout    int64  `protobuf:"varint,8,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	Attributes string `protobuf:"bytes,9,opt,name=attributes,proto3" json:"attributes,omitempty"`
-	// Kept and shown.
+	// Kept and shown, also with runs that continue this one; at most 32 KiB.
 	Memo string `protobuf:"bytes,10,opt,name=memo,proto3" json:"memo,omitempty"`
 	// Is in each event of the run and of what it does; default: the id.
 	Correlation string `protobuf:"bytes,11,opt,name=correlation,proto3" json:"correlation,omitempty"`

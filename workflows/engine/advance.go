@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,8 +12,24 @@ import (
 // maxOpen is how many timers, requests, events and children a run may wait for at a time.
 const maxOpen = 2000
 
-// advance executes advance_run. Only another advance of the run fails it.
+// advance executes advance_run. Only another advance of the run fails it, and what breaks a
+// limit.
 func (w *work) advance(o advanceOp) ([]byte, error) {
+	result, err := w.advanceRun(o)
+	return result, refuses(o.id, err)
+}
+
+// refuses says of an error that it is the advance of a run that is refused, by the stream of
+// its history: the worker must not take it for that of the effects in the same commit.
+func refuses(id []byte, err error) error {
+	var refused *event.Error
+	if errors.As(err, &refused) && refused.Stream == "" {
+		refused.Stream = workflows.HistoryStream(string(id))
+	}
+	return err
+}
+
+func (w *work) advanceRun(o advanceOp) ([]byte, error) {
 	r, err := w.find(o.target)
 	if err != nil {
 		return nil, err
@@ -23,9 +40,7 @@ func (w *work) advance(o advanceOp) ([]byte, error) {
 	case r.status != statusRunning:
 		return nil, event.Errorf(event.CodeRunEnded, "run %s has ended: %s", r.name(), r.status)
 	case r.advance+1 != o.advance:
-		err := event.Errorf(event.CodeRevisionConflict, "run %s has come to advance %d; %d does not follow", r.name(), r.advance, o.advance)
-		err.Stream = workflows.HistoryStream(string(r.id)) // of effects it may be another
-		return nil, err
+		return nil, event.Errorf(event.CodeRevisionConflict, "run %s has come to advance %d; %d does not follow", r.name(), r.advance, o.advance)
 	}
 	r.advance, r.nonce, r.dirty = o.advance, o.nonce, true
 	r.set(flagBusy, o.busy)

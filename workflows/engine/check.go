@@ -17,7 +17,11 @@ const (
 	// maxPayload is what an input or result may have, which becomes the data of an event
 	// with some more.
 	maxPayload = event.MaxDataBytes - 4096
-	maxNote    = 8 << 10
+	// maxMemo and maxAttributeBytes are what a run that continues as new may take along, so
+	// that there is room for its input. All attributes that a workflow may declare fit.
+	maxMemo           = 32 << 10
+	maxAttributeBytes = 32 << 10
+	maxNote           = 8 << 10
 	// maxWaited is what a wait for an event may have, which is read at each of its type.
 	maxWaited   = 64 << 10
 	maxDuration = int64(100 * 365 * 24 * 3600 * 1e9)
@@ -31,7 +35,7 @@ func invalid(format string, args ...any) *event.Error {
 func (m *Machine) Check(op uint32, body []byte) error {
 	switch op {
 	case opAdvance:
-		return check(body, decodeAdvance, m.checkAdvance)
+		return check(body, decodeAdvance, func(o advanceOp) error { return refuses(o.id, m.checkAdvance(o)) })
 	case opStart:
 		return check(body, decodeStart, checkStart)
 	case opSignal:
@@ -171,6 +175,8 @@ func checkStart(o startOp) error {
 		return invalid("reuse: there is no %d", o.reuse)
 	case o.conflict > conflictTerminate:
 		return invalid("conflict: there is no %d", o.conflict)
+	case len(o.memo) > maxMemo:
+		return event.TooLarge("memo in bytes", int64(len(o.memo)), maxMemo)
 	case len(o.input)+len(o.memo)+len(o.attributes) > maxPayload:
 		return event.TooLarge("input, memo and attributes in bytes", int64(len(o.input)+len(o.memo)+len(o.attributes)), maxPayload)
 	}
@@ -193,10 +199,13 @@ func checkType(typ []byte) error {
 }
 
 func checkAttributes(b []byte) error {
-	if err := checkJSON("attributes", b); err != nil || len(b) == 0 {
-		return err
+	switch {
+	case len(b) == 0:
+		return nil
+	case len(b) > maxAttributeBytes:
+		return event.TooLarge("attributes in bytes", int64(len(b)), maxAttributeBytes)
 	}
-	return checkMembers("attributes", b)
+	return first(checkText("attributes", b), checkMembers("attributes", b))
 }
 
 func checkUpdate(o updateOp) error {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -248,4 +249,87 @@ func TestAdvanceThatIsRepeated(t *testing.T) {
 		equal(t, "out of turn", p.code(op), "revision_conflict")
 	}
 	equal(t, "stream", p.do(advanceRunOp(&edriv1.AdvanceRun{Id: "o-1", Advance: 2})).GetError().GetStream(), "run/o-1")
+}
+
+// What a run takes along leaves room for an input of 956 KiB, whatever it is.
+func TestRunContinuesWithAllThatItMayTakeAlong(t *testing.T) {
+	t.Parallel()
+	p, _ := setup(t)
+	text := func(n int) string { return `"` + strings.Repeat("x", n-2) + `"` }
+	typ, id := strings.Repeat(`"`, 79), strings.Repeat(`"`, 200)
+	names := make([]*edriv1.WorkflowAttribute, maxAttributes)
+	given := object{}
+	for i := range names {
+		names[i] = &edriv1.WorkflowAttribute{Name: fmt.Sprintf("%s%02d", strings.Repeat("n", 62), i)}
+		given.json(names[i].Name, []byte(appendString(nil, strings.Repeat("\x01", event.MaxNameBytes))))
+	}
+	p.must(defineOp(&edriv1.DefineWorkflow{Name: typ, Version: 1, Attributes: names}))
+	p.begin(&edriv1.StartRun{Id: "parent", Type: "order"})
+	p.mustStep("parent", childRecord(1, &edriv1.StartRun{
+		Id: id, Type: typ, Memo: text(maxMemo), Attributes: string(given.done()), Input: text(maxPayload - maxMemo - maxAttributeBytes), Correlation: strings.Repeat(`"`, 255),
+	}, 0))
+	number := p.run(id).Number
+	for range 2 {
+		p.mustStep(id, continueRecord(&edriv1.StartRun{Input: text(maxPayload - maxMemo - maxAttributeBytes)}, &edriv1.RunSignal{Name: "s", Input: text(1000)}))
+		equal(t, "the signal that there is no room for", strings.HasPrefix(p.inbox(id), `1 signal.received`), true)
+		p.mustStep(id, entryRecord(1))
+	}
+	equal(t, "attributes", string(p.detailsOf(p.run(id).Number).Attributes), string(p.detailsOf(number).Attributes))
+	equal(t, "memo", string(p.detailsOf(p.run(id).Number).Memo), text(maxMemo))
+
+	advance := func(r *edriv1.RunRecord) *edriv1.Op {
+		return advanceRunOp(&edriv1.AdvanceRun{Id: "o", Advance: 1, Records: []*edriv1.RunRecord{r}})
+	}
+	above := `{"customer":"x"` + strings.Repeat(" ", maxAttributeBytes) + "}"
+	for what, start := range map[string]*edriv1.StartRun{
+		"memo": {Id: "o", Type: "order", Memo: text(maxMemo + 1)}, "attributes": {Id: "o", Type: "order", Attributes: above},
+	} {
+		for _, op := range []*edriv1.Op{startRunOp(start), advance(childRecord(1, start, 0)), advance(continueRecord(start))} {
+			equal(t, what+" above", p.refused(op), event.CodeTooLarge)
+		}
+	}
+	equal(t, "attributes above", p.refused(advance(attributesRecord(above))), event.CodeTooLarge)
+}
+
+// A run of before may have a memo without a limit. It is not stuck where it continues.
+func TestRunWithTooLargeAMemoCanContinue(t *testing.T) {
+	t.Parallel()
+	p, _ := setup(t)
+	text := func(n int) string { return `"` + strings.Repeat("x", n-2) + `"` }
+	number := p.enter(startRunOp(&edriv1.StartRun{Id: "o-1", Type: "order", Memo: text(500_000), Attributes: `{"total":1}`})).Results[0].GetRunStarted().GetNumber()
+	refused := p.step("o-1", continueRecord(&edriv1.StartRun{Input: text(600_000)})).GetError()
+	equal(t, "code", refused.GetCode(), "too_large")
+	equal(t, "size", refused.GetSize(), 1_100_011)
+	equal(t, "message", refused.GetMessage(), fmt.Sprintf("input to continue run o-1/%d with, memo and attributes that go along, in bytes: 1100011 is more than %d", number, maxPayload))
+	equal(t, "nothing was done", p.run("o-1").Advance, 0)
+	p.mustStep("o-1", continueRecord(&edriv1.StartRun{Input: text(500_000)}))
+	equal(t, "memo", len(p.detailsOf(p.run("o-1").Number).Memo), 500_000)
+	p.mustStep("o-1", continueRecord(&edriv1.StartRun{Input: text(900_000), Memo: `"less"`}))
+	p.must(terminateRun("o-1", ""))
+}
+
+// By the stream of its error a worker tells the refusal of an advance from that of effects.
+func TestRefusedAdvanceNamesItsHistory(t *testing.T) {
+	t.Parallel()
+	p, _ := setup(t)
+	p.begin(&edriv1.StartRun{Id: "o-1", Type: "order"})
+	advance := func(n uint64, r *edriv1.RunRecord) *edriv1.Op {
+		return advanceRunOp(&edriv1.AdvanceRun{Id: "o-1", Advance: n, Nonce: 1, Records: []*edriv1.RunRecord{r}})
+	}
+	effect := appendEvent("s", cloudEvent("1", "done", "", ""))
+	for what, op := range map[string]*edriv1.Op{
+		"another advance": advance(2, completeRecord("1")), "an entry that is not": advance(1, entryRecord(1)), "attributes": advance(1, attributesRecord(`{"color":1}`)),
+	} {
+		r := p.do(op, effect)
+		equal(t, what, r.GetError().GetViolations()[0].GetError().GetStream(), "run/o-1")
+	}
+	_, _, err := p.check(advance(1, continueRecord(&edriv1.StartRun{Memo: `"` + strings.Repeat("x", maxMemo) + `"`})), effect)
+	var refused *event.Error
+	if !errors.As(err, &refused) || len(refused.Violations) != 1 || refused.Violations[0].Err.Stream != "run/o-1" {
+		t.Errorf("where it enters: %+v", refused)
+	}
+	expected := appendEvent("s", cloudEvent("2", "done", "", ""))
+	expected.GetAppend().Expected = &edriv1.Append_Revision{Revision: 7}
+	r := p.do(advance(1, completeRecord("1")), expected)
+	equal(t, "effects", r.GetError().GetViolations()[0].GetError().GetStream(), "s")
 }

@@ -303,6 +303,12 @@ func (c *Cluster) continueLocked(r *run, s workflows.Start) {
 	if s.Version == 0 {
 		s.Version = r.Version
 	}
+	if s.Memo == nil {
+		s.Memo = r.start.Memo
+	}
+	if s.Attributes == nil {
+		s.Attributes = r.start.Attributes
+	}
 	next, err := c.startLocked(s, r.parent, r)
 	if err != nil {
 		panic(err) // the definition is there
