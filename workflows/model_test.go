@@ -301,7 +301,7 @@ func playModel(w *world, tree node, p plan) string {
 			}
 		}
 	}()
-	go sendSignals(w, &tree, stop)
+	sendSignals(w, &tree, stop)
 	if p.cancel > 0 {
 		time.Sleep(p.cancel)
 		_ = w.Cancel("r", "by the plan") // or it has ended
@@ -314,16 +314,18 @@ func playModel(w *world, tree node, p plan) string {
 	return judge(w, tree, p, r)
 }
 
-// sendSignals sends each signal once its run is there.
+// sendSignals sends each signal once its run is there, if it ever is.
 func sendSignals(w *world, tree *node, stop <-chan struct{}) {
 	tree.signals("r", func(run string, id int) {
-		for w.Signal(run, fmt.Sprint("s", id), fmt.Sprint("sig", id)) != nil {
-			select {
-			case <-stop:
-				return
-			case <-time.After(time.Second):
+		go func() {
+			for w.Signal(run, fmt.Sprint("s", id), fmt.Sprint("sig", id)) != nil {
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Second):
+				}
 			}
-		}
+		}()
 	})
 }
 
