@@ -68,7 +68,6 @@ type run struct {
 	arrived  uint64            // number of the last entry
 	worker   *session
 	missing  *session // that ended, and its worker may be back for the run
-	lost     bool     // its worker is not, and no other has it
 	queued   bool     // in Cluster.ready
 	waits    bool     // for its start
 	busy     bool

@@ -40,7 +40,8 @@ func (c *Cluster) Work(_ context.Context, w workflows.Worker) (workflows.Session
 	for _, held := range w.Held {
 		r := c.runs[held.Number]
 		switch {
-		case r == nil || r.status != workflows.Running || r.worker != nil || r.lost:
+		// It may not know yet that its last advance was committed.
+		case r == nil || r.status != workflows.Running || r.worker != nil || held.Advance != r.Advance && held.Advance+1 != r.Advance:
 			s.pushLocked(workflows.Message{Revoke: &workflows.Revoke{Number: held.Number, Reason: "it is another worker's"}})
 		default:
 			r.worker, r.missing = s, nil
@@ -148,7 +149,7 @@ func (s *session) endLocked(after func(*run)) {
 
 // loseLocked counts the worker of a run as lost.
 func (c *Cluster) loseLocked(r *run) {
-	r.missing, r.lost = nil, true
+	r.missing = nil
 	if r.status == workflows.Running && (r.busy || r.Advance == 0) {
 		c.enterLocked(r, workflows.KindWorkerLost, mustMarshal(workflows.Note{Reason: "the worker is gone"}))
 	}
@@ -238,7 +239,7 @@ func (c *Cluster) dispatchLocked() {
 			waiting = append(waiting, r)
 			continue
 		}
-		r.queued, r.worker, r.lost = false, s, false
+		r.queued, r.worker = false, s
 		s.credits--
 		a := &workflows.Assign{Run: r.Run, Entries: slices.Clone(r.entries)}
 		a.Run.History = slices.Clone(r.History)
