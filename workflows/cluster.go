@@ -16,8 +16,8 @@ type Cluster interface {
 	// worker of runs that began before.
 	Define(ctx context.Context, d Definition) error
 	// Work makes the caller a worker of the leader's. The session ends with an error when
-	// the leader changes or cannot be reached; then the caller works again, and shows what
-	// it holds.
+	// the leader changes or cannot be reached, or ctx ends; then the caller works again, and
+	// shows what it holds.
 	Work(ctx context.Context, w Worker) (Session, error)
 	// History reads the history of a run, in the order of its ranges, at least up to their
 	// ends. The sequence ends with an error.

@@ -59,11 +59,12 @@ func (h *host) work(ctx context.Context) error {
 	defer h.leave()
 	wait := firstRetry
 	for ctx.Err() == nil {
-		s, err := h.connect(ctx)
+		s, end, err := h.connect(ctx)
 		switch {
 		case err == nil:
 			wait = firstRetry
 			h.serve(ctx, s)
+			end()
 		case ctx.Err() != nil:
 		case hopeless(err):
 			return fmt.Errorf("work: %w", err)
@@ -99,21 +100,21 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// connect begins a session. Once there is one, it outlives ctx.
-func (h *host) connect(ctx context.Context) (Session, error) {
-	trying, cancel := context.WithCancel(h.base)
-	unlink := context.AfterFunc(ctx, cancel)
-	s, err := h.cluster.Work(trying, h.asWorker())
+// connect begins a session. Once there is one, it lasts until end is called: it outlives
+// ctx, and the contexts of steps, which have something to say when these end.
+func (h *host) connect(ctx context.Context) (s Session, end func(), err error) {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	unlink := context.AfterFunc(ctx, end)
+	s, err = h.cluster.Work(life, h.asWorker())
 	if err != nil {
-		cancel()
-		return nil, err
+		end()
+		return nil, nil, err
 	}
 	if !unlink() {
 		s.Close(true)
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
-	context.AfterFunc(h.base, cancel)
-	return s, nil
+	return s, end, nil
 }
 
 func (h *host) asWorker() Worker {

@@ -26,8 +26,8 @@ type session struct {
 	silence *time.Timer
 }
 
-// Work begins a session.
-func (c *Cluster) Work(_ context.Context, w workflows.Worker) (workflows.Session, error) {
+// Work begins a session, which lasts until ctx ends.
+func (c *Cluster) Work(ctx context.Context, w workflows.Worker) (workflows.Session, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := &session{c: c, worker: w, credits: w.Credits, filled: make(chan struct{}, 1), ended: make(chan struct{})}
@@ -36,6 +36,7 @@ func (c *Cluster) Work(_ context.Context, w workflows.Worker) (workflows.Session
 		defer c.mu.Unlock()
 		s.endLocked(func(r *run) { c.loseLocked(r) })
 	})
+	context.AfterFunc(ctx, func() { s.Close(false) })
 	c.sessions = append(c.sessions, s)
 	for _, held := range w.Held {
 		r := c.runs[held.Number]
