@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"slices"
-	"time"
 
 	"github.com/edri-io/edri/managers"
 )
@@ -120,7 +119,7 @@ func (r *live) feedEntry(e *Entry) {
 	m.feed(input{kind: e.Kind, time: e.Time, data: e.Data, record: &record})
 }
 
-// feedResult feeds the result of an attempt, unless nobody waits for it.
+// feedResult feeds the result of an attempt, or its heartbeat, unless nobody waits for it.
 func (r *live) feedResult(res *result, a *Advance) {
 	o := r.m.ops[res.seq]
 	if o == nil || o.kind != opStep || o.state != opAsked || o.attempt != res.attempt {
@@ -128,10 +127,15 @@ func (r *live) feedResult(res *result, a *Advance) {
 	}
 	rec := StepRecord{Seq: res.seq, Name: o.name, Attempt: res.attempt, Started: res.began, Result: res.out, Error: res.err}
 	record := Record{Kind: KindStepCompleted, Time: res.ended}
-	if res.err != nil {
+	switch {
+	case res.goesOn && r.m.events >= maxHeartbeatEvents:
+		return
+	case res.goesOn:
+		record.Kind, rec.Heartbeat = KindStepHeartbeat, res.heartbeat
+	case res.err != nil:
 		record.Kind = KindStepFailed
-		record.Do = failStep(&rec, o, res.ended)
-	} else {
+		record.Do = failStep(&rec, o, res)
+	default:
 		a.Effects = mergeEffects(a.Effects, res.effects)
 	}
 	record.Data = appendStep(nil, &rec)
@@ -143,10 +147,10 @@ func (r *live) feedResult(res *result, a *Advance) {
 
 // failStep says in the record of an attempt that failed what comes next, and returns the
 // timer of that.
-func failStep(rec *StepRecord, o *op, now time.Time) Command {
+func failStep(rec *StepRecord, o *op, res *result) Command {
 	options := &o.step.options
 	wait, again := options.Retry.again(o.attempt, rec.Error, rand.Float64)
-	if limit := options.ScheduleToClose; limit > 0 && now.Add(wait).After(o.asked.Add(limit)) && again {
+	if limit := options.ScheduleToClose; limit > 0 && res.ended.Add(wait).After(o.asked.Add(limit)) && again {
 		again = false
 		if rec.Error.Type != ErrorTimeout || rec.Error.Message != timeoutScheduleToClose {
 			rec.Error = timedOut(timeoutScheduleToClose, rec.Error)
@@ -156,10 +160,10 @@ func failStep(rec *StepRecord, o *op, now time.Time) Command {
 	switch {
 	case o.canceled:
 	case again:
-		rec.RetryIn = wait.String()
+		rec.RetryIn, rec.Heartbeat = wait.String(), res.heartbeat
 		return SetTimer{o.seq, wait}
 	case !final && options.Retry.Exhausted == Pause:
-		rec.Blocks = true
+		rec.Blocks, rec.Heartbeat = true, res.heartbeat
 	}
 	return nil
 }

@@ -109,6 +109,10 @@ func decode(data json.RawMessage, into any) error {
 
 // encode returns v as JSON, within the limit of a payload.
 func encode(what string, v any) (json.RawMessage, error) {
+	return encodeWithin(what, v, maxPayload)
+}
+
+func encodeWithin(what string, v any, limit int) (json.RawMessage, error) {
 	if _, none := v.(struct{}); none {
 		return nil, nil
 	}
@@ -116,8 +120,8 @@ func encode(what string, v any) (json.RawMessage, error) {
 	if err != nil {
 		return nil, &Error{Type: ErrorInvalid, Message: fmt.Sprintf("%s: %v", what, err), Final: true}
 	}
-	if len(data) > maxPayload {
-		return nil, tooLarge(what, len(data), maxPayload)
+	if len(data) > limit {
+		return nil, tooLarge(what, len(data), limit)
 	}
 	return data, nil
 }

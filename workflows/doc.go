@@ -43,7 +43,8 @@
 // So a run of three steps costs four commits: its start, and one for each result, the
 // last of which brings the end. A step that is asked for is not recorded; its result is.
 // One advance of a run is under way at a time, and meanwhile what comes is queued. The
-// exception are steps that run at most once: they are recorded before they begin.
+// exceptions are steps that run at most once, which are recorded before they begin, and
+// details of heartbeats, which are recorded while an attempt goes on, now and then.
 //
 // A worker that gets a run which is not new runs the code from its beginning and feeds it
 // the inputs of the history. What the code asks for is held to what was recorded; where
@@ -69,6 +70,13 @@
 //
 // What was lost while it ran counts as an attempt of the step, so that a step which kills
 // its worker comes to the end of its attempts; a graceful stop does not.
+//
+// The details of heartbeats ([HeartbeatDetails]) are with the attempt's failure, or where a
+// graceful stop ends it, in the advance after. While it runs they are in an advance 10 s
+// after they were said, later in a long attempt; what was not in one goes with the worker.
+// An advance with them that is sent twice, or comes from a worker whose run is another's,
+// is told from others as above, so that they never go back; those of an attempt that is
+// over are not sent.
 //
 // # Invariants
 //
@@ -100,7 +108,8 @@
 // when it next uses its context); [Runner.Stats] counts both.
 //
 // Queues are bounded by others: a run has no more entries than the cluster lets it have
-// open, no more results than steps; there are no more runs than Config.CacheSize.
+// open, no more results than steps, and one heartbeat of each; there are no more runs than
+// Config.CacheSize.
 //
 // Where two locks meet: live.mu may be taken while host.mu is held, never the other way
 // around; task.mu meets no other.

@@ -24,10 +24,10 @@ func appendTimer(b []byte, seq uint64, d time.Duration) []byte {
 	return append(b, `"}`...)
 }
 
-// appendStep appends a StepRecord whose Result is compact JSON.
+// appendStep appends a StepRecord whose Result and Heartbeat are compact JSON.
 func appendStep(b []byte, r *StepRecord) []byte {
 	if b == nil {
-		b = make([]byte, 0, 112+len(r.Name)+len(r.Result))
+		b = make([]byte, 0, 112+len(r.Name)+len(r.Result)+len(r.Heartbeat))
 	}
 	b = append(b, `{"seq":`...)
 	b = strconv.AppendUint(b, r.Seq, 10)
@@ -52,6 +52,10 @@ func appendStep(b []byte, r *StepRecord) []byte {
 	}
 	if r.Blocks {
 		b = append(b, `,"blocks":true`...)
+	}
+	if len(r.Heartbeat) > 0 {
+		b = append(b, `,"heartbeat":`...)
+		b = append(b, r.Heartbeat...)
 	}
 	return append(b, '}')
 }

@@ -23,6 +23,9 @@ func TestRecordsAreWrittenAsTheirStructs(t *testing.T) {
 		if rapid.Bool().Draw(t, "result") {
 			r.Result, _ = json.Marshal(rapid.String().Draw(t, "text"))
 		}
+		if rapid.Bool().Draw(t, "heartbeat") {
+			r.Heartbeat, _ = json.Marshal(rapid.String().Draw(t, "details"))
+		}
 		if rapid.Bool().Draw(t, "error") {
 			r.Error = &Error{Type: rapid.String().Draw(t, "type"), Final: rapid.Bool().Draw(t, "final")}
 		}

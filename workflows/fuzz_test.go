@@ -13,7 +13,7 @@ func FuzzHistory(f *testing.F) {
 		workflows.KindResponse, workflows.KindRequestExpired, workflows.KindEvent, workflows.KindChildCompleted,
 		workflows.KindChildFailed, workflows.KindCancelRequested, workflows.KindWorkerLost,
 		workflows.KindRetryRequested, workflows.KindStepStarted, workflows.KindStepCompleted,
-		workflows.KindStepFailed, workflows.KindVersionMarked, workflows.KindPaused, "unknown",
+		workflows.KindStepHeartbeat, workflows.KindStepFailed, workflows.KindVersionMarked, workflows.KindPaused, "unknown",
 	} {
 		for i := range uint(42) {
 			f.Add(i, false, kind, []byte(`{"seq":3,"name":"flaky","attempt":2}`))

@@ -38,6 +38,7 @@ const (
 // Kinds of a worker's records, with the type of their data.
 const (
 	KindStepStarted     = "step.started"   // StepRecord; only of steps that run at most once
+	KindStepHeartbeat   = "step.heartbeat" // StepRecord; the attempt goes on
 	KindStepCompleted   = "step.completed" // StepRecord
 	KindStepFailed      = "step.failed"    // StepRecord; with SetTimer where it is tried again
 	KindTimerSet        = "timer.set"      // TimerRecord, with SetTimer
@@ -143,6 +144,9 @@ type StepRecord struct {
 	RetryIn string `json:"retry_in,omitempty"`
 	// Blocks says that the run waits for a person.
 	Blocks bool `json:"blocks,omitempty"`
+	// Heartbeat are the details of the attempt's last heartbeat, for the next attempt;
+	// absent: those of the attempts before hold.
+	Heartbeat json.RawMessage `json:"heartbeat,omitempty"`
 }
 
 // TimerRecord is a timer.

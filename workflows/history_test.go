@@ -95,7 +95,18 @@ var fragile = workflows.Define("fragile", 1, func(ctx workflows.Context, _ struc
 	return err.Error() + err2.Error(), nil
 })
 
-var recordedFlows = []workflows.Defined{everything, threeSteps, waits, again, fragile, modelFlow}
+// counted has heartbeats beside what else comes for it.
+var counted = workflows.Define("counted", 1, func(ctx workflows.Context, _ struct{}) (int, error) {
+	f := counting(60, func(int) {}, workflows.StepOptions{StartToClose: 45 * time.Second}).Start(ctx, struct{}{})
+	for range 3 {
+		if err := workflows.Sleep(ctx, 15*time.Second); err != nil {
+			return 0, err
+		}
+	}
+	return f.Get(ctx)
+})
+
+var recordedFlows = []workflows.Defined{everything, threeSteps, waits, again, fragile, modelFlow, counted}
 
 // readHistory reads a recorded history, an event a line.
 func readHistory(t *testing.T, file string) (flow string, history []event.Recorded) {
@@ -125,7 +136,7 @@ func TestRecordedHistoriesReplay(t *testing.T) {
 		t.Run("record", recordHistories)
 	}
 	files, err := filepath.Glob(filepath.Join(historyFolder, "*.jsonl"))
-	if err != nil || len(files) < 8 {
+	if err != nil || len(files) < 9 {
 		t.Fatalf("%d histories, %v", len(files), err)
 	}
 	kinds := make(map[string]bool)
@@ -146,7 +157,7 @@ func TestRecordedHistoriesReplay(t *testing.T) {
 		workflows.KindStarted, workflows.KindSignal, workflows.KindUpdate, workflows.KindTimerFired,
 		workflows.KindResponse, workflows.KindRequestExpired, workflows.KindEvent, workflows.KindChildCompleted,
 		workflows.KindChildFailed, workflows.KindCancelRequested, workflows.KindWorkerLost,
-		workflows.KindStepStarted, workflows.KindStepCompleted, workflows.KindStepFailed, workflows.KindTimerSet,
+		workflows.KindStepStarted, workflows.KindStepHeartbeat, workflows.KindStepCompleted, workflows.KindStepFailed, workflows.KindTimerSet,
 		workflows.KindTimerCanceled, workflows.KindRequestSent, workflows.KindRequestDropped,
 		workflows.KindEventAwaited, workflows.KindEventDropped, workflows.KindChildStarted,
 		workflows.KindChildCanceled, workflows.KindUpdateCompleted, workflows.KindVersionMarked,
@@ -223,4 +234,9 @@ func playEverything(w *world) {
 	time.Sleep(time.Minute)
 	w.crash()
 	completed[string](w, "fragile")
+
+	w.start("counted", "counted", nil)
+	time.Sleep(12 * time.Second)
+	w.crash()
+	completed[int](w, "counted")
 }

@@ -34,7 +34,7 @@ func classOf(kind string) class {
 	switch kind {
 	case KindStarted, KindSignal, KindUpdate, KindTimerFired, KindResponse, KindRequestExpired,
 		KindEvent, KindChildCompleted, KindChildFailed, KindCancelRequested, KindWorkerLost,
-		KindRetryRequested, KindStepCompleted, KindStepFailed, KindReset:
+		KindRetryRequested, KindStepHeartbeat, KindStepCompleted, KindStepFailed, KindReset:
 		return classInput
 	case KindStepStarted, KindTimerSet, KindTimerCanceled, KindRequestSent, KindRequestDropped,
 		KindEventAwaited, KindEventDropped, KindChildStarted, KindChildCanceled, KindUpdateCompleted,
@@ -53,7 +53,7 @@ func (m *machine) apply(in input) {
 		into(m, in, func(s SignalReceived) { m.unread = append(m.unread, s) })
 	case KindUpdate:
 		into(m, in, m.applyUpdate)
-	case KindStepCompleted, KindStepFailed:
+	case KindStepHeartbeat, KindStepCompleted, KindStepFailed:
 		if in.step != nil {
 			m.applyStep(in, *in.step)
 			return

@@ -24,7 +24,7 @@ type node struct {
 	ID   int
 	Kids []node `json:",omitempty"`
 	// Fails is how many attempts of a step fail, -1: it fails for good. Undo: it has a
-	// compensation. Takes is how long a step runs, or a sleep lasts.
+	// compensation. Takes is how long a step runs in all its attempts, or a sleep lasts.
 	Fails int           `json:",omitempty"`
 	Undo  bool          `json:",omitempty"`
 	Takes time.Duration `json:",omitempty"`
@@ -40,11 +40,27 @@ const (
 	opChild  = "child"
 )
 
+// progress is what an attempt of a step says of it, for the next to go on with.
+type progress struct {
+	ID   int
+	Done time.Duration
+}
+
 var modelStep = workflows.NewStep("step", func(ctx context.Context, n node) (string, error) {
-	select {
-	case <-ctx.Done():
-		return "", ctx.Err()
-	case <-time.After(n.Takes):
+	at, ok := workflows.HeartbeatDetails[progress](ctx)
+	if ok && (at.ID != n.ID || at.Done <= 0 || at.Done > n.Takes) {
+		return "", workflows.Final(fmt.Errorf("step %d of %v was told of %+v", n.ID, n.Takes, at))
+	}
+	for at.ID = n.ID; at.Done < n.Takes; {
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(time.Second):
+		}
+		at.Done += time.Second
+		if err := workflows.Heartbeat(ctx, at); err != nil {
+			return "", err
+		}
 	}
 	workflows.Effects(ctx).Emit("ledger", "done", fmt.Sprint("do ", n.ID))
 	switch {
@@ -196,7 +212,7 @@ func drawNode(t *rapid.T, depth int, ids *int) node {
 	case opStep:
 		n.Fails = rapid.SampledFrom([]int{0, 0, 0, 0, 1, 2, -1}).Draw(t, "fails")
 		n.Undo = rapid.Bool().Draw(t, "undo")
-		n.Takes = time.Duration(rapid.IntRange(0, 3).Draw(t, "takes")) * time.Second
+		n.Takes = time.Duration(rapid.SampledFrom([]int{0, 1, 2, 3, 40}).Draw(t, "takes")) * time.Second
 	case opSleep, opAny:
 		n.Takes = time.Duration(rapid.IntRange(1, 5).Draw(t, "takes")) * time.Second
 	case opSeq, opPar:

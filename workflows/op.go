@@ -44,7 +44,9 @@ type op struct {
 	attempt int       // from 1
 	asked   time.Time // when the first was
 	step    *stepCall
-	request *requestCall
+	// heartbeat are the details of the last heartbeat, for the next attempt; nil: none.
+	heartbeat json.RawMessage
+	request   *requestCall
 	// lost: its step.started is of the past, so that some worker may have run it.
 	lost bool
 }

@@ -90,6 +90,8 @@ func (r *live) refused(err *event.Error) {
 		r.drop()
 	case code == event.CodeCheckFailed && r.m != nil && r.m.end != nil && !r.insist:
 		r.lookAgain()
+	case r.dropHeartbeats():
+		r.h.cfg.Logger.Warn("details of heartbeats are not recorded", "run", r.run.ID, "error", err)
 	case !own:
 		r.failEffects(err)
 	case r.sent.Block != nil && len(r.sent.Records) == 0:

@@ -20,13 +20,15 @@ func (m *machine) emitOpen(o *op, kind string, data []byte, do Command) {
 
 // applyReset goes on where a reset cut the history: what the code waited for at that point
 // was the run's before, and is asked for again. Steps run again, as after a worker that
-// was lost, but without counting an attempt.
+// was lost, but without counting an attempt, and from their beginning: how far they came
+// is the run's before too.
 func (m *machine) applyReset() {
 	for _, seq := range slices.Sorted(maps.Keys(m.ops)) {
 		o := m.ops[seq]
 		if o == nil || o.done {
 			continue // by what came before it here
 		}
+		o.heartbeat = nil
 		switch {
 		case o.state == opBackoff && o.kind == opStep:
 			o.attempt++

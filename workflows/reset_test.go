@@ -55,7 +55,7 @@ var beforeReset = []string{
 	`event.awaited {"seq":3,"type":"paid","match":{"/order":"7"}}`,
 	`child.started {"seq":4,"id":"child","type":"other","on_close":"terminate"}`,
 	`request.sent {"seq":5,"name":"price","attempt":1,"timeout":"30s"}`,
-	`step.failed {"seq":6,"name":"step","attempt":1,"started":"2026-01-01T00:00:00Z","error":{"type":"x","message":""},"retry_in":"1h0m0s"}`,
+	`step.failed {"seq":6,"name":"step","attempt":1,"started":"2026-01-01T00:00:00Z","error":{"type":"x","message":""},"retry_in":"1h0m0s","heartbeat":5}`,
 	`reset {"from":"3","revision":7}`,
 }
 
@@ -88,7 +88,7 @@ func TestARunThatWasResetAsksAgainForWhatItWaitsFor(t *testing.T) {
 	if s := strings.Join(got, "; "); s != want {
 		t.Errorf("asked again for\n\t%s, want\n\t%s", s, want)
 	}
-	if o := m.ops[6]; o.state != opAsked || o.attempt != 2 || !slices.Contains(m.todo, o) {
+	if o := m.ops[6]; o.state != opAsked || o.attempt != 2 || o.heartbeat != nil || !slices.Contains(m.todo, o) {
 		t.Errorf("the step that was to be tried again: %+v", o)
 	}
 }

@@ -27,7 +27,8 @@ type StepOptions struct {
 	StartToClose time.Duration
 	// ScheduleToClose is how long all attempts may take together, with the waits between.
 	ScheduleToClose time.Duration
-	// Heartbeat is how long an attempt may be silent, see the function Heartbeat.
+	// Heartbeat is how long an attempt may be silent, see the function Heartbeat. Its details
+	// are kept without it too.
 	Heartbeat time.Duration
 }
 
@@ -136,7 +137,11 @@ func (m *machine) applyStep(in input, r StepRecord) {
 		return
 	}
 	o.attempt = r.Attempt
+	if r.Heartbeat != nil {
+		o.heartbeat = r.Heartbeat
+	}
 	switch {
+	case in.kind == KindStepHeartbeat:
 	case in.kind == KindStepCompleted:
 		o.resolve(r.Result, nil)
 	case r.RetryIn != "":

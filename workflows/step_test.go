@@ -68,7 +68,7 @@ func TestRetriesAndTimeouts(t *testing.T) {
 			`edri.timeout {"timeout":"schedule_to_close","last":{"type":"bad","message":""}} after 1s`},
 		"heartbeat": {func(ctx context.Context, _ struct{}) (int, error) {
 			for i := range 5 {
-				workflows.Heartbeat(ctx, i)
+				_ = workflows.Heartbeat(ctx, i)
 				time.Sleep(20 * time.Second)
 			}
 			<-ctx.Done()

@@ -32,15 +32,3 @@ func EffectID(ctx context.Context) string {
 
 // Attempt counts the attempts of a step, from 1.
 func Attempt(ctx context.Context) int { return taskOf(ctx).attempt }
-
-// Heartbeat says that a step's function is alive, to be called more often than its
-// heartbeat timeout. Details are kept in the error, if no other follows in time.
-func Heartbeat(ctx context.Context, details any) {
-	t := taskOf(ctx)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.details = details
-	if t.beat != nil && t.beat.Stop() { // else it is too late
-		t.beat.Reset(t.step.options.Heartbeat)
-	}
-}

@@ -42,6 +42,7 @@ type task struct {
 	attempt int
 	step    *stepCall
 	asked   time.Time
+	before  json.RawMessage // details of heartbeats of the attempts before; nil: none
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -51,11 +52,13 @@ type task struct {
 	effects managers.Effects
 
 	mu      sync.Mutex
-	beat    *time.Timer // nil: nothing is asked of it
-	details any         // of the last heartbeat
+	beat    *time.Timer     // nil: nothing is asked of it
+	details json.RawMessage // of the last heartbeat that had any
+	due     *time.Timer     // until they are to be recorded; nil: they are, or need not be
+	pace    time.Duration   // of recording them
 }
 
-// result is how an attempt ended.
+// result is how an attempt ended, or how far it has come.
 type result struct {
 	seq          uint64
 	attempt      int
@@ -63,6 +66,8 @@ type result struct {
 	out          json.RawMessage
 	err          *Error
 	effects      managers.Effects
+	heartbeat    json.RawMessage // details of the last
+	goesOn       bool            // it has not ended, or its end does not count
 }
 
 func (r *result) hasEffects() bool { return len(r.effects.Appends)+len(r.effects.Keys) > 0 }
@@ -93,7 +98,7 @@ func stamp() time.Time { return time.Now().UTC().Round(0) }
 
 // begin begins an attempt.
 func (r *live) begin(o *op) {
-	t := &task{r: r, seq: o.seq, attempt: o.attempt, step: o.step, asked: o.asked}
+	t := &task{r: r, seq: o.seq, attempt: o.attempt, step: o.step, asked: o.asked, before: o.heartbeat}
 	t.ctx, t.cancel = context.WithCancelCause(r.h.base)
 	r.tasks[o.seq] = t
 	r.h.wakes(r)
@@ -113,6 +118,7 @@ func (t *task) run() {
 	t.began = stamp()
 	ctx, release := t.limited()
 	defer release()
+	defer t.stopHeartbeats()
 	out, err := t.call(context.WithValue(ctx, taskKey{}, t))
 	if err == nil {
 		err = t.complete()
@@ -254,14 +260,18 @@ func (t *task) complete() error {
 // report gives the result to the run, once.
 func (t *task) report(out json.RawMessage, err error) {
 	t.once.Do(func() {
-		res := &result{seq: t.seq, attempt: t.attempt, began: t.began, ended: stamp()}
+		res := &result{seq: t.seq, attempt: t.attempt, began: t.began, ended: stamp(), heartbeat: t.said()}
 		if err == nil {
 			res.out, res.effects = out, t.effects
-		} else if res.err = t.failure(err); res.err == nil {
-			t.r.post(func() { t.leave() })
-			return
+		} else {
+			res.err = t.failure(err)
 		}
 		t.r.post(func() {
+			if err != nil && res.err == nil {
+				t.recordHeartbeat()
+				t.leave()
+				return
+			}
 			t.leave()
 			t.r.h.wakes(t.r)
 			t.r.results = append(t.r.results, res)
@@ -292,14 +302,13 @@ func (t *task) failure(err error) *Error {
 }
 
 func (t *task) timedOut(which string) *Error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.details == nil {
+	said := t.said()
+	if said == nil {
 		return timedOut(which, nil)
 	}
 	details := struct {
-		Timeout   string `json:"timeout"`
-		Heartbeat any    `json:"heartbeat"`
-	}{which, t.details}
+		Timeout   string          `json:"timeout"`
+		Heartbeat json.RawMessage `json:"heartbeat"`
+	}{which, said}
 	return NewError(ErrorTimeout, which, details)
 }

@@ -268,7 +268,7 @@ func checkAttributeName(name string) error {
 
 // kinds are those of the records that workers make.
 var kinds = map[string]doing{
-	workflows.KindStepStarted: doNothing, workflows.KindStepCompleted: doNothing, workflows.KindStepFailed: doSetTimer,
+	workflows.KindStepStarted: doNothing, workflows.KindStepHeartbeat: doNothing, workflows.KindStepCompleted: doNothing, workflows.KindStepFailed: doSetTimer,
 	workflows.KindTimerSet: doSetTimer, workflows.KindTimerCanceled: doCancelTimer,
 	workflows.KindRequestSent: doSendRequest, workflows.KindRequestDropped: doDropRequest,
 	workflows.KindEventAwaited: doAwaitEvent, workflows.KindEventDropped: doDropEvent,
