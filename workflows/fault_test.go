@@ -255,6 +255,39 @@ func TestTwoWorkersWithTheSameRun(t *testing.T) {
 	}
 }
 
+// A worker that was given a run meets an advance of the one that had it, which goes then.
+func TestARunDoesNotStayWithAWorkerThatDroppedIt(t *testing.T) {
+	step := workflows.NewStep("slow", func(ctx context.Context, _ struct{}) (int, error) {
+		if err := workflows.Heartbeat(ctx, "half"); err != nil {
+			return 0, err
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(time.Minute):
+			return 1, nil
+		}
+	})
+	flow := workflows.Define("two", 1, func(ctx workflows.Context, _ struct{}) (int, error) {
+		return step.Do(ctx, struct{}{})
+	})
+	inWorld(t, func(w *world) {
+		w.start("two", "r", nil)
+		time.Sleep(5 * time.Second)
+		stopFirst := w.stop
+		w.work()
+		w.StealFrom("r") // and the one that has it goes on
+		time.Sleep(15 * time.Second)
+		if got := w.heartbeats("r"); len(got) == 0 {
+			t.Fatal("nothing is recorded")
+		}
+		stopFirst()
+		if got := completed[int](w, "r"); got != 1 {
+			t.Errorf("got %d", got)
+		}
+	}, flow)
+}
+
 func TestAnEndWithUnreadEntriesLooksAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		take bool

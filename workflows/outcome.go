@@ -87,7 +87,7 @@ func (r *live) refused(err *event.Error) {
 		r.drop()
 	case code == event.CodeRevisionConflict && own:
 		r.h.cfg.Logger.Info("run is another worker's", "run", r.run.ID)
-		r.drop()
+		r.give("another worker's advance came first") // which may be gone since
 	case code == event.CodeCheckFailed && r.m != nil && r.m.end != nil && !r.insist:
 		r.lookAgain()
 	case r.dropHeartbeats():
