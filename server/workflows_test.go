@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -122,6 +124,65 @@ func TestAHistoryIsPurgedAfterItsRunAlone(t *testing.T) {
 		if err != nil || e.Revision < 2 {
 			t.Errorf("revision %d is there, %v", e.Revision, err)
 		}
+	}
+}
+
+// The worker that goes on with a step has what the one before said of it last.
+func TestDetailsOfHeartbeatsGoToTheNextWorker(t *testing.T) {
+	t.Parallel()
+	c := clientOf(t, start(t, single(t)))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	said := make(chan struct{})
+	var calls atomic.Int32
+	move := workflows.NewStep("move", func(ctx context.Context, _ struct{}) (parcel, error) {
+		if p, ok := workflows.HeartbeatDetails[parcel](ctx); ok {
+			return p, nil
+		}
+		if calls.Add(1) > 1 {
+			return parcel{}, workflows.Final(errors.New("the attempt was told nothing"))
+		}
+		if err := workflows.Heartbeat(ctx, parcel{Item: "lamp", Steps: []string{"<half>"}}); err != nil {
+			return parcel{}, err
+		}
+		close(said)
+		<-ctx.Done()
+		return parcel{}, ctx.Err()
+	})
+	flow := workflows.Define("move", 1, func(ctx workflows.Context, _ struct{}) (parcel, error) { return move.Do(ctx, struct{}{}) })
+	work := func() (stop func()) {
+		r, err := workflows.NewRunner(workflows.Config{Name: "w", Grace: 100 * time.Millisecond}, flow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		working, cancel := context.WithCancel(ctx)
+		ended := make(chan error, 1)
+		go func() { ended <- r.Run(working, c) }()
+		return func() {
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if err := c.Define(ctx, workflows.Definition{Name: "move", Version: 1}); err != nil {
+		t.Fatal(err)
+	}
+	run, _, err := c.StartRun(ctx, workflows.Start{ID: "m-1", Type: "move"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := work()
+	<-said
+	stop()
+	defer work()()
+	o, err := c.WaitRun(ctx, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got parcel
+	if err := json.Unmarshal(o.Result, &got); err != nil || o.Status != workflows.Completed || len(got.Steps) != 1 || got.Steps[0] != "<half>" {
+		t.Errorf("outcome %+v, parcel %+v: %v", o, got, err)
 	}
 }
 

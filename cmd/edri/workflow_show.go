@@ -187,6 +187,8 @@ type told struct {
 	From    string           `json:"from"`
 	Kind    string           `json:"kind"`
 	Error   *workflows.Error `json:"error"`
+
+	Heartbeat json.RawMessage `json:"heartbeat"`
 }
 
 // add takes the next event of the history.
@@ -200,7 +202,7 @@ func (t *timeline) add(e *event.Recorded) {
 		t.begin = e.Time // the beginning of a run that was reset
 	}
 	switch kind {
-	case workflows.KindStepStarted, workflows.KindStepCompleted, workflows.KindStepFailed:
+	case workflows.KindStepStarted, workflows.KindStepHeartbeat, workflows.KindStepCompleted, workflows.KindStepFailed:
 		t.step(kind, &d, e.Time)
 	case workflows.KindTimerSet:
 		t.ask("timer", d.For, &d, e.Time)
@@ -285,6 +287,9 @@ func (t *timeline) step(kind string, d *told, at time.Time) {
 	item.attempts = d.Attempt
 	switch {
 	case kind == workflows.KindStepStarted:
+		return
+	case kind == workflows.KindStepHeartbeat:
+		item.state = "at " + preview(d.Heartbeat)
 		return
 	case kind == workflows.KindStepCompleted:
 		item.state = "completed"

@@ -177,6 +177,7 @@ func TestTimeline(t *testing.T) {
 		{80, "request.sent", `no JSON`},
 		{85, "step.failed", `{"seq":7,"name":"ship","attempt":1,"started":"2026-01-01T00:01:20Z","error":{"type":"late","message":"not yet"},"retry_in":"5s"}`},
 		{90, "timer.fired", `{"seq":7}`},
+		{95, "step.heartbeat", `{"seq":8,"name":"copy","attempt":2,"started":"2026-01-01T00:01:25Z","heartbeat":{"rows":4100}}`},
 	} {
 		line.add(&event.Recorded{Event: event.Event{
 			Type: workflows.HistoryPrefix + e.kind, Time: begin.Add(time.Duration(e.at) * time.Second), Data: []byte(e.data),
