@@ -20,6 +20,22 @@ var (
 	check = workflows.NewStep("check", func(context.Context, Order) (struct{}, error) { return struct{}{}, nil })
 )
 
+func countRows(string) int                         { return 0 }
+func importRow(context.Context, string, int) error { return nil }
+
+var ImportFile = workflows.NewStep("import", func(ctx context.Context, file string) (int, error) {
+	row, _ := workflows.HeartbeatDetails[int](ctx) // 0, where nothing is known
+	for ; row < countRows(file); row++ {
+		if err := importRow(ctx, file, row); err != nil {
+			return 0, err
+		}
+		if err := workflows.Heartbeat(ctx, row+1); err != nil {
+			return 0, err
+		}
+	}
+	return row, nil
+}, workflows.StepOptions{Heartbeat: time.Minute})
+
 var Compare = workflows.Define("compare", 1, func(ctx workflows.Context, shops []string) (int, error) {
 	var offers []workflows.Awaitable
 	var prices []*workflows.Future[int]
