@@ -41,6 +41,7 @@ var statuses = map[event.Code]status{
 	event.CodeEpochChanged:     {connect.CodeFailedPrecondition, http.StatusConflict},
 	event.CodeTooLarge:         {connect.CodeInvalidArgument, http.StatusRequestEntityTooLarge},
 	event.CodeQuotaExceeded:    {connect.CodeResourceExhausted, http.StatusTooManyRequests},
+	event.CodeNoSpace:          {connect.CodeResourceExhausted, http.StatusInsufficientStorage},
 	event.CodeOverloaded:       {connect.CodeUnavailable, http.StatusServiceUnavailable},
 	event.CodeNotLeader:        {connect.CodeUnavailable, http.StatusServiceUnavailable},
 	event.CodeUnavailable:      {connect.CodeUnavailable, http.StatusServiceUnavailable},

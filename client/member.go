@@ -46,6 +46,7 @@ type member struct {
 	// are to be written, again those that are to be written again after a pause.
 	unanswered map[uint64]*delivery
 	out, again []*delivery
+	setbacks   int // times that settlements were written again since the last result
 	lastID     uint64
 	credits    int // out on this stream
 	extend     []*delivery
@@ -217,6 +218,7 @@ func (m *member) writeAgain() {
 	}
 	clear(m.again)
 	m.again = m.again[:0]
+	m.setbacks++
 }
 
 // minLook is how often leases are looked after at most.

@@ -12,8 +12,10 @@ import (
 )
 
 const (
-	// againPause is how long a settlement that the cluster could not commit waits.
-	againPause = 20 * time.Millisecond
+	// againPause is how long a settlement that the cluster could not commit waits, twice
+	// as long each time while none can be, up to longestPause.
+	againPause   = 20 * time.Millisecond
+	longestPause = time.Second
 	// farewell bounds the end of a stream that owes nothing more.
 	farewell = 1 * time.Second
 	// longEnough is how long a stream lasts that was no failure, though nothing came.
@@ -97,9 +99,7 @@ func (s *memberStream) send() *event.Error {
 		if m.left() {
 			return nil
 		}
-		if m.hasAgain() {
-			again.set(againPause)
-		}
+		again.set(m.pause())
 		select {
 		case <-m.wake:
 		case <-again.C:
@@ -178,8 +178,12 @@ func (a *alarm) set(d time.Duration) {
 
 func (a *alarm) stop() { a.Stop() }
 
-func (m *member) hasAgain() bool {
+// pause is how long the settlements wait that are to be written again; 0: there are none.
+func (m *member) pause() time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.again) > 0
+	if len(m.again) == 0 {
+		return 0
+	}
+	return min(againPause<<min(m.setbacks, 10), longestPause)
 }

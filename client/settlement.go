@@ -158,7 +158,8 @@ func (m *member) resolveLocked(results [][]byte) (refused []refusal, progress bo
 		}
 		e := ofSettle(decodeError(s.Error))
 		switch {
-		case retryable(e.Code) || e.Code == event.CodeOutcomeUnknown:
+		case retryable(e.Code) || e.Code == event.CodeOutcomeUnknown || e.Code == event.CodeNoSpace:
+			// A disk that is full is no failure of what was handled: it waits for space.
 			m.again = append(m.again, d)
 			continue
 		case e.Code == event.CodeAlreadyAcked && d.sends > 1:
@@ -175,6 +176,9 @@ func (m *member) resolveLocked(results [][]byte) (refused []refusal, progress bo
 			m.held[d.Position] = d
 			m.queueLocked(d, managers.Settlement{Verb: managers.Nak, Reason: e.Error()}, nil)
 		}
+	}
+	if progress {
+		m.setbacks = 0
 	}
 	return refused, progress, bad
 }

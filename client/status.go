@@ -79,7 +79,7 @@ type Pulse struct {
 	Stalled bool
 	// Bytes of its data directory's disk; all 0 when unknown. While fewer than a
 	// majority of the voters, the leader among them, have their reserve free,
-	// appends fail with quota_exceeded.
+	// appends fail with no_space.
 	DiskFree, DiskTotal, DiskReserve uint64
 	// FeatureLevel is the newest that its binary applies.
 	FeatureLevel uint32

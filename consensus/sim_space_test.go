@@ -41,7 +41,7 @@ func (c *simCluster) tryAppend(id string) *event.Error {
 				continue
 			}
 			_, err := submit(node, alone(add("space", id)))
-			if err == nil || err.Code == event.CodeQuotaExceeded {
+			if err == nil || err.Code == event.CodeNoSpace {
 				return err
 			}
 		}
@@ -52,11 +52,11 @@ func (c *simCluster) tryAppend(id string) *event.Error {
 // settle lets every node learn how the others are.
 func settle() { time.Sleep(2500 * time.Millisecond) }
 
-func (c *simCluster) expectQuota(id string, nodes ...string) {
+func (c *simCluster) expectNoSpace(id string, nodes ...string) {
 	c.Helper()
 	err := c.tryAppend(id)
-	if err == nil || err.Code != event.CodeQuotaExceeded {
-		c.Fatalf("%s: %v, want %s", id, err, event.CodeQuotaExceeded)
+	if err == nil || err.Code != event.CodeNoSpace {
+		c.Fatalf("%s: %v, want %s", id, err, event.CodeNoSpace)
 	}
 	for _, name := range nodes {
 		if !strings.Contains(err.Message, name+".") || !strings.Contains(err.Message, "51 MiB") {
@@ -86,7 +86,7 @@ func TestWritesAreRefusedWhileAMajorityHasNoSpace(t *testing.T) {
 		c.expectAppend("one is low")
 		disks[low[1]].Store(simSpare - 1)
 		settle()
-		c.expectQuota("two are low", low...)
+		c.expectNoSpace("two are low", low...)
 
 		// What is no append goes on: reads, the cluster's own commits, sessions.
 		node := c.node(low[0])
@@ -98,7 +98,7 @@ func TestWritesAreRefusedWhileAMajorityHasNoSpace(t *testing.T) {
 			t.Fatalf("open session: %v", err)
 		}
 		session := r.Results[0].GetSessionOpened().GetSession()
-		if _, err := submit(node, in(session, 1, add("space", "refused"))); err == nil || err.Code != event.CodeQuotaExceeded {
+		if _, err := submit(node, in(session, 1, add("space", "refused"))); err == nil || err.Code != event.CodeNoSpace {
 			t.Errorf("append in a session: %v", err)
 		}
 		// A refusal is certain: the sequence is free, for something else too.
@@ -108,7 +108,7 @@ func TestWritesAreRefusedWhileAMajorityHasNoSpace(t *testing.T) {
 		// Writes do not come and go with every file that is deleted.
 		disks[low[1]].Store(simSpare + simSpare/8 - 1)
 		settle()
-		c.expectQuota("one was hardly freed", low...)
+		c.expectNoSpace("one was hardly freed", low...)
 		disks[low[1]].Store(simSpare + simSpare/8)
 		settle()
 		c.expectAppend("one was freed")
@@ -167,7 +167,7 @@ func TestASilentVoterIsNotCountedOn(t *testing.T) {
 		c.expectAppend("one is down")
 		disks[others[1]].Store(0)
 		settle()
-		c.expectQuota("one is down, one is low", others[1])
+		c.expectNoSpace("one is down, one is low", others[1])
 		c.start(others[0])
 		settle()
 		c.expectAppend("it is back")
@@ -185,7 +185,7 @@ func TestASingleNodeRefusesWithoutSpace(t *testing.T) {
 		c.startAll()
 		c.eventually("a leader", func() bool { return c.leader() != "" })
 		settle()
-		c.expectQuota("full from the start", "n1")
+		c.expectNoSpace("full from the start", "n1")
 		status, err := c.node("n1").Status()
 		if err != nil || len(status.Alarms) != 1 || !strings.Contains(status.Alarms[0], "0 MiB free") {
 			t.Errorf("alarms are %q, %v", status.Alarms, err)

@@ -100,7 +100,7 @@ func (n *Node) judgeSpace(servers []raft.Server, reports map[raft.ServerID]repor
 			n.handOvers, n.handedOver = n.handOvers+1, time.Now()
 		}
 	default:
-		n.noSpace.Store(event.Errorf(event.CodeQuotaExceeded, "too little disk space, writes are refused until there is more: %s", space))
+		n.noSpace.Store(event.Errorf(event.CodeNoSpace, "too little disk space, writes are refused until there is more: %s", space))
 	}
 }
 

@@ -30,6 +30,7 @@ const (
 	CodeEpochChanged     Code = "epoch_changed"
 	CodeTooLarge         Code = "too_large"
 	CodeQuotaExceeded    Code = "quota_exceeded"
+	CodeNoSpace          Code = "no_space"
 	CodeOverloaded       Code = "overloaded"
 	CodeNotLeader        Code = "not_leader"
 	CodeUnavailable      Code = "unavailable"
@@ -45,8 +46,8 @@ func Codes() []Code {
 	return []Code{
 		CodeInvalid, CodeNotFound, CodeExists, CodeRevisionConflict, CodeIDConflict,
 		CodeCheckFailed, CodeSessionExpired, CodeStaleToken, CodeAlreadyAcked,
-		CodeAlreadyAnswered, CodeNoResponder, CodeCompacted, CodeEpochChanged,
-		CodeTooLarge, CodeQuotaExceeded, CodeOverloaded, CodeNotLeader, CodeUnavailable,
+		CodeAlreadyAnswered, CodeNoResponder, CodeRunEnded, CodeCompacted, CodeEpochChanged,
+		CodeTooLarge, CodeQuotaExceeded, CodeNoSpace, CodeOverloaded, CodeNotLeader, CodeUnavailable,
 		CodeOutcomeUnknown, CodeDeadlineExceeded, CodeUnauthenticated, CodeDenied,
 		CodeInternal,
 	}

@@ -216,8 +216,8 @@ func (p prober) awaitRefusal(t *testing.T, ctx context.Context) string {
 	waitUntil(t, ctx, func() bool {
 		n++
 		err := p.append(ctx, fmt.Sprint("before ", n))
-		if err != nil && event.CodeOf(err) != event.CodeQuotaExceeded {
-			t.Fatalf("append without space: %v, want %s", err, event.CodeQuotaExceeded)
+		if err != nil && event.CodeOf(err) != event.CodeNoSpace {
+			t.Fatalf("append without space: %v, want %s", err, event.CodeNoSpace)
 		}
 		if err != nil {
 			refusal = err.Error()
@@ -262,8 +262,8 @@ func TestReserveThatIsNotThereRefusesWrites(t *testing.T) {
 	after, err := client.New(client.Config{Servers: c.URLs()}) // with no request from before
 	must(t, err)
 	defer after.Close()
-	if err := (prober{after, probe.ledger}).append(ctx, "after"); event.CodeOf(err) != event.CodeQuotaExceeded {
-		t.Errorf("append without space: %v, want %s", err, event.CodeQuotaExceeded)
+	if err := (prober{after, probe.ledger}).append(ctx, "after"); event.CodeOf(err) != event.CodeNoSpace {
+		t.Errorf("append without space: %v, want %s", err, event.CodeNoSpace)
 	}
 	if purge := edri(t, n.URL(), nil, "streams", "purge", "space", "--before", "2"); purge.code != 0 {
 		t.Errorf("purge without space: exit code %d: %s", purge.code, purge.stderr)

@@ -78,7 +78,7 @@ func (r *live) refused(err *event.Error) {
 	own := !hasEffects || err.Stream == HistoryStream(r.run.ID)
 	switch code := err.Code; {
 	case code == event.CodeOutcomeUnknown, code == event.CodeUnavailable, code == event.CodeNotLeader,
-		code == event.CodeOverloaded, code == event.CodeDeadlineExceeded:
+		code == event.CodeOverloaded, code == event.CodeDeadlineExceeded, code == event.CodeNoSpace:
 		wait := min(firstRetry<<min(r.attempts, 10), longestRetry)
 		r.attempts++
 		r.later(wait/2+rand.N(wait), r.resend)
@@ -96,7 +96,7 @@ func (r *live) refused(err *event.Error) {
 		r.failEffects(err)
 	case r.sent.Block != nil && len(r.sent.Records) == 0:
 		r.h.cfg.Logger.Error("run cannot be blocked", "run", r.run.ID, "error", err)
-		r.drop()
+		r.later(longestRetry, r.resend)
 	default:
 		r.blockInstead(err)
 	}

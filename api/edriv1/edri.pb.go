@@ -4744,7 +4744,7 @@ type Pulse struct {
 	// A write of its raft log hangs.
 	Stalled bool `protobuf:"varint,5,opt,name=stalled,proto3" json:"stalled,omitempty"`
 	// Bytes of its data directory's disk; all 0 when unknown. Writes are refused
-	// with quota_exceeded while fewer than a majority of the voters, the leader
+	// with no_space while fewer than a majority of the voters, the leader
 	// among them, have their reserve free.
 	DiskFreeBytes    uint64 `protobuf:"varint,6,opt,name=disk_free_bytes,json=diskFreeBytes,proto3" json:"disk_free_bytes,omitempty"`
 	DiskTotalBytes   uint64 `protobuf:"varint,7,opt,name=disk_total_bytes,json=diskTotalBytes,proto3" json:"disk_total_bytes,omitempty"`
