@@ -165,11 +165,19 @@ func (s *service) outcomeOf(ctx context.Context, m *edriv1.WaitRunRequest) (*edr
 	}, nil
 }
 
+// soonKnown is how long a run whose number is known may take to be there: it was begun, as a
+// rule, and this node is behind by a moment.
+const soonKnown = 50 * time.Millisecond
+
 // knownOutcomeOf is outcomeOf where this node may be behind. A run that is there by its
-// number is the one; else the node first comes to where the cluster is.
+// number is the one; else the node first comes to where the cluster is, by itself within a
+// moment, or it asks.
 func (s *service) knownOutcomeOf(ctx context.Context, m *edriv1.WaitRunRequest) (*edriv1.RunOutcome, error) {
 	if m.Number != 0 {
 		o, err := s.outcomeOf(ctx, m)
+		if event.CodeOf(err) == event.CodeNotFound && s.comesSoon(ctx, m.Number) {
+			o, err = s.outcomeOf(ctx, m)
+		}
 		if event.CodeOf(err) != event.CodeNotFound {
 			return o, err
 		}
@@ -178,6 +186,13 @@ func (s *service) knownOutcomeOf(ctx context.Context, m *edriv1.WaitRunRequest) 
 		return nil, err
 	}
 	return s.outcomeOf(ctx, m)
+}
+
+// comesSoon waits a moment for a run that this node does not know, and reports whether it does.
+func (s *service) comesSoon(ctx context.Context, number uint64) bool {
+	ctx, cancel := context.WithTimeout(ctx, soonKnown)
+	defer cancel()
+	return s.cfg.Workflows.AwaitStart(ctx, s.cfg.Node, number)
 }
 
 var runStatuses = map[workflows.Status]edriv1.RunStatus{

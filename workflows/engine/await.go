@@ -12,58 +12,70 @@ import (
 // waiting are those who wait for runs on this node: what is applied here wakes them,
 // whichever node leads.
 type waiting struct {
-	mu sync.Mutex
-	at map[uint64][]chan struct{}
+	mu     sync.Mutex
+	starts watchers // of runs that this node does not know yet
+	ends   watchers // of runs' ends and answers to updates
 }
+
+// watchers are channels by the numbers of runs.
+type watchers map[uint64][]chan struct{}
 
 func (w *waiting) wake(notes []any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.at) == 0 {
+	if len(w.starts)+len(w.ends) == 0 {
 		return
 	}
 	for _, n := range notes {
 		switch n := n.(type) {
+		case noteRun:
+			w.starts.close(n.number)
 		case noteEnd:
-			w.close(n.number)
+			w.ends.close(n.number)
 		case noteUpdate:
-			w.close(n.number)
+			w.ends.close(n.number)
 		}
 	}
 }
 
-func (w *waiting) close(number uint64) {
-	for _, c := range w.at[number] {
+func (w watchers) close(number uint64) {
+	for _, c := range w[number] {
 		close(c)
 	}
-	delete(w.at, number)
+	delete(w, number)
 }
 
 // watch returns a channel that is closed when a run ends or answers an update, and what
 // ends the wait for it.
 func (w *waiting) watch(number uint64) (changed <-chan struct{}, stop func()) {
+	return w.add(&w.ends, number)
+}
+
+func (w *waiting) add(to *watchers, number uint64) (woken <-chan struct{}, stop func()) {
 	c := make(chan struct{})
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.at == nil {
-		w.at = map[uint64][]chan struct{}{}
+	if *to == nil {
+		*to = watchers{}
 	}
-	w.at[number] = append(w.at[number], c)
-	return c, func() { w.forget(number, c) }
+	(*to)[number] = append((*to)[number], c)
+	return c, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		to.forget(number, c)
+	}
 }
 
-func (w *waiting) forget(number uint64, c chan struct{}) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	list := w.at[number]
+func (w watchers) forget(number uint64, c chan struct{}) {
+	list := w[number]
 	for i := range list {
 		if list[i] == c {
 			list = append(list[:i:i], list[i+1:]...)
 			break
 		}
 	}
-	if w.at[number] = list; len(list) == 0 {
-		delete(w.at, number)
+	if w[number] = list; len(list) == 0 {
+		delete(w, number)
 	}
 }
 
@@ -75,6 +87,25 @@ type Outcome struct {
 	Number          uint64
 	Status          workflows.Status
 	Result, Failure []byte // JSON
+}
+
+// AwaitStart waits until this node knows a run of the number, or ctx ends, and reports
+// whether it does.
+func (e *Engine) AwaitStart(ctx context.Context, node Viewer, number uint64) bool {
+	started, stop := e.waiting.add(&e.waiting.starts, number)
+	defer stop()
+	v := node.View()
+	_, err := viewRun(v, number)
+	v.Close()
+	if err == nil {
+		return true
+	}
+	select {
+	case <-started:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // Await returns how a run, or the last of those that continue it, ended, as soon as it

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"runtime"
 	"testing"
 	"time"
 
@@ -179,7 +180,40 @@ func TestAwaitReturnsTheEndOfTheChain(t *testing.T) {
 	if _, err := p.engine.Await(t.Context(), p, "o-2", first); event.CodeOf(err) != event.CodeNotFound {
 		t.Errorf("another's number: %v", err)
 	}
-	if len(p.engine.waiting.at) != 0 {
-		t.Errorf("waits are left: %v", p.engine.waiting.at)
+	if len(p.engine.waiting.ends) != 0 {
+		t.Errorf("waits are left: %v", p.engine.waiting.ends)
+	}
+}
+
+// A node that is behind hears of a run by its own apply.
+func TestAwaitStartHearsOfARun(t *testing.T) {
+	t.Parallel()
+	p, _ := setup(t)
+	number := p.begin(&edriv1.StartRun{Id: "o-1", Type: "order"})
+	next := number + 1 // incarnations are given in turn
+	if !p.engine.AwaitStart(t.Context(), p, number) {
+		t.Error("it does not know a run that is there")
+	}
+	short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if p.engine.AwaitStart(short, p, next) {
+		t.Error("it knows a run that is not there")
+	}
+	heard := make(chan bool)
+	go func() { heard <- p.engine.AwaitStart(t.Context(), p, next) }()
+	for waits := 0; waits == 0; {
+		p.engine.waiting.mu.Lock()
+		waits = len(p.engine.waiting.starts)
+		p.engine.waiting.mu.Unlock()
+		runtime.Gosched()
+	}
+	if got := p.begin(&edriv1.StartRun{Id: "o-2", Type: "order"}); got != next {
+		t.Fatalf("run %d, want %d", got, next)
+	}
+	if !<-heard {
+		t.Error("it did not hear of the run")
+	}
+	if len(p.engine.waiting.starts) != 0 {
+		t.Errorf("waits are left: %v", p.engine.waiting.starts)
 	}
 }
