@@ -49,7 +49,7 @@ type Config struct {
 	// Source of the events that handlers make without one; default "/subscriptions/"
 	// and the name of the subscription, escaped.
 	Source string
-	// Logger; default: none.
+	// Logger is told what fails, which the cluster tells nobody here; default slog.Default().
 	Logger *slog.Logger
 }
 
@@ -113,7 +113,7 @@ func (cfg Config) normalised() (Config, error) {
 		return cfg, err
 	}
 	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
+		cfg.Logger = slog.Default()
 	}
 	return cfg, nil
 }

@@ -38,7 +38,8 @@ type Config struct {
 	// Grace is how long steps may go on once Run is to end, and again how long their
 	// functions may take to return when their context has ended; default 5 s.
 	Grace time.Duration
-	// Logger; default: none.
+	// Logger is told what fails: runs that are blocked, a cluster that is not reached; default
+	// slog.Default().
 	Logger *slog.Logger
 }
 
@@ -54,7 +55,7 @@ func (c Config) normalised() (Config, error) {
 	c.Steps = cmp.Or(c.Steps, DefaultSteps)
 	c.StuckAfter = cmp.Or(c.StuckAfter, DefaultStuckAfter)
 	c.Grace = cmp.Or(c.Grace, DefaultGrace)
-	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return c, nil
 }
 
