@@ -379,6 +379,78 @@ func TestAdvancesThatCannotBeAreBlocked(t *testing.T) {
 	}
 }
 
+// What the code asks for before any input is asked for again by each replay. It is refused
+// once, and then waits for a person.
+func TestCommandsThatAreRefusedBlockARunOnce(t *testing.T) {
+	for name, before := range map[string]int{"in its first turn": 0, "after a step": 1} {
+		t.Run(name, func(t *testing.T) {
+			flow := workflows.Define("asks", 1, func(ctx workflows.Context, _ struct{}) (int, error) {
+				for range before {
+					if _, err := workflows.NewStep("one", add(1)).Do(ctx, 1); err != nil {
+						return 0, err
+					}
+				}
+				return 7, workflows.Sleep(ctx, time.Hour)
+			})
+			inWorld(t, func(w *world) {
+				refuses, asked := true, 0
+				w.OnAdvance(func(a *workflows.Advance) (f workflowstest.Fate) {
+					for _, r := range a.Records {
+						if _, ok := r.Do.(workflows.SetTimer); ok {
+							if asked++; refuses {
+								f.Refuse = event.Errorf(event.CodeInvalid, "no such timer")
+							}
+						}
+					}
+					return f
+				})
+				w.start("asks", "r", nil)
+				if reason, _ := w.blockedBy("r"); reason != "invalid" {
+					t.Errorf("blocked by %s", reason)
+				}
+				time.Sleep(time.Hour)
+				if got := w.kinds("r"); !slices.Equal(got, []string{"started", "paused"}) || asked > 2 {
+					t.Errorf("asked %d times, history %q", asked, got)
+				}
+				refuses = false
+				if err := w.Resume("r"); err != nil {
+					t.Fatal(err)
+				}
+				if got := completed[int](w, "r"); got != 7 {
+					t.Errorf("got %d", got)
+				}
+			}, flow)
+		})
+	}
+}
+
+// That something of a step's effects is not there does not mean that the run is not.
+func TestEffectsOnWhatIsNotThereFailTheStep(t *testing.T) {
+	for _, code := range []event.Code{event.CodeNotFound, event.CodeRunEnded} {
+		t.Run(string(code), func(t *testing.T) {
+			step := workflows.NewStep("s", func(ctx context.Context, _ struct{}) (int, error) {
+				workflows.Effects(ctx).Emit("s", "done", 1)
+				return 1, nil
+			}, workflows.StepOptions{Retry: workflows.Retry{Attempts: 2}})
+			flow := workflows.Define("puts", 1, func(ctx workflows.Context, _ struct{}) (int, error) {
+				return step.Do(ctx, struct{}{})
+			})
+			inWorld(t, func(w *world) {
+				w.OnAdvance(func(a *workflows.Advance) (f workflowstest.Fate) {
+					if len(a.Effects.Appends) > 0 {
+						f.Refuse = event.Errorf(code, "it is not there")
+					}
+					return f
+				})
+				w.start("puts", "r", nil)
+				if got := w.wait("r"); got.Status != workflows.Failed || !strings.Contains(got.Err.Error(), "it is not there") {
+					t.Errorf("got %+v", got)
+				}
+			}, flow)
+		})
+	}
+}
+
 func TestAdvancesWhoseOutcomeIsNotKnownAreRepeated(t *testing.T) {
 	for _, code := range []event.Code{event.CodeOutcomeUnknown, event.CodeUnavailable, event.CodeNotLeader, event.CodeOverloaded} {
 		t.Run(string(code), func(t *testing.T) {

@@ -52,8 +52,11 @@ type live struct {
 	insist   bool // the end was refused once for unread entries
 	waiting  bool // for those entries
 
-	draining bool // begin nothing more
-	evicted  bool
+	// refusedOnce: the run is blocked in the place of an advance, which the machine that is
+	// made anew may ask for again.
+	refusedOnce bool
+	draining    bool // begin nothing more
+	evicted     bool
 }
 
 // mail is something to be done with a run, or where it is gone by then, instead of it.
@@ -115,6 +118,10 @@ func (r *live) turn() {
 // goOn does what there is to do.
 func (r *live) goOn() {
 	for !r.gone && r.sent == nil && !r.waiting && r.load() {
+		if r.refusedOnce && len(r.m.out) > 0 {
+			r.give("what its code asks for was refused") // until it is resumed
+			return
+		}
 		if a := r.advance(); a != nil {
 			r.sent = a
 			r.resend()

@@ -82,9 +82,9 @@ func (r *live) refused(err *event.Error) {
 		wait := min(firstRetry<<min(r.attempts, 10), longestRetry)
 		r.attempts++
 		r.later(wait/2+rand.N(wait), r.resend)
-	case code == event.CodeRunEnded, code == event.CodeNotFound:
+	case (code == event.CodeRunEnded || code == event.CodeNotFound) && own:
 		r.h.cfg.Logger.Info("run has ended without its code", "run", r.run.ID)
-		r.drop()
+		r.give("it has ended")
 	case code == event.CodeRevisionConflict && own:
 		r.h.cfg.Logger.Info("run is another worker's", "run", r.run.ID)
 		r.give("another worker's advance came first") // which may be gone since
@@ -146,6 +146,7 @@ func (r *live) restart(front []pending) {
 // blockInstead blocks the run in the place of an advance that cannot be committed.
 func (r *live) blockInstead(err *event.Error) {
 	r.restart(nil)
+	r.refusedOnce = true
 	r.sent = r.newAdvance()
 	r.sent.Busy = true // what was fed is to be fed again
 	r.sent.Block = &Block{Reason: string(err.Code), Details: mustMarshal(Note{Reason: err.Message})}

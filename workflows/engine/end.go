@@ -98,6 +98,10 @@ func (w *work) continueAs(r *run, c endRun, moved []entry) (*run, error) {
 	}
 	from.signals = c.signals[:n]
 	next, _, err := w.start(o, from)
+	if event.CodeOf(err) == event.CodeNotFound {
+		// Not as it stands: to its worker it would mean that the run itself is not there.
+		return nil, event.Errorf(event.CodeInvalid, "run %s cannot continue as new: %v", r.name(), err)
+	}
 	if size := len(o.input) + len(o.attributes) + len(o.memo); event.CodeOf(err) == event.CodeTooLarge && size > maxPayload {
 		// What it takes along was checked beside another input, or when it might be more.
 		return nil, event.TooLarge("input to continue run "+r.name()+" with, memo and attributes that go along, in bytes", int64(size), maxPayload)

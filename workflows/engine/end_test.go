@@ -55,7 +55,7 @@ func TestContinueAsNew(t *testing.T) {
 	equal(t, "version of the third", third.Version, 2)
 	equal(t, "first of the third", third.First, first)
 	equal(t, "attributes of the third", string(p.detailsOf(third.Number).Attributes), `{"total":"3"}`)
-	equal(t, "a version that is not", p.step("o-1", continueRecord(&edriv1.StartRun{Version: 3})).GetError().GetCode(), "not_found")
+	equal(t, "a version that is not", p.step("o-1", continueRecord(&edriv1.StartRun{Version: 3})).GetError().GetCode(), "invalid")
 	*now += int64(time.Minute)
 	p.ring()
 	equal(t, "at its timeout", p.run("o-1").Status, workflows.TimedOut)
@@ -76,6 +76,23 @@ func TestTimeoutGoesOnWithTheRun(t *testing.T) {
 }
 
 // More signals than one event can have go on by the inbox, in their order.
+// The version that a run is to continue as may be missing. The run itself is not: its
+// worker must not take it for gone.
+func TestContinueAsAnUnknownVersion(t *testing.T) {
+	t.Parallel()
+	p, _ := setup(t)
+	p.begin(&edriv1.StartRun{Id: "o-1", Type: "order"})
+	r := p.run("o-1")
+	advance := advanceRunOp(&edriv1.AdvanceRun{
+		Id: "o-1", Number: r.Number, Advance: 1, Nonce: 1, Records: []*edriv1.RunRecord{continueRecord(&edriv1.StartRun{Version: 77})},
+	})
+	equal(t, "refusal", p.code(advance), "invalid")
+	equal(t, "status", p.run("o-1").Status, workflows.Running)
+	p.define("order", 77)
+	p.must(advance)
+	equal(t, "version", p.run("o-1").Version, 77)
+}
+
 func TestContinueWithManySignals(t *testing.T) {
 	t.Parallel()
 	p, _ := setup(t)
