@@ -21,8 +21,9 @@ func (a *app) workflowShowCommand() *cobra.Command {
 		Use:   "show RUN",
 		Short: "Show a run: what it is, what it did over time, and what it waits for",
 		Long: `Show a run: what it is, a timeline of its steps, timers, requests, children, events,
-signals and updates with their attempts, begin and duration, and what it waits for. JSON has
-the run alone; its history is "edri workflow history".`,
+signals and updates with their attempts, begin and duration, why it is paused and what can be
+done then, and what it waits for. JSON has the run and its pause; its history is
+"edri workflow history".`,
 		Example: `  edri workflow show order-7`,
 		Args:    cobra.ExactArgs(1),
 		RunE: a.does(func(ctx context.Context, args []string) error {
@@ -35,21 +36,29 @@ the run alone; its history is "edri workflow history".`,
 				if err != nil {
 					return err
 				}
-				if a.output != outputText {
-					return a.writeJSON(newRunJSON(r))
-				}
-				t := newTimeline(r, time.Now())
-				for e, err := range c.History(ctx, r.ID, r.History) {
-					if err != nil {
-						return err
-					}
-					t.add(&e)
-				}
-				_, err = a.stdout.Write(renderRun(r, t))
-				return wrapWrite(err)
+				return a.writeRun(ctx, c, r)
 			})
 		}),
 	}
+}
+
+// writeRun writes a run. Its history is read for people, and for programs where it says why
+// the run is paused.
+func (a *app) writeRun(ctx context.Context, c *client.Client, r client.Run) error {
+	t := newTimeline(r, time.Now())
+	if a.output == outputText || r.Paused {
+		for e, err := range c.History(ctx, r.ID, r.History) {
+			if err != nil {
+				return err
+			}
+			t.add(&e)
+		}
+	}
+	if a.output != outputText {
+		return a.writeJSON(pausedRunJSON{newRunJSON(r), t.pause})
+	}
+	_, err := a.stdout.Write(renderRun(r, t))
+	return wrapWrite(err)
 }
 
 // longHistory is from how many events on a run should continue as new.
@@ -62,6 +71,9 @@ func renderRun(r client.Run, t *timeline) []byte {
 	if len(t.items) > 0 {
 		out.WriteByte('\n')
 		t.write(&out)
+	}
+	if t.pause != nil && r.Paused {
+		writePause(&out, r, t.pause)
 	}
 	if len(r.Open) > 0 {
 		out.WriteString("\nwaits for\n")
@@ -152,7 +164,8 @@ type timeline struct {
 	items           []timelineItem
 	bySeq           map[uint64]int // what the code asked for
 	updates         map[string]int
-	paused          int // 1 + index of the pause that lasts; 0: none does
+	pause           *pause // that lasts
+	paused          int    // 1 + its index
 }
 
 // timelineItem is one line: a span, or a moment where begin and end are one.
@@ -184,6 +197,7 @@ type told struct {
 	RetryIn string           `json:"retry_in"`
 	Blocks  bool             `json:"blocks"`
 	Reason  string           `json:"reason"`
+	Details json.RawMessage  `json:"details"`
 	From    string           `json:"from"`
 	Kind    string           `json:"kind"`
 	Error   *workflows.Error `json:"error"`
@@ -222,10 +236,11 @@ func (t *timeline) add(e *event.Recorded) {
 	case workflows.KindPaused:
 		t.items = append(t.items, timelineItem{kind: "pause", name: d.Reason, begin: e.Time})
 		t.paused = len(t.items)
+		t.pause = &pause{At: e.Time, Revision: e.Revision, Reason: d.Reason, Details: d.Details}
 	case workflows.KindResumed:
 		if t.paused > 0 {
 			t.finish(t.paused-1, e.Time, "")
-			t.paused = 0
+			t.paused, t.pause = 0, nil
 		}
 	default:
 		if state, ok := endStates[kind]; ok {

@@ -138,7 +138,7 @@ func checkHistories(ts *testscript.TestScript, neg bool, args []string) {
 // The timeline draws what a history says, also of what scripts do not get to.
 func TestTimeline(t *testing.T) {
 	t.Parallel()
-	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	begin := timelineBegin
 	r := client.Run{
 		RunID: client.RunID{ID: "o-1", Number: 7}, Type: "fulfil", Version: 2, Status: workflows.Running, Busy: true, Worker: "w",
 		Started: begin, Events: 20, Advance: 9, Correlation: "o-1", Attributes: map[string]any{"total": 7.0},
@@ -179,11 +179,9 @@ func TestTimeline(t *testing.T) {
 		{90, "timer.fired", `{"seq":7}`},
 		{95, "step.heartbeat", `{"seq":8,"name":"copy","attempt":2,"started":"2026-01-01T00:01:25Z","heartbeat":{"rows":4100}}`},
 	} {
-		line.add(&event.Recorded{Event: event.Event{
-			Type: workflows.HistoryPrefix + e.kind, Time: begin.Add(time.Duration(e.at) * time.Second), Data: []byte(e.data),
-		}})
+		line.add(timelineEvent(e.at, e.kind, e.data))
 	}
-	got := regexp.MustCompile(` +\n`).ReplaceAllString(string(renderRun(r, line)), "\n")
+	got := untrailed(renderRun(r, line))
 	want, err := os.ReadFile(filepath.Join("testdata", "timeline.txt"))
 	if err != nil {
 		t.Fatal(err)
@@ -200,3 +198,114 @@ func TestTimeline(t *testing.T) {
 		t.Errorf("%d events are not long:\n%s", r.Events, got)
 	}
 }
+
+// What a paused run is shown with: why it is paused, and what can be done.
+func TestShowSaysWhyARunIsPaused(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ data, want string }{
+		"by its code that diverges": {
+			`{"reason":"divergence","details":{"seq":1,"revision":4,"recorded":"step.completed 1 \"take\"","asked":"timer.set 1"}}`, `
+paused
+  why       divergence: the code asks for something other than what is recorded
+  event     4
+  recorded  step.completed 1 "take"
+  asked     timer.set 1
+  next      mend the code, then: edri workflow resume o-1
+            or run it again from before that: edri workflow reset o-1 --revision 3
+`},
+		"by its code that diverges at the begin": {
+			`{"reason":"divergence","details":{"seq":1,"revision":3,"recorded":"timer.set 1","asked":"nothing"}}`, `
+paused
+  why       divergence: the code asks for something other than what is recorded
+  event     3
+  recorded  timer.set 1
+  asked     nothing
+  next      mend the code, then: edri workflow resume o-1
+`},
+		"by a panic": {
+			`{"reason":"panic","details":{"text":"no\nname","stack":"goroutine 7 [running]:\nruntime/debug.Stack()\n\t/go/stack.go:26 +0x5e\nworkflows.run.func1()\n\t/w/c.go:3 +0x1\npanic({0x1, 0x2})\n\t/go/panic.go:783 +0x132\nruntime.goPanicIndex(0x3)\n\t/go/panic.go:115 +0x1\nmain.price(...)\n\t/orders/main.go:12\nmain.fulfil({0x1})\n\t/orders/main.go:31 +0x8\nworkflows.call()\n\t/w/d.go:1 +0x2\nworkflows.main()\n\t/w/d.go:2 +0x2\n"}}`, `
+paused
+  why    panic: no\nname
+  stack  main.price(...)
+             /orders/main.go:12
+         main.fulfil({0x1})
+             /orders/main.go:31 +0x8
+         workflows.call()
+             /w/d.go:1 +0x2
+         …
+  next   mend the code, then: edri workflow resume o-1
+         or run it again from an earlier point: edri workflow reset o-1 --revision N
+`},
+		"by code that is stuck": {
+			`{"reason":"stuck","details":{"text":"did not wait","stack":"goroutine 7 [sleep]:\ntime.Sleep(0x1)\n\t/go/time.go:3 +0x5e\nmain.fulfil({0x1})\n\t/orders/main.go:31 +0x8\n"}}`, `
+paused
+  why    stuck: did not wait
+  stack  time.Sleep(0x1)
+             /go/time.go:3 +0x5e
+         main.fulfil({0x1})
+             /orders/main.go:31 +0x8
+  next   mend the code, then: edri workflow resume o-1
+         or run it again from an earlier point: edri workflow reset o-1 --revision N
+`},
+		"by a step": {
+			`{"reason":"step failed","details":[{"seq":2,"name":"charge card","error":{"type":"late","message":"not yet"}},{"seq":3,"name":"ship","error":{"type":"broken","message":"no wheel"}}]}`, `
+paused
+  why   step failed
+  step  2 charge card: late: not yet
+  step  3 ship: broken: no wheel
+  next  try it anew: edri workflow retry o-1
+        or run the run again from before it: edri workflow reset o-1 --seq 2
+`},
+		"by a limit": {
+			`{"reason":"too_large","details":{"reason":"memo and attributes leave no room"}}`, `
+paused
+  why   too_large: memo and attributes leave no room
+  next  mend the code, then: edri workflow resume o-1
+        or run it again from an earlier point: edri workflow reset o-1 --revision N
+`},
+		"by a person": {
+			`{"reason":"a count"}`, `
+paused
+  why   a count
+  next  edri workflow resume o-1
+`},
+		"by what is not known yet": {
+			`{"reason":"tired","details":{"hours":[7]}}`, `
+paused
+  why      tired
+  details  {"hours":[7]}
+  next     edri workflow resume o-1
+`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := client.Run{
+				RunID: client.RunID{ID: "o-1", Number: 7}, Status: workflows.Running, Paused: true, Started: timelineBegin,
+				History: []workflows.Range{{From: 1, To: 1}, {From: 3, To: 9}},
+			}
+			line := newTimeline(r, timelineBegin.Add(100*time.Second))
+			line.add(timelineEvent(10, "paused", `{"reason":"earlier"}`))
+			line.add(timelineEvent(20, "resumed", `{}`))
+			line.add(timelineEvent(30, "paused", test.data))
+			if got := untrailed(renderRun(r, line)); !strings.HasSuffix(got, test.want) {
+				t.Errorf("it shows\n%s\nwant at its end%s", got, test.want)
+			}
+			line.add(timelineEvent(40, "resumed", `{}`))
+			r.Paused = false
+			if got := untrailed(renderRun(r, line)); strings.Contains(got, "\npaused\n") {
+				t.Errorf("a run that goes on shows\n%s", got)
+			}
+		})
+	}
+}
+
+var timelineBegin = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// timelineEvent is an event of a history, so many seconds from its begin.
+func timelineEvent(at int, kind, data string) *event.Recorded {
+	return &event.Recorded{Event: event.Event{
+		Type: workflows.HistoryPrefix + kind, Time: timelineBegin.Add(time.Duration(at) * time.Second), Data: []byte(data),
+	}}
+}
+
+func untrailed(b []byte) string { return regexp.MustCompile(` +\n`).ReplaceAllString(string(b), "\n") }
