@@ -3,16 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/edri-io/edri/client"
-	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/workflows"
 )
 
@@ -67,10 +64,14 @@ const longHistory = 10_000
 // renderRun draws a run: its head, its timeline, and what it waits for.
 func renderRun(r client.Run, t *timeline) []byte {
 	var out bytes.Buffer
-	writeRunHead(&out, r, t.end)
+	writeRunHead(&out, r, t)
 	if len(t.items) > 0 {
 		out.WriteByte('\n')
 		t.write(&out)
+	}
+	if r.Status == workflows.Running && r.Busy && !r.Paused && r.Worker != "" && !t.stepUnderway() {
+		fmt.Fprintf(&out, "\nat work  worker %s, since %s: a step shows once something of it is recorded\n",
+			printable(r.Worker), shortDuration(t.now.Sub(t.last)))
 	}
 	if t.pause != nil && r.Paused {
 		writePause(&out, r, t.pause)
@@ -79,10 +80,19 @@ func renderRun(r client.Run, t *timeline) []byte {
 		out.WriteString("\nwaits for\n")
 		writeOpen(&out, r, t)
 	}
-	return out.Bytes()
+	return untrailed(out.Bytes())
 }
 
-func writeRunHead(out *bytes.Buffer, r client.Run, end time.Time) {
+// untrailed removes the blanks with which tables fill their last columns.
+func untrailed(b []byte) []byte {
+	lines := bytes.Split(b, []byte{'\n'})
+	for i := range lines {
+		lines[i] = bytes.TrimRight(lines[i], " ")
+	}
+	return bytes.Join(lines, []byte{'\n'})
+}
+
+func writeRunHead(out *bytes.Buffer, r client.Run, t *timeline) {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	row := func(name, value string) {
 		if value != "" {
@@ -106,7 +116,11 @@ func writeRunHead(out *bytes.Buffer, r client.Run, end time.Time) {
 	if !r.Ended.IsZero() {
 		row("ended", formatTime(r.Ended))
 	}
-	row("took", shortDuration(end.Sub(r.Started)))
+	took := shortDuration(t.end.Sub(r.Started))
+	if t.begin.Before(r.Started) {
+		took += fmt.Sprintf(", and %s before it was reset, from which the timeline counts", shortDuration(r.Started.Sub(t.begin)))
+	}
+	row("took", took)
 	for _, name := range sortedKeys(r.Attributes) {
 		row(name, fmt.Sprint(r.Attributes[name]))
 	}
@@ -127,7 +141,7 @@ func writeRunHead(out *bytes.Buffer, r client.Run, end time.Time) {
 		row("", "its history is long, at most 50,000 events: let it continue as new")
 	}
 	if r.Unread > 0 {
-		row("has not taken", fmt.Sprintf("%d entries", r.Unread))
+		row("has not taken", counted(r.Unread, "entry", "entries")+" (signals, updates, answers) that have come")
 	}
 	if len(r.Result) > 0 {
 		row("result", preview(r.Result))
@@ -142,8 +156,8 @@ func writeOpen(out *bytes.Buffer, r client.Run, t *timeline) {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, o := range r.Open {
 		what := o.What
-		if i, ok := t.bySeq[o.Seq]; ok && t.items[i].name != "" {
-			what = strings.TrimSpace(t.items[i].name + " " + what)
+		if i, ok := t.bySeq[o.Seq]; ok && o.Seq != 0 {
+			what = t.items[i].wanted(what)
 		}
 		due := ""
 		if !o.Due.IsZero() {
@@ -158,221 +172,10 @@ func writeOpen(out *bytes.Buffer, r client.Run, t *timeline) {
 	_ = table.Flush() // into memory
 }
 
-// timeline is what a run did over time.
-type timeline struct {
-	now, begin, end time.Time
-	items           []timelineItem
-	bySeq           map[uint64]int // what the code asked for
-	updates         map[string]int
-	pause           *pause // that lasts
-	paused          int    // 1 + its index
-}
-
-// timelineItem is one line: a span, or a moment where begin and end are one.
-type timelineItem struct {
-	kind, name string
-	seq        uint64
-	attempts   int
-	begin, end time.Time // end zero: it lasts
-	state      string
-}
-
-func newTimeline(r client.Run, now time.Time) *timeline {
-	t := &timeline{now: now, begin: r.Started, end: now, bySeq: map[uint64]int{}, updates: map[string]int{}}
-	if !r.Ended.IsZero() {
-		t.end = r.Ended
+// counted is a number of things, as it is said.
+func counted(n uint64, one, more string) string {
+	if n == 1 {
+		return "1 " + one
 	}
-	return t
-}
-
-// told are the fields of what events say, of all kinds.
-type told struct {
-	Seq     uint64           `json:"seq"`
-	ID      string           `json:"id"`
-	Name    string           `json:"name"`
-	Type    string           `json:"type"`
-	Attempt int              `json:"attempt"`
-	Started time.Time        `json:"started"`
-	For     string           `json:"for"`
-	RetryIn string           `json:"retry_in"`
-	Blocks  bool             `json:"blocks"`
-	Reason  string           `json:"reason"`
-	Details json.RawMessage  `json:"details"`
-	From    string           `json:"from"`
-	Kind    string           `json:"kind"`
-	Error   *workflows.Error `json:"error"`
-
-	Heartbeat json.RawMessage `json:"heartbeat"`
-}
-
-// add takes the next event of the history.
-func (t *timeline) add(e *event.Recorded) {
-	kind := strings.TrimPrefix(e.Type, workflows.HistoryPrefix)
-	var d told
-	if len(e.Data) > 0 && json.Unmarshal(e.Data, &d) != nil {
-		return
-	}
-	if e.Time.Before(t.begin) {
-		t.begin = e.Time // the beginning of a run that was reset
-	}
-	switch kind {
-	case workflows.KindStepStarted, workflows.KindStepHeartbeat, workflows.KindStepCompleted, workflows.KindStepFailed:
-		t.step(kind, &d, e.Time)
-	case workflows.KindTimerSet:
-		t.ask("timer", d.For, &d, e.Time)
-	case workflows.KindRequestSent:
-		t.ask("request", d.Name, &d, e.Time).attempts = d.Attempt
-	case workflows.KindEventAwaited:
-		t.ask("event", d.Type, &d, e.Time)
-	case workflows.KindChildStarted:
-		t.ask("child", d.ID, &d, e.Time)
-	case workflows.KindUpdate:
-		t.updates[d.ID] = len(t.items)
-		t.items = append(t.items, timelineItem{kind: "update", name: d.Name, begin: e.Time})
-	case workflows.KindUpdateCompleted:
-		if i, ok := t.updates[d.ID]; ok {
-			t.finish(i, e.Time, failedState(d.Error, "answered"))
-		}
-	case workflows.KindPaused:
-		t.items = append(t.items, timelineItem{kind: "pause", name: d.Reason, begin: e.Time})
-		t.paused = len(t.items)
-		t.pause = &pause{At: e.Time, Revision: e.Revision, Reason: d.Reason, Details: d.Details}
-	case workflows.KindResumed:
-		if t.paused > 0 {
-			t.finish(t.paused-1, e.Time, "")
-			t.paused, t.pause = 0, nil
-		}
-	default:
-		if state, ok := endStates[kind]; ok {
-			t.answered(d.Seq, e.Time, failedState(d.Error, state))
-		} else if what, ok := moments[kind]; ok {
-			t.items = append(t.items, timelineItem{kind: what, name: momentName(&d), begin: e.Time, end: e.Time})
-		}
-	}
-}
-
-// endStates are the kinds that end what was asked for, and how it stands then.
-var endStates = map[string]string{
-	workflows.KindTimerFired: "fired", workflows.KindTimerCanceled: "canceled",
-	workflows.KindResponse: "answered", workflows.KindRequestExpired: "expired", workflows.KindRequestDropped: "dropped",
-	workflows.KindEvent: "received", workflows.KindEventDropped: "dropped",
-	workflows.KindChildCompleted: "completed", workflows.KindChildFailed: "failed", workflows.KindChildCanceled: "asked to end",
-}
-
-// moments are the kinds that have no duration.
-var moments = map[string]string{
-	workflows.KindSignal: "signal", workflows.KindCancelRequested: "cancel", workflows.KindWorkerLost: "worker lost",
-	workflows.KindRetryRequested: "retry", workflows.KindReset: "reset", workflows.KindUnhandled: "unhandled",
-}
-
-func momentName(d *told) string {
-	for _, name := range []string{d.Name, d.Reason, d.Kind} {
-		if name != "" {
-			return name
-		}
-	}
-	return ""
-}
-
-func failedState(e *workflows.Error, otherwise string) string {
-	if e == nil {
-		return otherwise
-	}
-	return "failed: " + e.Error()
-}
-
-// ask begins what has a number, or another attempt at it.
-func (t *timeline) ask(kind, name string, d *told, at time.Time) *timelineItem {
-	i, ok := t.bySeq[d.Seq]
-	if !ok {
-		i = len(t.items)
-		t.bySeq[d.Seq] = i
-		t.items = append(t.items, timelineItem{kind: kind, name: name, seq: d.Seq, begin: at})
-	}
-	item := &t.items[i]
-	item.end, item.state = time.Time{}, ""
-	return item
-}
-
-func (t *timeline) step(kind string, d *told, at time.Time) {
-	if d.Started.IsZero() {
-		d.Started = at
-	}
-	item := t.ask("step", d.Name, d, d.Started)
-	item.attempts = d.Attempt
-	switch {
-	case kind == workflows.KindStepStarted:
-		return
-	case kind == workflows.KindStepHeartbeat:
-		item.state = "at " + preview(d.Heartbeat)
-		return
-	case kind == workflows.KindStepCompleted:
-		item.state = "completed"
-	case d.RetryIn != "":
-		item.state = failedState(d.Error, "failed") + ", again in " + d.RetryIn
-		return
-	case d.Blocks:
-		item.state = failedState(d.Error, "failed") + ", blocks the run"
-	default:
-		item.state = failedState(d.Error, "failed")
-	}
-	item.end = at
-}
-
-// answered ends what has a number. Of a step it is the wait before its next attempt that has
-// ended, and of a child that it was asked to end is not its end.
-func (t *timeline) answered(seq uint64, at time.Time, state string) {
-	i, ok := t.bySeq[seq]
-	if !ok || t.items[i].kind == "step" {
-		return
-	}
-	if state == endStates[workflows.KindChildCanceled] {
-		t.items[i].state = state
-		return
-	}
-	t.finish(i, at, state)
-}
-
-func (t *timeline) finish(i int, at time.Time, state string) {
-	t.items[i].end, t.items[i].state = at, state
-}
-
-const barWidth = 32
-
-// bar draws a span within the whole.
-func (t *timeline) bar(begin, end time.Time) string {
-	whole := max(t.end.Sub(t.begin), 1)
-	cell := func(at time.Time) int {
-		return int(float64(at.Sub(t.begin)) / float64(whole) * barWidth)
-	}
-	lo := min(max(cell(begin), 0), barWidth-1)
-	hi := min(max(cell(end), lo+1), barWidth)
-	return strings.Repeat("·", lo) + strings.Repeat("█", hi-lo) + strings.Repeat("·", barWidth-hi)
-}
-
-func (t *timeline) write(out *bytes.Buffer) {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "WHAT\tNAME\tNO\tTRIES\tAT\tTOOK\t\tSTATE")
-	for _, item := range t.items {
-		end, took, state := item.end, "", item.state
-		if end.IsZero() {
-			end = t.end
-			if state == "" {
-				state = "open"
-			}
-		}
-		if !item.begin.Equal(item.end) {
-			took = shortDuration(end.Sub(item.begin))
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t+%s\t%s\t%s\t%s\n", item.kind, printable(item.name), unlessZero(item.seq),
-			unlessZero(uint64(item.attempts)), shortDuration(item.begin.Sub(t.begin)), took, t.bar(item.begin, end), printable(state))
-	}
-	_ = table.Flush() // into memory
-}
-
-func unlessZero(n uint64) string {
-	if n == 0 {
-		return ""
-	}
-	return fmt.Sprint(n)
+	return fmt.Sprintf("%d %s", n, more)
 }

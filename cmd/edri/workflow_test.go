@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -181,7 +180,7 @@ func TestTimeline(t *testing.T) {
 	} {
 		line.add(timelineEvent(e.at, e.kind, e.data))
 	}
-	got := untrailed(renderRun(r, line))
+	got := string(renderRun(r, line))
 	want, err := os.ReadFile(filepath.Join("testdata", "timeline.txt"))
 	if err != nil {
 		t.Fatal(err)
@@ -287,12 +286,12 @@ paused
 			line.add(timelineEvent(10, "paused", `{"reason":"earlier"}`))
 			line.add(timelineEvent(20, "resumed", `{}`))
 			line.add(timelineEvent(30, "paused", test.data))
-			if got := untrailed(renderRun(r, line)); !strings.HasSuffix(got, test.want) {
+			if got := string(renderRun(r, line)); !strings.HasSuffix(got, test.want) {
 				t.Errorf("it shows\n%s\nwant at its end%s", got, test.want)
 			}
 			line.add(timelineEvent(40, "resumed", `{}`))
 			r.Paused = false
-			if got := untrailed(renderRun(r, line)); strings.Contains(got, "\npaused\n") {
+			if got := string(renderRun(r, line)); strings.Contains(got, "\npaused\n") {
 				t.Errorf("a run that goes on shows\n%s", got)
 			}
 		})
@@ -308,4 +307,148 @@ func timelineEvent(at int, kind, data string) *event.Recorded {
 	}}
 }
 
-func untrailed(b []byte) string { return regexp.MustCompile(` +\n`).ReplaceAllString(string(b), "\n") }
+// shownAs is what is shown of a run 100 s after its begin, without what stands above the
+// timeline.
+func shownAs(t *testing.T, r client.Run, history ...*event.Recorded) (head, rest string) {
+	t.Helper()
+	line := newTimeline(r, timelineBegin.Add(100*time.Second))
+	for _, e := range history {
+		line.add(e)
+	}
+	shown := string(renderRun(r, line))
+	if strings.Contains(shown, " \n") {
+		t.Errorf("a line ends with a blank:\n%s", shown)
+	}
+	head, rest, _ = strings.Cut(shown, "\n\n")
+	return head, rest
+}
+
+func runOf(status workflows.Status) client.Run {
+	r := client.Run{RunID: client.RunID{ID: "o-1", Number: 7}, Status: status, Started: timelineBegin}
+	if status != workflows.Running {
+		r.Ended = timelineBegin.Add(100 * time.Second)
+	}
+	return r
+}
+
+func stamped(e *event.Recorded, at int) *event.Recorded {
+	e.Stamp = timelineBegin.Add(time.Duration(at) * time.Second)
+	return e
+}
+
+func wantShown(t *testing.T, got, want string) {
+	t.Helper()
+	if got != strings.TrimPrefix(want, "\n") {
+		t.Errorf("it shows\n%s\nwant%s", got, want)
+	}
+}
+
+// What was open when a run ended is not open any more.
+func TestShowLeavesNothingOpenOfARunThatHasEnded(t *testing.T) {
+	t.Parallel()
+	_, got := shownAs(t, runOf(workflows.Failed),
+		timelineEvent(0, "timer.set", `{"seq":1,"for":"20s"}`),
+		timelineEvent(0, "step.failed", `{"seq":2,"name":"ship","attempt":1,"started":"2026-01-01T00:00:00Z","error":{"type":"late","message":"not yet"},"retry_in":"5s"}`),
+		timelineEvent(50, "step.heartbeat", `{"seq":3,"name":"copy","attempt":1,"started":"2026-01-01T00:00:00Z","heartbeat":7}`),
+		timelineEvent(50, "child.started", `{"seq":4,"id":"c-1","type":"pack","on_close":"terminate"}`),
+		timelineEvent(50, "child.started", `{"seq":5,"id":"c-2","type":"pack","on_close":"abandon"}`),
+		timelineEvent(50, "update.accepted", `{"id":"u","name":"rename"}`),
+		timelineEvent(75, "paused", `{"reason":"a count"}`),
+	)
+	wantShown(t, got, `
+WHAT    NAME      NO  TRIES  AT      TOOK                                     STATE
+timer   20s       1          +0s     1m40s  ████████████████████████████████  unfinished
+step    ship      2   1      +0s     1m40s  ████████████████████████████████  failed: late: not yet, unfinished
+step    copy      3   1      +0s     1m40s  ████████████████████████████████  at 7, unfinished
+child   pack c-1  4          +50s    50s    ················████████████████  unfinished
+child   pack c-2  5          +50s    50s    ················████████████████  abandoned
+update  rename               +50s    50s    ················████████████████  unfinished
+pause   a count              +1m15s  25s    ························████████  unfinished
+`)
+}
+
+// What is waited for is told once, an event with the values that it is to have.
+func TestShowSaysWhatIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	r := runOf(workflows.Running)
+	r.Open = []client.OpenItem{{Kind: "event", Seq: 5, What: "visa.granted"}, {Kind: "event", Seq: 6, What: "paid"}, {Kind: "child", Seq: 7, What: "t6/9"}}
+	_, got := shownAs(t, r,
+		timelineEvent(0, "event.awaited", `{"seq":5,"type":"visa.granted","match":{"/id":"t9","/by":"c 1"}}`),
+		timelineEvent(0, "event.awaited", `{"seq":6,"type":"paid"}`),
+		timelineEvent(0, "child.started", `{"seq":7,"id":"t6","type":"pack"}`),
+	)
+	_, got, _ = strings.Cut(got, "waits for\n")
+	wantShown(t, got, `
+  event  5  visa.granted, /by = "c 1", /id = "t9"
+  event  6  paid
+  child  7  pack t6/9
+`)
+}
+
+// What the code asks for is drawn where it was asked for, not where came what it went on by:
+// a signal may lie there for long while the run is paused. A blocked step that is to be
+// tried again is under way.
+func TestShowDrawsWhatCameOfAPause(t *testing.T) {
+	t.Parallel()
+	_, got := shownAs(t, runOf(workflows.Running),
+		timelineEvent(0, "step.failed", `{"seq":1,"name":"ship","attempt":2,"started":"2026-01-01T00:00:00Z","error":{"type":"late","message":"not yet"},"blocks":true}`),
+		timelineEvent(0, "paused", `{"reason":"step failed"}`),
+		stamped(timelineEvent(50, "resumed", `{"reason":"the road is free"}`), 50),
+		stamped(timelineEvent(25, "signal.received", `{"name":"approved"}`), 50),
+		stamped(timelineEvent(25, "request.sent", `{"seq":2,"name":"price.asked","attempt":1}`), 50),
+		stamped(timelineEvent(50, "retry.requested", `{"reason":"the road is free"}`), 50),
+		timelineEvent(75, "step.failed", `{"seq":3,"name":"bill","attempt":1,"started":"2026-01-01T00:00:50Z","error":{"type":"late","message":"not yet"},"retry_in":"9s"}`),
+		timelineEvent(100, "timer.canceled", `{"seq":3}`),
+	)
+	wantShown(t, got, `
+WHAT     NAME         NO  TRIES  AT    TOOK                                     STATE
+step     ship         1   2      +0s   1m40s  ████████████████████████████████  failed: late: not yet, tried again
+pause    step failed             +0s   50s    ████████████████················  resumed: the road is free
+signal   approved                +25s         ········█·······················  taken
+request  price.asked  2   1      +50s  50s    ················████████████████  open
+step     bill         3   1      +50s  50s    ················████████████████  failed: late: not yet, canceled
+`)
+}
+
+// A run that was reset is drawn from the begin of the history that it took over, and says so.
+func TestShowOfAResetHasOneTimeBase(t *testing.T) {
+	t.Parallel()
+	r := runOf(workflows.Running)
+	r.Started = timelineBegin.Add(50 * time.Second)
+	head, got := shownAs(t, r,
+		timelineEvent(0, "started", `{"type":"fulfil"}`),
+		timelineEvent(0, "timer.set", `{"seq":1,"for":"1h0m0s"}`),
+		timelineEvent(25, "step.completed", `{"seq":2,"name":"take","attempt":1,"started":"2026-01-01T00:00:00Z"}`),
+		timelineEvent(50, "reset", `{"from":"3","revision":4,"reason":"again"}`),
+		timelineEvent(50, "timer.set", `{"seq":1,"for":"1h0m0s"}`),
+	)
+	if want := "\ntook      50s, and 50s before it was reset, from which the timeline counts\n"; !strings.Contains(head+"\n", want) {
+		t.Errorf("its head is\n%s\nwant in it%s", head, want)
+	}
+	wantShown(t, got, `
+WHAT   NAME    NO  TRIES  AT    TOOK                                    STATE
+timer  1h0m0s  1          +0s   50s   ████████████████················  asked again
+step   take    2   1      +0s   25s   ████████························  completed
+reset  again              +50s        ················█···············  from run 3 at event 4
+timer  1h0m0s  1          +50s  50s   ················████████████████  open
+`)
+}
+
+// A run at work says so, though nothing is recorded of the step that is under way.
+func TestShowSaysWhoIsAtWork(t *testing.T) {
+	t.Parallel()
+	r := runOf(workflows.Running)
+	r.Busy, r.Worker = true, "w-1"
+	const line = "\nat work  worker w-1, since 1m20s: a step shows once something of it is recorded\n"
+	began := stamped(timelineEvent(0, "started", `{}`), 20)
+	if head, rest := shownAs(t, r, began); "\n"+rest != line {
+		t.Errorf("it shows\n%s\n\n%s\nwant at its end%s", head, rest, line)
+	}
+	if _, rest := shownAs(t, r, began, timelineEvent(20, "step.started", `{"seq":1,"name":"once","attempt":1}`)); strings.Contains(rest, "at work") {
+		t.Errorf("with a step that is known it shows\n%s", rest)
+	}
+	r.Busy = false
+	if _, rest := shownAs(t, r, began); rest != "" {
+		t.Errorf("of a run that waits it shows\n%s", rest)
+	}
+}
