@@ -57,65 +57,70 @@ A history is taken as it is when it is read; files of earlier checks stay. ` + f
 			}
 			defer os.RemoveAll(into)
 		}
-		n, err := a.exportRuns(ctx, into, filter, limit)
+		runs, err := a.exportRuns(ctx, into, filter, limit)
 		if err != nil {
 			return err
 		}
 		if len(program) == 0 {
-			_, err = fmt.Fprintf(a.stdout, "%d histories\n", n)
+			_, err = fmt.Fprintf(a.stdout, "%s\n", counted(uint64(len(runs)), "history", "histories"))
 			return wrapWrite(err)
 		}
-		return a.replayWith(ctx, into, program)
+		return a.replayWith(ctx, into, program, runs)
 	})
 	return cmd
 }
 
-// exportRuns writes the histories of runs to files, and returns how many.
-func (a *app) exportRuns(ctx context.Context, dir, filter string, limit uint64) (n uint64, err error) {
+// exportRuns writes the histories of runs to files, and returns the runs by the files' names
+// within the folder.
+func (a *app) exportRuns(ctx context.Context, dir, filter string, limit uint64) (map[string]client.RunID, error) {
 	c, err := a.connect(a.timeout)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer c.Close()
+	runs := map[string]client.RunID{}
 	for r, err := range c.ListRuns(ctx, filter, client.ListOptions{Consistency: client.Linearizable}) {
 		if err != nil {
-			return n, err
+			return runs, err
 		}
-		err := a.exportRun(ctx, c, r, dir)
+		file, err := a.exportRun(ctx, c, r, dir)
 		if event.CodeOf(err) == event.CodeNotFound {
 			continue // forgotten meanwhile
 		}
 		if err != nil {
-			return n, err
+			return runs, err
 		}
-		if n++; n == limit {
+		runs[file] = r.RunID
+		if uint64(len(runs)) == limit {
 			break
 		}
 	}
-	return n, nil
+	return runs, nil
 }
 
-// exportRun writes a run's history to its file, whole or not at all.
-func (a *app) exportRun(ctx context.Context, c *client.Client, r client.Run, dir string) error {
+// exportRun writes a run's history to its file, whole or not at all, and returns the name of
+// that within the folder.
+func (a *app) exportRun(ctx context.Context, c *client.Client, r client.Run, dir string) (file string, err error) {
 	name := url.PathEscape(r.Type)
 	if rest, ok := strings.CutPrefix(name, "."); ok {
 		name = "%2E" + rest // neither hidden nor the folder above
 	}
 	folder := filepath.Join(dir, name)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return fmt.Errorf("make folder: %w", err)
+		return "", fmt.Errorf("make folder: %w", err)
 	}
 	f, err := os.CreateTemp(folder, ".history-*")
 	if err != nil {
-		return fmt.Errorf("write history: %w", err)
+		return "", fmt.Errorf("write history: %w", err)
 	}
 	defer os.Remove(f.Name()) // gone when all went well
+	file = filepath.Join(name, fmt.Sprintf("%d.jsonl", r.Number))
 	err = errors.Join(a.writeHistory(ctx, c, r.RunID, f, outputJSONL), f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), filepath.Join(folder, fmt.Sprintf("%d.jsonl", r.Number)))
+		err = os.Rename(f.Name(), filepath.Join(dir, file))
 	}
 	if err != nil {
-		return fmt.Errorf("write history of run %s: %w", runName(r.RunID), err)
+		return "", fmt.Errorf("write history of run %s: %w", runName(r.RunID), err)
 	}
-	return nil
+	return file, nil
 }

@@ -11,12 +11,14 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	"github.com/edri-io/edri/client"
 	"github.com/edri-io/edri/workflows"
 )
 
-// replayWith has a program replay the histories in a folder, and tells what came of each.
+// replayWith has a program replay the histories in a folder, and tells what came of each. Of
+// some files it is known of which runs they are.
 // What the program itself says of it does not count: it may not have come to that.
-func (a *app) replayWith(ctx context.Context, dir string, program []string) error {
+func (a *app) replayWith(ctx context.Context, dir string, program []string, runs map[string]client.RunID) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return err
@@ -31,7 +33,11 @@ func (a *app) replayWith(ctx context.Context, dir string, program []string) erro
 	ended := cmd.Run()
 	b, err := os.ReadFile(results)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s replayed nothing: a worker has to call Runner.Run (it ended with: %v)", program[0], ended)
+		how := "without an error"
+		if ended != nil {
+			how = "with " + ended.Error()
+		}
+		return fmt.Errorf("%s replayed nothing, and ended %s: a worker has to call Runner.Run", program[0], how)
 	}
 	if err != nil {
 		return err
@@ -44,13 +50,13 @@ func (a *app) replayWith(ctx context.Context, dir string, program []string) erro
 		}
 		replayed[r.File] = r.Error
 	}
-	return a.tellReplayed(dir, replayed)
+	return a.tellReplayed(dir, replayed, runs)
 }
 
 // tellReplayed tells what came of each history in a folder. The error says how many runs
 // could not go on.
-func (a *app) tellReplayed(dir string, replayed map[string]string) error {
-	good, bad := 0, 0
+func (a *app) tellReplayed(dir string, replayed map[string]string, runs map[string]client.RunID) error {
+	good, bad := uint64(0), uint64(0)
 	walk := func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || filepath.Ext(path) != ".jsonl" {
 			return err
@@ -68,15 +74,19 @@ func (a *app) tellReplayed(dir string, replayed map[string]string) error {
 			return nil
 		}
 		bad++
-		_, err = fmt.Fprintf(a.stdout, "%s: %s\n", file, printable(failed))
+		name := printable(file)
+		if run, ok := runs[file]; ok {
+			name = runName(run)
+		}
+		_, err = fmt.Fprintf(a.stdout, "%s: %s\n", name, printable(failed))
 		return wrapWrite(err)
 	}
 	if err := filepath.WalkDir(dir, walk); err != nil {
 		return err
 	}
 	if bad > 0 {
-		return fmt.Errorf("%d runs could not go on, %d could", bad, good)
+		return fmt.Errorf("%s could not go on, %d could", counted(bad, "run", "runs"), good)
 	}
-	_, err := fmt.Fprintf(a.stdout, "%d runs can go on\n", good)
+	_, err := fmt.Fprintf(a.stdout, "%s can go on\n", counted(good, "run", "runs"))
 	return wrapWrite(err)
 }
