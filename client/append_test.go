@@ -445,4 +445,7 @@ func TestNoServerIsUnavailableWithinThePatience(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want context.DeadlineExceeded in it", err)
 	}
+	if LastTry(err) == nil {
+		t.Errorf("got %v, want why no server was reached", err)
+	}
 }

@@ -41,6 +41,9 @@ func (b *backoff) pause(ctx context.Context) bool {
 	}
 	// Half fixed, half random, so that clients that failed together part.
 	wait := b.wait/2 + rand.N(b.wait/2+1)
+	if b.giveUp > 0 {
+		wait = min(wait, b.giveUp-now.Sub(b.since)) // the last try is at its end
+	}
 	b.wait = min(2*b.wait, b.max)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -84,20 +83,6 @@ func decodeError(b []byte) *event.Error {
 		return event.Errorf(event.CodeInternal, "decode the server's error: %v", err)
 	}
 	return e
-}
-
-// ended is the error of a call that ends with its context and had no effect;
-// last is the reason of its last try, if any.
-func ended(ctx context.Context, last *event.Error) error {
-	code := event.CodeUnavailable
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		code = event.CodeDeadlineExceeded
-	}
-	message := "ended before any server was reached"
-	if last != nil {
-		message = fmt.Sprintf("last try: %v", last)
-	}
-	return withCause(event.Errorf(code, "%s", message), context.Cause(ctx))
 }
 
 // withCause keeps both: errors.As finds e, errors.Is finds the cause.

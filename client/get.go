@@ -109,6 +109,7 @@ func (c *Client) ask(ctx context.Context, call func(context.Context, *server) er
 	pause := backoff{max: maxReadWait, giveUp: c.cfg.GiveUpAfter}
 	ctx, end := c.until(ctx)
 	defer end()
+	var tried tries
 	for {
 		if c.ctx.Err() != nil {
 			return withCause(event.Errorf(event.CodeUnavailable, "not sent"), ErrClosed)
@@ -120,8 +121,9 @@ func (c *Client) ask(ctx context.Context, call func(context.Context, *server) er
 			return nil
 		}
 		e := fromRPC(err)
+		tried.failed(ctx, e, answered(err))
 		if ctx.Err() != nil {
-			return ended(ctx, e)
+			return ended(ctx, tried.last)
 		}
 		if !retryable(e.Code) {
 			return e
@@ -129,9 +131,9 @@ func (c *Client) ask(ctx context.Context, call func(context.Context, *server) er
 		c.lost(n, e, answered(err))
 		if !pause.pause(ctx) {
 			if ctx.Err() != nil {
-				return ended(ctx, e)
+				return ended(ctx, tried.last)
 			}
-			return e
+			return tried.last
 		}
 	}
 }

@@ -39,6 +39,7 @@ type keyReads struct {
 	// quiet: no answer since owesQuietly was last called. patience: see silence.go.
 	quiet    bool
 	patience time.Duration
+	last     *event.Error // why the last stream broke; nil: it has answered since
 }
 
 // keyRead is one read. Its result is set before done gets its token.
@@ -68,8 +69,9 @@ func (r *keyReads) get(ctx context.Context, bucket, key string) (KeyEntry, error
 	case <-ctx.Done():
 		r.mu.Lock()
 		read.abandoned = true
+		last := r.last
 		r.mu.Unlock()
-		return KeyEntry{}, ended(ctx, nil)
+		return KeyEntry{}, ended(ctx, last)
 	}
 }
 
@@ -136,7 +138,7 @@ func (r *keyReads) accept(found []wire.KeyFound) *event.Error {
 	batch := r.sent[0]
 	r.sent = append(r.sent[:0], r.sent[1:]...)
 	r.waiting = append(batch[len(found):len(batch):len(batch)], r.waiting...)
-	r.quiet, r.patience = false, r.client.silenceAfter
+	r.quiet, r.patience, r.last = false, r.client.silenceAfter, nil
 	r.mu.Unlock()
 	for i := range found {
 		batch[i].settle(&found[i])
@@ -145,9 +147,9 @@ func (r *keyReads) accept(found []wire.KeyFound) *event.Error {
 	return nil
 }
 
-// rewind has all that was sent wait again: the stream is broken. It reports whether
+// rewind has all that was sent wait again: the stream is broken by err. It reports whether
 // anybody waits.
-func (r *keyReads) rewind() bool {
+func (r *keyReads) rewind(err *event.Error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var all []*keyRead
@@ -158,7 +160,7 @@ func (r *keyReads) rewind() bool {
 			}
 		}
 	}
-	r.sent, r.waiting, r.quiet = nil, all, false
+	r.sent, r.waiting, r.quiet, r.last = nil, all, false, err
 	return len(all) > 0
 }
 
@@ -178,7 +180,7 @@ func (r *keyReads) close() {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
-	r.rewind()
+	r.rewind(nil)
 	r.fail(notSentErr())
 }
 

@@ -47,7 +47,7 @@ func (r *keyReads) run() {
 			pause.succeeded()
 		}
 		r.client.cfg.Logger.Debug("stream of keys ended", "error", err)
-		if !r.rewind() || retryable(err.Code) && pause.pause(ctx) {
+		if !r.rewind(err) || retryable(err.Code) && pause.pause(ctx) {
 			continue
 		}
 		if ctx.Err() == nil {

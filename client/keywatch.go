@@ -44,6 +44,7 @@ type KeyWatch struct {
 	client  *Client
 	request edriv1.WatchKeysRequest // where it goes on: cursor and min position move
 	pause   backoff
+	tried   tries // since the last answer
 	ctx     context.Context
 	cancel  func()
 
@@ -95,6 +96,7 @@ func (w *KeyWatch) Close() { w.cancel() }
 
 func (w *KeyWatch) accept(m *edriv1.WatchKeysResponse) {
 	w.pause.succeeded()
+	w.tried = tries{}
 	w.changes, w.position = newKeyEntries(m.Changes), event.Position(m.Position)
 	w.request.From, w.request.Cursor = 0, m.Cursor
 	// Another server must have come as far as this one.
@@ -120,6 +122,7 @@ func (w *KeyWatch) disconnect() {
 
 // again waits before another server is tried, unless the error is final.
 func (w *KeyWatch) again(e *event.Error, answered bool) {
+	w.tried.failed(w.ctx, e, answered)
 	if w.ctx.Err() == nil && retryable(e.Code) {
 		w.client.lost(w.server, e, answered)
 		w.client.cfg.Logger.Debug("watch goes on elsewhere", "server", w.server.url, "error", e)
@@ -129,6 +132,6 @@ func (w *KeyWatch) again(e *event.Error, answered bool) {
 	}
 	w.err = e
 	if w.ctx.Err() != nil {
-		w.err = ended(w.ctx, e)
+		w.err = ended(w.ctx, w.tried.last)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/edri-io/edri/api/edriv1/wire"
+	"github.com/edri-io/edri/event"
 )
 
 // What a lane has unanswered at most. The cluster keeps 256 results and 64 KiB
@@ -56,6 +57,8 @@ type lane struct {
 	// patience is how long a server that does not say that it is alive may owe
 	// results; see silence.go.
 	patience time.Duration
+	// last is why the last stream ended without a result, nil after one that had some.
+	last *event.Error
 }
 
 func newLane(c *Client, producer string) *lane {

@@ -44,7 +44,11 @@ func (c *Client) repeat(ctx context.Context, call func(context.Context, *server)
 		return err
 	})
 	if err != nil && unknown && retryable(fromRPC(err).Code) {
-		return event.Errorf(event.CodeOutcomeUnknown, "it may have taken effect: %v", err)
+		last := fromRPC(err) // it gave up by itself
+		if g := (*gaveUp)(nil); errors.As(err, &g) {
+			last = g.last
+		}
+		return &gaveUp{event.Errorf(event.CodeOutcomeUnknown, "it may have taken effect: %v", err), last}
 	}
 	return err
 }

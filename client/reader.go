@@ -41,6 +41,7 @@ type Reader struct {
 	tail   bool
 	query  Query // what is still to be read: cursor, limit and min position move
 	pause  backoff
+	tried  tries // since the last batch
 
 	ctx    context.Context
 	cancel func()
@@ -211,6 +212,7 @@ func (r *Reader) accept(b []byte) bool {
 		return r.again(event.Errorf(event.CodeUnavailable, "decode answer: %v", err), false)
 	}
 	r.pause.succeeded()
+	r.tried = tries{}
 	r.batch, r.at = batch, 0
 	r.before, r.query.Cursor = r.query.Cursor, cursor
 	if !r.query.Reverse {
@@ -230,6 +232,7 @@ func (r *Reader) accept(b []byte) bool {
 
 // again waits before another server is tried. False: the error is final.
 func (r *Reader) again(e *event.Error, answered bool) bool {
+	r.tried.failed(r.ctx, e, answered)
 	if r.ctx.Err() == nil && retryable(e.Code) {
 		r.client.lost(r.server, e, answered)
 		r.client.cfg.Logger.Debug("read goes on elsewhere", "server", r.server.url, "error", e)
@@ -239,7 +242,7 @@ func (r *Reader) again(e *event.Error, answered bool) bool {
 	}
 	r.err = e
 	if r.ctx.Err() != nil && !r.done {
-		r.err = ended(r.ctx, e)
+		r.err = ended(r.ctx, r.tried.last)
 	}
 	return false
 }

@@ -31,6 +31,7 @@ func (l *lane) run() {
 			l.close(ErrClosed)
 			return
 		}
+		l.broke(progress, err)
 		if progress {
 			pause.succeeded()
 		}
@@ -42,6 +43,16 @@ func (l *lane) run() {
 			l.fail(err)
 			pause.succeeded()
 		}
+	}
+}
+
+// broke notes why a stream ended.
+func (l *lane) broke(progress bool, err *event.Error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last = err
+	if progress {
+		l.last = nil
 	}
 }
 

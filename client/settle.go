@@ -159,7 +159,7 @@ func (l *lane) abandon(ctx context.Context, c *call) {
 		c.abandoned = true
 		c.settle(Result{}, outcomeUnknown("commit was sent, and no result came in time", context.Cause(ctx)))
 	default:
-		c.settle(Result{}, ended(ctx, nil))
+		c.settle(Result{}, ended(ctx, l.last))
 		room = l.removeLocked(c)
 	}
 	l.mu.Unlock()

@@ -73,7 +73,11 @@ func (a *app) query(ctx context.Context, q client.Query) error {
 // tooLong gives the error of a read that waitFirst ended its proper code.
 func tooLong(ctx context.Context, err error) error {
 	if errors.Is(context.Cause(ctx), errTookTooLong) {
-		return event.Errorf(event.CodeDeadlineExceeded, "no node could answer within --timeout")
+		why := ""
+		if last := client.LastTry(err); last != nil {
+			why = fmt.Sprintf("; the last try: %v", last)
+		}
+		return event.Errorf(event.CodeDeadlineExceeded, "no node could answer within --timeout%s", why)
 	}
 	return err
 }
