@@ -39,7 +39,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"mask": mask, "code": code, "codeuntil": codeUntil, "until": until, "workflows": workflowWorker, "checkhistories": checkHistories,
+			"mask": mask, "code": code, "codeuntil": codeUntil, "until": until, "define": defineWorkflow, "workflows": workflowWorker, "checkhistories": checkHistories,
 		},
 		Setup: func(e *testscript.Env) error {
 			url, stop, err := startNode(e.Getenv("WORK"))

@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/edri-io/edri/client"
+	"github.com/edri-io/edri/event"
 )
 
 func (a *app) workflowQueryCommand() *cobra.Command {
@@ -40,8 +44,11 @@ func (a *app) workflowQueryCommand() *cobra.Command {
 func (a *app) workflowUpdateCommand() *cobra.Command {
 	var input, id string
 	cmd := &cobra.Command{
-		Use:     "update RUN NAME",
-		Short:   "Ask a run's code to change something, and wait for its answer",
+		Use:   "update RUN NAME",
+		Short: "Ask a run's code to change something, and wait for its answer",
+		Long: `Ask a run's code to change something, and wait for its answer, up to --timeout. An update
+that has no answer by then is kept until a worker has the run; the same command with its
+--id waits for the answer again. The exit code is then 5.`,
 		Example: `  edri workflow update order-7 add --input '{"item":"bulb"}' --id add-1`,
 		Args:    cobra.ExactArgs(2),
 	}
@@ -52,13 +59,31 @@ func (a *app) workflowUpdateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if id == "" {
+			id = uuid.Must(uuid.NewV7()).String()
+		}
 		return a.withRun(ctx, args[0], func(ctx context.Context, c *client.Client, run client.RunID) error {
+			ctx, stop := a.waitFirst(ctx, client.Linearizable, 0)
+			defer stop()
 			result, err := c.UpdateRun(ctx, run, id, args[1], in)
 			if err != nil {
-				return err
+				return unansweredUpdate(ctx, err, id)
 			}
 			return a.writeAnswer(result)
 		})
 	})
 	return cmd
+}
+
+// unansweredUpdate tells how to ask again for the answer to an update. It may be repeated,
+// so that an outcome that is not known is no more than an answer that did not come.
+func unansweredUpdate(ctx context.Context, err error, id string) error {
+	if event.CodeOf(err) != event.CodeOutcomeUnknown {
+		return tooLong(ctx, err)
+	}
+	again := fmt.Sprintf("the same command with --id %s asks for its answer", id)
+	if errors.Is(context.Cause(ctx), errTookTooLong) && client.LastTry(err) == nil {
+		return event.Errorf(event.CodeDeadlineExceeded, "no worker has answered within --timeout; update %s is kept: %s", id, again)
+	}
+	return event.Errorf(event.CodeDeadlineExceeded, "update %s may have been made: %s; %v", id, again, err)
 }

@@ -89,6 +89,19 @@ func workerMain(code workflows.Defined) {
 	}
 }
 
+// defineWorkflow makes the scripts' workflow known, as a worker does that is gone then.
+//
+//	define
+func defineWorkflow(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: define")
+	}
+	c, err := client.New(client.Config{Servers: []string{ts.Getenv("EDRI_URL")}})
+	ts.Check(err)
+	ts.Check(c.Define(context.Background(), workflows.Definition{Name: "fulfil", Version: 2}))
+	ts.Check(c.Close())
+}
+
 // workflowWorker has this process be a worker of the scripts' workflow from here on.
 //
 //	workflows
