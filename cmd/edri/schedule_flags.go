@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -137,15 +138,25 @@ func (f *scheduleFlags) change(a *app, cmd *cobra.Command, s *client.ScheduleSpe
 	var err error
 	if changed("overlap") {
 		if s.Overlap, err = client.ParseOverlap(f.overlap); err != nil {
-			return usagef("--%w", err)
+			return badFlag(err)
 		}
 	}
 	if changed("catch-up") {
 		if s.CatchUp, err = client.ParseCatchUp(f.catchUp); err != nil {
-			return usagef("--%w", err)
+			return badFlag(err)
 		}
 	}
 	return f.changeAction(a, cmd, &s.Action)
+}
+
+// badFlag is the usage error of a value that the client refuses; its message begins with what
+// the flag has for a name.
+func badFlag(err error) error {
+	var refused *event.Error
+	if errors.As(err, &refused) {
+		return usagef("--%s", refused.Message)
+	}
+	return usagef("%w", err)
 }
 
 // ofEvents are the flags that describe an action that has an event.
