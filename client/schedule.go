@@ -158,3 +158,13 @@ type Fired struct {
 	// is full", "buffered", or why it failed.
 	Reason string
 }
+
+// Failed reports whether the fire was due to be made and could not be, unlike one that an
+// overlap left out or made wait. Reason says why.
+func (f Fired) Failed() bool {
+	switch f.Reason {
+	case "", ReasonConditions, "overlap", "buffer is full", "buffered":
+		return false
+	}
+	return true
+}

@@ -30,10 +30,10 @@ func (a *app) listSchedules(ctx context.Context, prefix string, limit uint64) er
 		func(ctx context.Context, c *client.Client) iter.Seq2[client.Schedule, error] {
 			return c.Schedules(ctx, prefix, client.Linearizable)
 		},
-		fmt.Sprintf("%-7s  %-24s  %8s  %8s  %8s  %-28s  %s", "STATE", "NEXT", "FIRED", "SKIPPED", "MISSED", "WHEN", "NAME"),
+		fmt.Sprintf("%-7s  %-24s  %8s  %8s  %8s  %8s  %-28s  %s", "STATE", "NEXT", "FIRED", "SKIPPED", "MISSED", "FAILED", "WHEN", "NAME"),
 		func(b []byte, s client.Schedule) []byte {
-			return fmt.Appendf(b, "%-7s  %-24s  %8d  %8d  %8d  %-28s  %s",
-				scheduleState(s), nextText(s), s.Fired, s.Skipped, s.Missed, printable(timesText(s.Spec)), printable(s.Name))
+			return fmt.Appendf(b, "%-7s  %-24s  %8d  %8d  %8d  %8d  %-28s  %s",
+				scheduleState(s), nextText(s), s.Fired, s.Skipped, s.Missed, s.Failed, printable(timesText(s.Spec)), printable(s.Name))
 		},
 		func(s client.Schedule) any { return newScheduleJSON(s) },
 	)
