@@ -41,9 +41,10 @@ func (f *requestFlags) parse(a *app, cmd *cobra.Command) (event.Event, client.Ca
 	return e, client.CallOptions{Timeout: f.within}, err
 }
 
-// openRequest connects for a call that waits for a response.
-func (a *app) openRequest(f func(*client.Client) error) error {
-	c, err := a.connect(a.timeout)
+// openRequest connects for a call that waits for a response for so long. Without a node that
+// serves it goes on trying no longer than that either.
+func (a *app) openRequest(within time.Duration, f func(*client.Client) error) error {
+	c, err := a.connect(min(a.timeout, within))
 	if err != nil {
 		return err
 	}

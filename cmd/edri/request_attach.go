@@ -31,7 +31,7 @@ wait, and says how far the request is.`,
 			if now {
 				return a.showRequest(ctx, id)
 			}
-			return a.openRequest(func(c *client.Client) error {
+			return a.openRequest(a.timeout, func(c *client.Client) error {
 				response, err := c.Attach(ctx, id)
 				if err != nil {
 					return err

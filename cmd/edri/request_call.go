@@ -31,7 +31,7 @@ the timeout, and prints those that came.`,
 		if gather < 0 {
 			return usagef("--gather %d: must be at least 1", gather)
 		}
-		return a.openRequest(func(c *client.Client) error {
+		return a.openRequest(o.Timeout, func(c *client.Client) error {
 			if gather > 0 {
 				responses, err := c.Gather(ctx, f.stream, e, gather, o.Timeout)
 				if err != nil {

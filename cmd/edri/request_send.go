@@ -26,7 +26,7 @@ until one hour after its timeout. It waits for a subscription that receives it.`
 		if err != nil {
 			return err
 		}
-		return a.openRequest(func(c *client.Client) error {
+		return a.openRequest(o.Timeout, func(c *client.Client) error {
 			id, err := c.Send(ctx, f.stream, e, o)
 			if err != nil {
 				return unknownRequest(err, e)
