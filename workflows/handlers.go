@@ -127,7 +127,11 @@ func unknownHandler[T any](what, name string, known map[string]T) *Error {
 		names = append(names, n)
 	}
 	slices.Sort(names)
-	return &Error{Type: ErrorNotFound, Message: fmt.Sprintf("the run has no %s %q; it has: %s", what, name, strings.Join(names, ", "))}
+	has := "it has none"
+	if len(names) > 0 {
+		has = "it has: " + strings.Join(names, ", ")
+	}
+	return &Error{Type: ErrorNotFound, Message: fmt.Sprintf("the run has no %s %q; %s", what, name, has)}
 }
 
 // applyUpdate starts the handler of an update that was accepted.
