@@ -65,9 +65,9 @@ func isUnspecified(host string) bool {
 	return err == nil && ip.IsUnspecified()
 }
 
-// isLoopback reports whether only this machine reaches the address. Any host name
+// IsLoopback reports whether only this machine reaches the address. Any host name
 // but localhost counts as one of elsewhere: what it stands for can change.
-func isLoopback(address string) bool {
+func IsLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return false

@@ -105,7 +105,7 @@ func (c *Config) checkExposure() *problem {
 		addresses = append(addresses, struct{ setting, address string }{"peers", p.Address})
 	}
 	for _, a := range addresses {
-		if !isLoopback(a.address) {
+		if !IsLoopback(a.address) {
 			return wrong(a.setting, "%s %s", a.address, advice)
 		}
 	}

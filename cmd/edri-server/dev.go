@@ -51,6 +51,10 @@ as in any cluster and is there again after the next start.`,
 			if err != nil {
 				return err
 			}
+			if _, _, err := net.SplitHostPort(address); err == nil && !server.IsLoopback(address) {
+				return fmt.Errorf("%w: %s: %s is not on the loopback interface: dev serves this machine alone; for others see edri-server run",
+					server.ErrConfig, name, address)
+			}
 			preset[name] = address
 		}
 		preset["peers"] = "dev=" + preset["raft-listen"]
