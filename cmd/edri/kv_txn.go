@@ -52,10 +52,13 @@ is that of --bucket.`,
 			if err != nil {
 				return err
 			}
-			if err := a.writeTransaction(done); err != nil {
-				return err
+			failed := !done.Succeeded && len(t.Otherwise) == 0
+			if !failed || a.output != outputText { // else the error says it all
+				if err := a.writeTransaction(done); err != nil {
+					return err
+				}
 			}
-			if !done.Succeeded && len(t.Otherwise) == 0 {
+			if failed {
 				return event.Errorf(event.CodeCheckFailed, "the conditions do not hold; nothing was done")
 			}
 			return nil
