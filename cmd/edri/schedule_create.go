@@ -15,11 +15,11 @@ func (a *app) scheduleCreateCommand() *cobra.Command {
 		Use:   "create NAME",
 		Short: "Make a schedule",
 		Long: `Make a schedule: at its times an event is appended (--type), a request sent (--type
---request) or keys are changed (--put, --txn). Each fire is made once. What is left out, or
-fails, is told by an event of the stream schedule/NAME.`,
+--request), keys are changed (--put, --txn) or a run is started (--start-workflow). Each fire
+is made once. What is left out, or fails, is told by an event of the stream schedule/NAME.`,
 		Example: `  edri schedule create report --cron '0 7 * * 1-5' --zone Europe/Berlin --type report.due --exclude-dates 2026-12-24/2026-12-31
   edri schedule create poll --every 30s --jitter 5s --request --within 20s --type poll.asked --overlap skip
-  edri schedule create open --cron '0 9 * * 1-5' --zone Europe/Berlin --bucket shop --put open=yes`,
+  edri schedule create open --cron '0 9 * * 1-5' --zone Europe/Berlin --put open=yes`,
 		Args: cobra.ExactArgs(1),
 	}
 	f.register(cmd)

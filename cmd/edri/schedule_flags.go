@@ -87,6 +87,9 @@ func parseAhead(flag, s string, now time.Time) (time.Time, error) {
 	return time.Time{}, usagef("--%s %q: is neither RFC 3339, such as 2027-01-02T15:04:05Z, nor how long from now, such as 90m", flag, s)
 }
 
+// scheduleSource is where the events of schedules come from that name no source.
+const scheduleSource = "/edri/schedules"
+
 // scheduleFlags are the flags that make up a schedule.
 type scheduleFlags struct {
 	timesFlags
@@ -105,11 +108,13 @@ func (f *scheduleFlags) register(cmd *cobra.Command) {
 	f.runFlags.register(cmd)
 	flags, s := cmd.Flags(), &f.spec
 	_ = flags.MarkHidden("id") // each fire has its own
+	flags.Lookup("type").Usage = "type of the event"
+	flags.Lookup("source").DefValue = scheduleSource // the cluster's, if none is given
 	flags.DurationVar(&s.Jitter, "jitter", 0, "delay each fire by up to so much; which follows from the schedule and the time alone")
 	flags.Uint64Var(&s.Limit, "limit", 0, "end after so many fires; 0 for never")
 	flags.BoolVar(&f.request, "request", false, "send a request instead of appending an event")
 	flags.DurationVar(&f.within, "within", client.DefaultRequestTimeout, "how long the response to a request is awaited")
-	flags.StringVar(&f.overlap, "overlap", client.OverlapDefault.String(), "when it fires while a request or run of it is open: skip, buffer-one, buffer-all, cancel-other or allow")
+	flags.StringVar(&f.overlap, "overlap", overlapText(client.OverlapDefault), "when it fires while a request or run of it is open: skip, buffer-one, buffer-all, cancel-other or allow")
 	flags.StringVar(&f.catchUp, "catch-up", client.CatchUpLast.String(), "which fires are made up for that were late by more than 10s: none, last or all")
 	flags.IntVar(&s.CatchUpCap, "catch-up-cap", 0, "with --catch-up all the newest so many; default 100")
 	flags.DurationVar(&s.CatchUpWindow, "catch-up-window", 0, "make up only for fires that are at most so late; 0 for any")

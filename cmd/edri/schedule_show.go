@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -31,6 +32,9 @@ func (a *app) scheduleShowCommand() *cobra.Command {
 		}),
 	}
 }
+
+// overlapText is the policy that holds for what has an end.
+func overlapText(o client.Overlap) string { return cmp.Or(o, client.OverlapSkip).String() }
 
 func (a *app) writeSchedule(s client.Schedule) error {
 	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
@@ -69,7 +73,7 @@ func (a *app) writeSchedule(s client.Schedule) error {
 		row("within", spec.Action.Timeout)
 	}
 	if spec.Action.Request || spec.Action.Start != nil {
-		row("overlap", spec.Overlap)
+		row("overlap", overlapText(spec.Overlap))
 	}
 	row("catch-up", spec.CatchUp)
 	row("catch-up window", durationText(spec.CatchUpWindow))
