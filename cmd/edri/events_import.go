@@ -154,7 +154,7 @@ func (a *app) writeSummary(producer string, s summary, took time.Duration) error
 	if s.Unconfirmed > 0 {
 		text += fmt.Sprintf(", executed without a result %d", s.Unconfirmed)
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s (%d lines in %s)\n", text, s.Lines, took.Round(10*time.Millisecond))
+	_, err := fmt.Fprintf(a.stdout, "%s (%s in %s)\n", text, counted(s.Lines, "line"), took.Round(10*time.Millisecond))
 	return wrapWrite(err)
 }
 

@@ -155,7 +155,7 @@ var errOtherInput = errors.New("it is another input, and nothing of it was store
 // its lines were taken for those of the other and passed over.
 func (im *importer) checkLength(lines uint64) error {
 	if executed := im.p.Last(); lines < executed {
-		return fmt.Errorf("the input has %d lines, and %d were executed under this producer's name: %w", lines, executed, errOtherInput)
+		return fmt.Errorf("the input has %s, and %d were executed under this producer's name: %w", counted(lines, "line"), executed, errOtherInput)
 	}
 	return nil
 }

@@ -158,6 +158,17 @@ func shownData(data []byte) string {
 	return strings.Join(lines, "\n")
 }
 
+// counted is a number of things in words: "1 line", "2 lines". Without many it is one with an s.
+func counted[N ~int | ~uint64](n N, one string, many ...string) string {
+	switch {
+	case n == 1:
+		return "1 " + one
+	case len(many) > 0:
+		return fmt.Sprintf("%d %s", n, many[0])
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}
+
 // writeJSON writes one value: indented as json, on one line as jsonl.
 func (a *app) writeJSON(v any) error {
 	encoder := json.NewEncoder(a.stdout)

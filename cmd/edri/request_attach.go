@@ -51,7 +51,7 @@ func (a *app) showRequest(ctx context.Context, id event.Position) error {
 			return err
 		}
 		if a.output == outputText {
-			_, err := fmt.Fprintf(a.stdout, "%s, %d responses, until %s\n", o.State, len(o.Responses), formatTime(o.Deadline))
+			_, err := fmt.Fprintf(a.stdout, "%s, %s, until %s\n", o.State, counted(len(o.Responses), "response"), formatTime(o.Deadline))
 			return wrapWrite(err)
 		}
 		responses := []json.RawMessage{}

@@ -59,7 +59,7 @@ func appendDeadLine(b []byte, d client.DeadLetter) []byte {
 	if n := len(d.Attempts); n > 0 {
 		reason = d.Attempts[n-1].Reason
 	}
-	b = fmt.Appendf(b, "%d  %s  %d attempts  %s  ", d.Position, formatTime(d.Stamp), len(d.Attempts), preview([]byte(reason)))
+	b = fmt.Appendf(b, "%d  %s  %s  %s  ", d.Position, formatTime(d.Stamp), counted(len(d.Attempts), "attempt"), preview([]byte(reason)))
 	if d.Event == nil {
 		return append(b, "(the event is gone by retention)"...)
 	}

@@ -62,7 +62,7 @@ A history is taken as it is when it is read; files of earlier checks stay. ` + f
 			return err
 		}
 		if len(program) == 0 {
-			_, err = fmt.Fprintf(a.stdout, "%s\n", counted(uint64(len(runs)), "history", "histories"))
+			_, err = fmt.Fprintf(a.stdout, "%s\n", counted(len(runs), "history", "histories"))
 			return wrapWrite(err)
 		}
 		return a.replayWith(ctx, into, program, runs)

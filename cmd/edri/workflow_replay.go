@@ -85,8 +85,8 @@ func (a *app) tellReplayed(dir string, replayed map[string]string, runs map[stri
 		return err
 	}
 	if bad > 0 {
-		return fmt.Errorf("%s could not go on, %d could", counted(bad, "run", "runs"), good)
+		return fmt.Errorf("%s could not go on, %d could", counted(bad, "run"), good)
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s can go on\n", counted(good, "run", "runs"))
+	_, err := fmt.Fprintf(a.stdout, "%s can go on\n", counted(good, "run"))
 	return wrapWrite(err)
 }

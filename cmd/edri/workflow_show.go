@@ -171,11 +171,3 @@ func writeOpen(out *bytes.Buffer, r client.Run, t *timeline) {
 	}
 	_ = table.Flush() // into memory
 }
-
-// counted is a number of things, as it is said.
-func counted(n uint64, one, more string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, more)
-}
