@@ -48,30 +48,15 @@ func (c *claim) giveUp(config *event.Subscription, id uint64) error {
 	return nil
 }
 
-// announce appends the event that says that an event was given up.
+// announce appends the event that says that an event was given up, unless that is itself
+// one that the router appended: else a subscription that gives up what it is told of dead
+// letters would be told of that, without end, and two of them of each other's.
 func (c *claim) announce(config *event.Subscription) error {
+	own, err := isAnnounced(c.tx, c.position)
+	if own || err != nil {
+		return err
+	}
 	return announce(c.tx, config, deadType, c.deadData(config.Name))
-}
-
-// announceTries bounds how many ids are tried for an event that the machine appends. A
-// client may have taken some: that must stop neither the node nor, for long, this.
-const announceTries = 3
-
-// announce appends an event to the dead-letter stream. No two of them are ever the same
-// event, whatever is said again.
-func announce(tx *consensus.Tx, config *event.Subscription, typ string, data []byte) error {
-	e := event.Event{
-		Source: deadSource, Type: typ, Subject: config.Name,
-		DataContentType: "application/json", Data: data,
-	}
-	for range announceTries {
-		e.ID = strconv.FormatUint(tx.Incarnation(), 10)
-		_, revision, err := tx.Append(config.DeadLetterStream, event.ExpectAny, event.AppendEvent(nil, &e))
-		if event.CodeOf(err) != event.CodeIDConflict && (err != nil || revision != 0) {
-			return err
-		}
-	}
-	return nil
 }
 
 // deadData is the data of a dead letter's event. It is part of the replicated history

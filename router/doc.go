@@ -41,6 +41,7 @@
 //	'd' BE8 id, BE8 position             dead letter: generation, stamp, failed attempts
 //	'r' BE8 position                     request: state, deadline, gather, responses
 //	'x' BE8 generation or id             garbage: rows to be swept, see garbage.go
+//	'a' BE8 position                     an event that says what was given up or lost
 //	'n'                                  number of subscriptions
 //
 // What holds between them, after every operation:

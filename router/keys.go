@@ -18,6 +18,7 @@ const (
 	kindDead         = 'd'
 	kindRequest      = 'r'
 	kindGarbage      = 'x'
+	kindAnnounced    = 'a'
 )
 
 var countKey = []byte{kindCount}
@@ -26,7 +27,7 @@ func subscriptionKey[T ~string | ~[]byte](name T) []byte {
 	return append(append(make([]byte, 0, 1+len(name)), kindSubscription), name...)
 }
 
-// numberKey is the key of a progress, request or garbage row.
+// numberKey is the key of a progress, request, garbage or announced row.
 func numberKey(kind byte, n uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 9), kind), n)
 }

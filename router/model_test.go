@@ -14,6 +14,7 @@ type model struct {
 	last event.Position // of the journal
 	now  int64
 	subs map[string]*modelSub
+	told map[event.Position]bool // where tell appended
 }
 
 type modelSub struct {
@@ -36,7 +37,9 @@ type modelEvent struct {
 	due      int64
 }
 
-func newModel(now int64) *model { return &model{now: now, subs: map[string]*modelSub{}} }
+func newModel(now int64) *model {
+	return &model{now: now, subs: map[string]*modelSub{}, told: map[event.Position]bool{}}
+}
 
 func (m *model) begin(s *modelSub, generation uint64, cursor event.Position) {
 	s.generation, s.cursor = generation, cursor
@@ -110,8 +113,17 @@ func (m *model) wait(e *modelEvent, delay int64) {
 	}
 }
 
-func (m *model) bury(s *modelSub, p event.Position) {
+// tell appends an event that says what was given up or lost. That one is itself given up
+// without another.
+func (m *model) tell() {
 	m.last++
+	m.told[m.last] = true
+}
+
+func (m *model) bury(s *modelSub, p event.Position) {
+	if !m.told[p] {
+		m.tell()
+	}
 	s.dead[p] = s.events[p].attempts
 	delete(s.released, p)
 	delete(s.events, p)
@@ -165,7 +177,7 @@ func (m *model) release(generation uint64, before event.Position) {
 	if !needs {
 		return
 	}
-	m.last++ // the event that says so
+	m.tell()
 	for p, e := range s.events {
 		if !e.done && p < before {
 			*e = modelEvent{done: true, by: m.last}
