@@ -16,6 +16,8 @@ type Committer interface {
 // Reader gives views of state and journal, and waits until they are as new as a
 // read wants; see consensus.Node.
 type Reader interface {
+	// Now is the cluster's time, in nanoseconds since 1970.
+	Now() int64
 	Await(ctx context.Context, linearizable bool, min event.Position) error
 	WaitBeyond(ctx context.Context, position event.Position) error
 	View() *consensus.View

@@ -42,6 +42,7 @@ var _ Node = (*fakeNode)(nil)
 
 func (n *fakeNode) Leader() (serverID, apiURL string) { return "n1-1", "" }
 func (n *fakeNode) ServerID() string                  { return "n1-1" }
+func (n *fakeNode) Now() int64                        { return time.Now().UnixNano() }
 
 var testEpoch = event.Epoch([]byte("0123456789abcdef"))
 

@@ -127,6 +127,9 @@ func (s *service) withStart(ctx context.Context, b []byte, request proto.Message
 	if at.Time <= 0 {
 		return nil, event.Errorf(event.CodeInvalid, "start: time %d is not after 1970", at.Time)
 	}
+	if err := s.awaitTime(ctx, at.Time); err != nil {
+		return nil, err
+	}
 	if err := s.await(ctx, freshness{linearizable: true}); err != nil {
 		return nil, err
 	}
@@ -138,6 +141,34 @@ func (s *service) withStart(ctx context.Context, b []byte, request proto.Message
 	}
 	start.Start = &edriv1.Start_Position{Position: uint64(p)}
 	return proto.Marshal(request)
+}
+
+// maxAhead is for how long a start that lies ahead is waited for: it is the present, by a
+// clock that goes before the cluster's.
+const maxAhead = consensus.MaxClockSkew
+
+// awaitTime waits until a time is past that is now as clocks go, and refuses a later one:
+// what is committed before it would be delivered too.
+func (s *service) awaitTime(ctx context.Context, at int64) error {
+	v := s.cfg.Node.View()
+	now := max(s.cfg.Node.Now(), v.Journal().Stamp()) // no event will have an earlier stamp
+	v.Close()
+	ahead := time.Duration(at - now)
+	switch {
+	case ahead <= 0:
+		return nil
+	case ahead > maxAhead:
+		return event.Errorf(event.CodeInvalid, "start: time %s lies ahead, it is %s now; to begin with what comes, start now",
+			time.Unix(0, at).UTC().Format(time.RFC3339Nano), time.Unix(0, now).UTC().Format(time.RFC3339Nano))
+	}
+	timer := time.NewTimer(ahead)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (s *service) subscription(name string) (*edriv1.Subscription, error) {

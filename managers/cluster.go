@@ -29,7 +29,7 @@ type Cluster interface {
 type Start struct {
 	First    bool           // with the first event that is left
 	Position event.Position // with the event at this position, or the next; 0: not set
-	Time     time.Time      // with the first that was committed at or after this time
+	Time     time.Time      // with the first that was committed at or after this time, which must not lie ahead
 }
 
 // Consumer is how a member consumes.

@@ -1536,7 +1536,7 @@ type Start_Position struct {
 
 type Start_Time struct {
 	// The first event that was committed at or after this time, in nanoseconds
-	// since 1970. Not in a Commit.
+	// since 1970. Not in a Commit, and no time that lies ahead.
 	Time int64 `protobuf:"varint,3,opt,name=time,proto3,oneof"`
 }
 
