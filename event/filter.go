@@ -1,6 +1,10 @@
 package event
 
-import "bytes"
+import (
+	"bytes"
+	"maps"
+	"slices"
+)
 
 // Bounds of a filter, so that neither reading nor matching one is work without end.
 const (
@@ -171,6 +175,33 @@ func validatePairs(pairs map[string]string) *Error {
 		if err := checkText(name, want); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// CheckAttributes returns an *Error where the tree names what no event has as an attribute,
+// though each is printed with it: then it selects nothing, or with not everything. It is no
+// part of Validate, since filters that are stored may name them.
+func (f *Filter) CheckAttributes() error {
+	for _, pairs := range []map[string]string{f.Exact, f.Prefix, f.Suffix} {
+		for _, name := range slices.Sorted(maps.Keys(pairs)) {
+			if name == "data" {
+				return Errorf(CodeInvalid, "filter: data is not an attribute of the event; filters select by attributes alone, so let the producer set one (an extension)")
+			}
+			if isServerName(name) {
+				return Errorf(CodeInvalid, "filter: %s is not an attribute of the stored event; use subject or source, which are the stream's name by default, type, or an extension of your own", name)
+			}
+		}
+	}
+	for _, list := range [][]Filter{f.All, f.Any} {
+		for i := range list {
+			if err := list[i].CheckAttributes(); err != nil {
+				return err
+			}
+		}
+	}
+	if f.Not != nil {
+		return f.Not.CheckAttributes()
 	}
 	return nil
 }

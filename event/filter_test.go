@@ -90,6 +90,28 @@ func TestFilterRefuses(t *testing.T) {
 	}
 }
 
+func TestFilterOfWhatIsNoAttribute(t *testing.T) {
+	t.Parallel()
+	for filter, want := range map[string]string{
+		`{}`: "",
+		`{"all":[{"exact":{"edrikind":"request","dataschema":"/a"}},{"not":{"prefix":{"datax":"b"}}}]}`: "",
+		`{"prefix":{"edristream":"p"}}`:                                    "edristream is not an attribute of the stored event; use subject",
+		`{"not":{"exact":{"edriposition":"7"}}}`:                           "edriposition",
+		`{"any":[{"exact":{"type":"a"}},{"suffix":{"edrirevision":"0"}}]}`: "edrirevision",
+		`{"all":[{"exact":{"type":"a"}},{"prefix":{"edristamp":"2026"}}]}`: "edristamp",
+		`{"exact":{"type":"a","data":"{}"}}`:                               "data is not an attribute of the event;",
+	} {
+		f, err := ParseFilter([]byte(filter))
+		if err != nil {
+			t.Fatalf("%s: %v", filter, err)
+		}
+		err = f.CheckAttributes()
+		if (want == "") != (err == nil) || err != nil && (CodeOf(err) != CodeInvalid || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", filter, err, want)
+		}
+	}
+}
+
 func FuzzParseFilter(f *testing.F) {
 	f.Add([]byte(`{"all":[{"exact":{"type":"a"}},{"any":[{"not":{"prefix":{"id":"1"}}},{"suffix":{"x":"é"}}]}]}`))
 	f.Add([]byte(`{}`))

@@ -47,6 +47,8 @@ func TestCheckRefusesWhatApplyCouldNotDo(t *testing.T) {
 		"a long name":            {create(long, nil, nil), "subscription"},
 		"a filter":               {create("s", &edriv1.SubscriptionConfig{Filter: `{"like":1}`}, nil), "like"},
 		"half a filter":          {update("s", &edriv1.SubscriptionConfig{Filter: `{`}), "invalid"},
+		"a filter of the stream": {create("s", &edriv1.SubscriptionConfig{Filter: `{"not":{"prefix":{"edristream":"a"}}}`}, nil), "edristream is not an attribute"},
+		"a filter of the data":   {update("s", &edriv1.SubscriptionConfig{Filter: `{"exact":{"data":"a"}}`}), "data is not an attribute"},
 		"an ordering key":        {update("s", &edriv1.SubscriptionConfig{OrderingKey: "colour"}), "ordering key"},
 		"a priority":             {update("s", &edriv1.SubscriptionConfig{Priority: 101}), "priority"},
 		"max_deliver":            {update("s", &edriv1.SubscriptionConfig{MaxDeliver: 1 << 31}), "out of range"},

@@ -76,9 +76,19 @@ func (f *fields) addDurations(dst *[]time.Duration) {
 	}
 }
 
-// parseConfig reads and checks a config, with defaults for what it leaves out. Its
-// errors are *event.Error.
+// parseConfig reads and checks a config that a client sends, with defaults for what it
+// leaves out. Its errors are *event.Error.
 func parseConfig[T ~string | ~[]byte](name T, config []byte) (event.Subscription, error) {
+	s, err := readConfig(name, config)
+	if err == nil {
+		err = s.Filter.CheckAttributes()
+	}
+	return s, err
+}
+
+// readConfig is parseConfig for a config that is stored, perhaps since before what
+// parseConfig asks for more.
+func readConfig[T ~string | ~[]byte](name T, config []byte) (event.Subscription, error) {
 	s, filter, err := decodeConfig(config)
 	if err != nil {
 		return s, event.Errorf(event.CodeInvalid, "config: %v", err)

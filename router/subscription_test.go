@@ -323,3 +323,16 @@ func TestCheckpointMovesManyCursors(t *testing.T) {
 	h.expectState("b", "cursor 5; 4;")
 	h.expectState("c", "cursor 0;;")
 }
+
+// Filters that were accepted once are read as ever.
+func TestStoredFilterOfNoAttributeGoesOn(t *testing.T) {
+	t.Parallel()
+	config, err := proto.Marshal(&edriv1.SubscriptionConfig{Filter: `{"exact":{"edristream":"a"}}`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := readConfig("s", config)
+	if err != nil || s.Filter.Exact["edristream"] != "a" {
+		t.Errorf("got %v, %v", s.Filter, err)
+	}
+}

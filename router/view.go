@@ -68,7 +68,7 @@ func readSubscription(v *consensus.View, name string, row []byte) (Subscription,
 		return Subscription{}, err
 	}
 	out := Subscription{Generation: s.generation, ID: s.id, Paused: s.paused, Note: string(s.note), Wire: bytes.Clone(s.config)}
-	if out.Config, err = parseConfig(name, s.config); err != nil {
+	if out.Config, err = readConfig(name, s.config); err != nil {
 		return Subscription{}, fmt.Errorf("%w: config of %q: %v", errRow, name, err)
 	}
 	row, err = v.Get(machineName, numberKey(kindProgress, s.generation))
