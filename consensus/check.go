@@ -178,7 +178,13 @@ func (m *Mux) checkOp(c *commit, o op, limits event.Limits) *event.Error {
 	if machine == nil {
 		return event.Errorf(event.CodeInvalid, "unknown operation %d", o.number)
 	}
-	return asEventError(machine.Check(o.number, o.body))
+	err := asEventError(machine.Check(o.number, o.body))
+	if err == nil && len(c.ops) > 1 && !c.each {
+		if s, ok := machine.(Solitary); ok {
+			err = s.Alone(o.number, o.body)
+		}
+	}
+	return err
 }
 
 // checkName checks a name against the configured limit and the rules of names.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/edri-io/edri/event"
 )
 
 // StateMachine executes some operations of commits, in the transaction of the
@@ -32,6 +34,15 @@ type Weigher interface {
 	// Weight returns as how many operations one counts where a commit enters the cluster,
 	// by its size alone: it is called before Check, with what may be malformed.
 	Weight(op uint32, body []byte) int
+}
+
+// Solitary is a StateMachine some of whose operations may not share a commit's fate.
+type Solitary interface {
+	StateMachine
+	// Alone returns why an operation may not be in a commit with others, unless each of
+	// them is for itself; nil: it may. It is called after Check, where a commit enters the
+	// cluster: apply executes what older entries hold.
+	Alone(op uint32, body []byte) *event.Error
 }
 
 // Mux finds the state machine of an operation. It never changes once made.

@@ -115,6 +115,18 @@ func checkSettle(o settleOp) error {
 	return nil
 }
 
+// Alone implements consensus.Solitary: what is committed with a settlement are the effects
+// of an event that is done. After a nak it would have them again.
+func (m *Machine) Alone(op uint32, body []byte) *event.Error {
+	if op != opSettle {
+		return nil
+	}
+	if o, err := decodeSettle(body); err == nil && o.verb != verbAck {
+		return event.Errorf(event.CodeInvalid, "effects are committed with an ack alone: a nak, park or skip has none")
+	}
+	return nil
+}
+
 func (m *Machine) checkSend(o sendOp) error {
 	switch timeout := time.Duration(o.timeout); {
 	case timeout < minTimeout || timeout > maxTimeout:

@@ -97,6 +97,52 @@ func TestCheckRefusesWhatApplyCouldNotDo(t *testing.T) {
 	}
 }
 
+// What is committed with a settlement are the effects of an ack: beside a nak, an event
+// would have one now and another later.
+func TestEffectsAreCommittedWithAnAckAlone(t *testing.T) {
+	t.Parallel()
+	h := newHall(t)
+	settle := func(verb edriv1.Settle_Verb) *edriv1.Op { return opOf(settleOf("s", 1, 1, verb)) }
+	for name, c := range map[string]struct {
+		commit *edriv1.Commit
+		want   string // in the error; empty: it is accepted
+	}{
+		"an ack with an effect":           {&edriv1.Commit{Ops: []*edriv1.Op{settle(edriv1.Settle_ACK), add("e")}}, ""},
+		"two acks":                        {&edriv1.Commit{Ops: []*edriv1.Op{settle(edriv1.Settle_ACK), settle(edriv1.Settle_ACK)}}, ""},
+		"a nak":                           {&edriv1.Commit{Ops: []*edriv1.Op{settle(edriv1.Settle_NAK)}}, ""},
+		"a park":                          {&edriv1.Commit{Ops: []*edriv1.Op{settle(edriv1.Settle_PARK)}}, ""},
+		"a skip":                          {&edriv1.Commit{Ops: []*edriv1.Op{settle(edriv1.Settle_SKIP)}}, ""},
+		"a nak with an effect":            {&edriv1.Commit{Ops: []*edriv1.Op{settle(edriv1.Settle_NAK), add("e")}}, "effects"},
+		"a park with an effect":           {&edriv1.Commit{Ops: []*edriv1.Op{settle(edriv1.Settle_PARK), add("e")}}, "effects"},
+		"a skip with an effect":           {&edriv1.Commit{Ops: []*edriv1.Op{settle(edriv1.Settle_SKIP), add("e")}}, "effects"},
+		"a nak with a response":           {&edriv1.Commit{Ops: []*edriv1.Op{settle(edriv1.Settle_NAK), response(1, "r")}}, "effects"},
+		"an effect before a nak":          {&edriv1.Commit{Ops: []*edriv1.Op{add("e"), settle(edriv1.Settle_NAK)}}, "effects"},
+		"an ack with a nak":               {&edriv1.Commit{Ops: []*edriv1.Op{settle(edriv1.Settle_ACK), settle(edriv1.Settle_NAK)}}, "effects"},
+		"naks, each for itself":           {&edriv1.Commit{Each: true, Ops: []*edriv1.Op{settle(edriv1.Settle_NAK), settle(edriv1.Settle_NAK)}}, ""},
+		"a nak and what fails for itself": {&edriv1.Commit{Each: true, Ops: []*edriv1.Op{settle(edriv1.Settle_NAK), add("e")}}, ""},
+	} {
+		b, err := proto.Marshal(c.commit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = h.cfg.Machines.CheckCommit(b, event.DefaultLimits())
+		var refused *event.Error
+		if c.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if !errors.As(err, &refused) || refused.Code != event.CodeCheckFailed || len(refused.Violations) != 1 {
+			t.Errorf("%s: got %v, want check_failed with a violation", name, err)
+			continue
+		}
+		if v := refused.Violations[0].Err; v.Code != event.CodeInvalid || !strings.Contains(v.Message, c.want) {
+			t.Errorf("%s: got %v, want invalid about %q", name, v, c.want)
+		}
+	}
+}
+
 func TestClientsDoNotSendWhatIsTheLeaders(t *testing.T) {
 	t.Parallel()
 	m := NewMachine(timers.New())

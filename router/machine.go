@@ -19,6 +19,7 @@ type Machine struct {
 
 var (
 	_ consensus.StateMachine = (*Machine)(nil)
+	_ consensus.Solitary     = (*Machine)(nil)
 	_ timers.Owner           = (*Machine)(nil)
 )
 
