@@ -35,7 +35,7 @@ func (r *Router) Admit(op uint32, body []byte) *event.Error {
 // admitSettle refuses a settlement by a lease that is not the event's any more. What
 // it lets pass it has put the advance before that covers it.
 func (d *dispatcher) admitSettle(s *settleOp) *event.Error {
-	t, err := parseToken(s.token)
+	t, err := tokenOf(s.token, s.position)
 	if err != nil {
 		return err
 	}
@@ -54,10 +54,12 @@ func (d *dispatcher) admitSettle(s *settleOp) *event.Error {
 		return event.Errorf(event.CodeInvalid, "position %d was never delivered to subscription %q", s.position, q.Config.Name)
 	case it == nil:
 		return nil // apply knows what became of it
-	case it.state == stateLeased && (it.lease.term != t.term || it.lease.number != t.lease):
+	case it.state == stateLeased && !it.lease.is(t):
 		return staleToken("position %d is with another member, or delivered once more", s.position)
 	case t.term > d.term:
 		return staleToken("the token is of term %d, this is %d", t.term, d.term)
+	case it.state != stateLeased && it.blocked:
+		return staleToken("position %d waits for another of its key", s.position)
 	}
 	if it.state != stateLeased && it.state != stateFailing && it.state != stateWaiting {
 		// Its lease was over. It is not handed out while it is being settled.

@@ -121,7 +121,7 @@ type dispatcher struct {
 	// work are the queues that may have something to hand out.
 	work []*queue
 	// leases counts those that were given, for their tokens.
-	leases uint64
+	leases uint32
 	// unwritten are the queues whose cursors are to be written, some at each tick.
 	unwritten []*queue
 	// retries are run at the next tick.

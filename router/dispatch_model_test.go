@@ -103,7 +103,7 @@ func (w *world) publish() {
 
 func (w *world) step() {
 	a := rapid.SampledFrom(w.actors).Draw(w.T, "actor")
-	switch rapid.IntRange(0, 19).Draw(w.T, "step") {
+	switch rapid.IntRange(0, 20).Draw(w.T, "step") {
 	case 0, 1:
 		w.publish()
 	case 2, 3, 4:
@@ -134,6 +134,8 @@ func (w *world) step() {
 		w.elect()
 	case 15:
 		w.administer()
+	case 20:
+		w.misuse(a)
 	case 16:
 		w.s.commitFirst(rapid.IntRange(0, len(w.s.log)).Draw(w.T, "commits"))
 	default:
@@ -276,6 +278,30 @@ func (w *world) send(a *actor, settle *edriv1.Settle) {
 			delete(a.held, event.Position(settle.Position))
 		}
 	}, effects...)
+}
+
+// misuse settles one event by the token of another, which has no effect, whatever that
+// event is.
+func (w *world) misuse(a *actor) {
+	undecided := a.undecided()
+	if len(undecided) == 0 {
+		return
+	}
+	d := a.held[rapid.SampledFrom(undecided).Draw(w.T, "token")]
+	p := event.Position(rapid.Uint64Range(1, uint64(w.s.core.Meta().Mark.Last)+1).Draw(w.T, "of another"))
+	if p == d.Record.Position {
+		return
+	}
+	settle := &edriv1.Settle{Subscription: worldName, Position: uint64(p), Token: d.Token}
+	w.s.settle(settle, func(code string) {
+		if code != string(event.CodeInvalid) && d.Generation == w.s.d.queues[worldName].Generation {
+			w.Fatalf("settle %d by the token of %d: %q\n%s", p, d.Record.Position, code, w.s.dump())
+		}
+	})
+	if a.m != nil {
+		a.m.Extend([]Held{{p, d.Token}})
+		a.m.GiveBack([]Held{{p, d.Token}})
+	}
 }
 
 func (w *world) extendOrGiveBack(a *actor) {

@@ -56,7 +56,7 @@ func (d *dispatcher) handOut(v *consensus.View, q *queue, it *item, rec *log.Rec
 	q.credits--
 	m.deliver(&Delivery{
 		Record: rec, Attempt: it.attempts + 1, Generation: q.Generation, Lease: wait, RequestDeadline: request.Deadline,
-		Token: token{generation: q.Generation, term: d.term, lease: d.leases}.appendTo(nil),
+		Token: q.tokenOf(it).appendTo(nil),
 	})
 	return nil
 }
@@ -87,7 +87,7 @@ func (d *dispatcher) skip(q *queue, it *item) {
 	if it.position > q.proposed {
 		d.advance(q)
 	}
-	body := encodeSettle(q.Config.Name, it.position, token{generation: q.Generation, term: d.term}, verbSkip)
+	body := encodeSettle(q.Config.Name, token{generation: q.Generation, position: it.position, term: d.term}, verbSkip)
 	d.node.Enqueue(opSettle, body, func(err *event.Error) {
 		if err != nil && err.Code != event.CodeAlreadyAcked {
 			d.inbox.add(outcome{failed: true, then: func() {
@@ -100,9 +100,9 @@ func (d *dispatcher) skip(q *queue, it *item) {
 }
 
 // encodeSettle writes an edri.v1.Settle.
-func encodeSettle(name string, p event.Position, t token, verb uint64) []byte {
+func encodeSettle(name string, t token, verb uint64) []byte {
 	b := appendBytes(nil, 1, []byte(name))
-	b = appendUint(b, 2, uint64(p))
+	b = appendUint(b, 2, uint64(t.position))
 	b = appendBytes(b, 3, t.appendTo(nil))
 	return appendUint(b, 4, verb)
 }

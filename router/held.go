@@ -178,7 +178,7 @@ func (d *dispatcher) lost(q *queue, from, to event.Position) {
 			continue
 		}
 		if it.state == stateLeased && it.lease.member != nil {
-			it.lease.member.lose(Held{p, token{generation: q.Generation, term: it.lease.term, lease: it.lease.number}.appendTo(nil)})
+			it.lease.member.lose(Held{p, q.tokenOf(it).appendTo(nil)})
 		}
 		q.done(p)
 	}

@@ -59,7 +59,7 @@ func (d *dispatcher) release(q *queue, m *Member) {
 			continue
 		}
 		if it.settling {
-			d.holdBriefly(q, it, token{term: it.lease.term, lease: it.lease.number})
+			d.holdBriefly(q, it, q.tokenOf(it))
 			continue
 		}
 		d.ready(q, it)
@@ -69,7 +69,7 @@ func (d *dispatcher) release(q *queue, m *Member) {
 
 // adopt renews the lease that a member shows, and reports whether it has it.
 func (d *dispatcher) adopt(q *queue, m *Member, h Held) bool {
-	t, err := parseToken(h.Token)
+	t, err := tokenOf(h.Token, h.Position)
 	if err != nil || t.generation != q.Generation {
 		return false
 	}
@@ -85,10 +85,10 @@ func (d *dispatcher) adopt(q *queue, m *Member, h Held) bool {
 	case it.state == stateLeased:
 		// Who shows its token has it, also where another connection is not known to be
 		// broken yet.
-		if it.lease.term != t.term || it.lease.number != t.lease {
+		if !it.lease.is(t) {
 			return false
 		}
-	case t.term > d.term, it.state == stateWaiting:
+	case t.term > d.term, it.state == stateWaiting, it.blocked:
 		return false
 	}
 	d.hold(q, it, l)
@@ -109,10 +109,10 @@ func (q *queue) claim(p event.Position, l lease) {
 
 // leasedBy returns the item that a member holds by this token.
 func (q *queue) leasedBy(m *Member, h Held) *item {
-	t, err := parseToken(h.Token)
+	t, err := tokenOf(h.Token, h.Position)
 	it := q.open[h.Position]
 	if err != nil || it == nil || it.state != stateLeased || it.lease.member != m ||
-		t.generation != q.Generation || it.lease.term != t.term || it.lease.number != t.lease {
+		t.generation != q.Generation || !it.lease.is(t) {
 		return nil
 	}
 	return it

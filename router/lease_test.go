@@ -1,6 +1,8 @@
 package router
 
 import (
+	"encoding/binary"
+	"fmt"
 	"testing"
 	"time"
 
@@ -255,4 +257,80 @@ func TestAWaitIsNotAdopted(t *testing.T) {
 	m.loses("1")
 	s.wait(5 * time.Second)
 	m.gets("1#3")
+}
+
+// with is what a member says of one event by the token of another's delivery.
+func (c *seat) with(token event.Position, of event.Position, verb edriv1.Settle_Verb) string {
+	c.Helper()
+	result := "none"
+	settle := c.settlement(token, verb)
+	settle.Position = uint64(of)
+	c.settle(settle, func(code string) { result = code }, add(fmt.Sprint("effect of ", of)))
+	c.run()
+	return result
+}
+
+// A token settles the event that it was handed out with: not one that waits for its key,
+// its next attempt or a member, is with another, did not match, or is not there yet.
+func TestATokenSettlesItsOwnEventAlone(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	config := leasing()
+	config.OrderingKey = event.OrderByPartitionKey
+	s.subscribe("s", config)
+	s.append("b", "a/x", "a/x", "a", "a", "a")
+	m, other := s.join("s", "m", 3), s.join("s", "other", 0)
+	s.run()
+	m.gets("2 4 5")
+	last := s.core.Meta().Mark.Last
+	if got := m.says(4, edriv1.Settle_NAK); got != "" {
+		t.Fatal(got)
+	}
+	check := func(tokenOf event.Position) {
+		t.Helper()
+		for _, p := range []event.Position{1, 2, 3, 4, 5, 6, last + 1, 1e9} {
+			if p == tokenOf {
+				continue
+			}
+			if got := m.with(tokenOf, p, edriv1.Settle_ACK); got != string(event.CodeInvalid) {
+				t.Errorf("ack of %d by the token of %d: %q, want invalid", p, tokenOf, got)
+			}
+		}
+	}
+	check(2)
+	m.m.Extend([]Held{{5, m.held[2].Token}})
+	m.loses("5")
+	m.m.GiveBack([]Held{{5, m.held[2].Token}})
+	other.credits(1)
+	s.run()
+	other.gets("6")
+	s.elect()
+	check(2) // by that of a leader before
+	s.rejoin(m, "s", 0)
+	s.rejoin(&seat{stage: s, name: "thief", held: map[event.Position]*Delivery{3: m.held[2], 6: m.held[5]}}, "s", 0).loses("3 6")
+	s.run()
+	m.acks(2, 5)
+	if got := s.core.Meta().Mark.Last; got != last {
+		t.Errorf("the journal ends at %d, want %d: effects were committed", got, last)
+	}
+}
+
+// What a binary before tokens named their events handed out is handed out again.
+func TestATokenWithoutAnEventIsStale(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.subscribe("s", leasing())
+	s.append("a")
+	m := s.join("s", "m", 1)
+	s.run()
+	m.gets("1")
+	d := m.held[1]
+	d.Token = binary.BigEndian.AppendUint64(nil, d.Generation)
+	d.Token = binary.BigEndian.AppendUint64(d.Token, s.term)
+	d.Token = binary.BigEndian.AppendUint64(d.Token, 1)
+	m.refused(1, "stale_token")
+	s.elect()
+	m.refused(1, "stale_token")
+	s.rejoin(m, "s", 0)
+	m.loses("1")
 }

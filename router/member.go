@@ -219,7 +219,7 @@ func (m *Member) lose(h Held) {
 func (m *Member) loseAll(q *queue) {
 	for p, it := range q.open {
 		if it.state == stateLeased && it.lease.member == m {
-			m.lose(Held{p, token{generation: q.Generation, term: it.lease.term, lease: it.lease.number}.appendTo(nil)})
+			m.lose(Held{p, q.tokenOf(it).appendTo(nil)})
 		}
 	}
 }
