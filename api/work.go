@@ -27,8 +27,12 @@ type (
 // is read from it.
 const maxAdvances = 4096
 
+// maxWorkFrame is what a frame to a worker has of what is ready; a larger item travels alone,
+// so that the worker reads it: none is above what an event and a run's first event may have.
+const maxWorkFrame = 1 << 20
+
 // workStream moves runs to a worker, its advances to the node, and their results back, as
-// they come, all that is ready in one frame.
+// they come, what is ready together in frames of maxWorkFrame.
 type workStream struct {
 	service *service
 	session *engine.Session
@@ -276,17 +280,12 @@ func (w *workStream) send(ctx context.Context, stream *connect.BidiStream[workFr
 	for {
 		runtime.Gosched() // what is ready together goes together
 		messages, err := w.session.Take(spare)
-		frame = frame[:0]
-		for i := range messages {
-			frame = appendWorkItem(frame, &messages[i])
-		}
-		clear(messages)
-		spare = messages
-		if len(frame) > 0 {
-			if err := stream.Send(&workedFrame{Bytes: frame}); err != nil {
+		spare = messages // what it was is the session's now
+		if len(messages) > 0 {
+			if frame, err = writeWork(frame, messages, stream); err != nil {
 				return false, ended, err
 			}
-			frame = bounded(frame)
+			clear(messages)
 			continue
 		}
 		if err != nil {
@@ -310,6 +309,66 @@ func (w *workStream) send(ctx context.Context, stream *connect.BidiStream[workFr
 			return false, ended, ctx.Err()
 		}
 	}
+}
+
+// workWriter is what frames to a worker are written to.
+type workWriter interface{ Send(*workedFrame) error }
+
+// writeWork writes messages in frames, made in the memory of spare, and returns that.
+func writeWork(spare []byte, messages []workflows.Message, to workWriter) ([]byte, error) {
+	frame := spare[:0]
+	var item []byte
+	write := func(m *workflows.Message) error {
+		item = appendWorkItem(item[:0], m)
+		if len(frame) > 0 && len(frame)+len(item) > maxWorkFrame {
+			if err := to.Send(&workedFrame{Bytes: frame}); err != nil {
+				return err
+			}
+			frame = bounded(frame)[:0]
+		}
+		frame = append(frame, item...)
+		return nil
+	}
+	for i := range messages {
+		for rest := &messages[i]; rest != nil; {
+			var m workflows.Message
+			m, rest = splitEntries(rest)
+			if err := write(&m); err != nil {
+				return nil, err
+			}
+		}
+	}
+	err := to.Send(&workedFrame{Bytes: frame})
+	return bounded(frame), err
+}
+
+// splitEntries returns a message with as many of its entries as go into a frame, and one with
+// the others, nil where there are none: a run may have entries of more than a worker reads.
+func splitEntries(m *workflows.Message) (first workflows.Message, rest *workflows.Message) {
+	first = *m
+	var number uint64
+	var entries []workflows.Entry
+	switch {
+	case m.Assign != nil:
+		number, entries = m.Assign.Run.Number, m.Assign.Entries
+	case m.Entries != nil:
+		number, entries = m.Entries.Number, m.Entries.Entries
+	}
+	n := 0
+	for bytes := 0; n < len(entries) && (n == 0 || bytes+len(entries[n].Data) <= maxWorkFrame); n++ {
+		bytes += len(entries[n].Data)
+	}
+	if n == len(entries) {
+		return first, nil
+	}
+	if m.Assign != nil {
+		some := *m.Assign
+		some.Entries = entries[:n]
+		first.Assign = &some
+	} else {
+		first.Entries = &workflows.Entries{Number: number, Entries: entries[:n]}
+	}
+	return first, &workflows.Message{Entries: &workflows.Entries{Number: number, Entries: entries[n:]}}
 }
 
 // appendWorkItem appends a message as WorkResponse.items.

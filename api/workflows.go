@@ -55,8 +55,11 @@ func (s *service) mountWorkflows(mux *http.ServeMux, options connect.HandlerOpti
 		unaryHandler(edriv1connect.WorkflowsGetProcedure, s.getRun, options)))
 	mux.Handle(edriv1connect.WorkflowsQueryProcedure, s.atLeader(
 		unaryHandler(edriv1connect.WorkflowsQueryProcedure, s.queryRun, options)))
+	// A worker does not know how large a commit may be here: what is too large is refused by
+	// itself, and not the message that has it, which would end the session.
 	mux.Handle(edriv1connect.WorkflowsWorkProcedure, s.atLeader(
-		connect.NewBidiStreamHandler(edriv1connect.WorkflowsWorkProcedure, s.work, options)))
+		connect.NewBidiStreamHandler(edriv1connect.WorkflowsWorkProcedure, s.work, options,
+			connect.WithReadMaxBytes(2*event.DefaultLimits().Commit+64<<10))))
 }
 
 func (s *service) defineWorkflow(ctx context.Context, f *wire.Frame[edriv1.DefineWorkflow]) (*edriv1.WorkflowDefined, error) {

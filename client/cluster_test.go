@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -18,6 +19,11 @@ import (
 // node runs a cluster of one until the test ends, and returns its URL.
 func node(t *testing.T) string {
 	t.Helper()
+	return nodeWith(t, nil)
+}
+
+func nodeWith(t *testing.T, settings map[string]string) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -26,10 +32,12 @@ func node(t *testing.T) string {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	loaded, err := server.Load(server.Sources{Preset: map[string]string{
+	preset := map[string]string{
 		"node-id": "n1", "peers": "n1=" + raft, "data-dir": filepath.Join(t.TempDir(), "node"),
 		"listen": "127.0.0.1:0", "raft-listen": raft, "advertise": "127.0.0.1:7420",
-	}})
+	}
+	maps.Copy(preset, settings)
+	loaded, err := server.Load(server.Sources{Preset: preset})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,12 +38,18 @@ func workflowClient(t *testing.T) (context.Context, *client.Client) {
 // workerOf has a node, and a worker of a workflow.
 func workerOf(t *testing.T, flow workflows.Defined) (context.Context, *client.Client) {
 	t.Helper()
-	c, err := client.New(client.Config{Servers: []string{node(t)}})
+	return workerAt(t, node(t), workflows.Config{Name: "w"}, flow)
+}
+
+// workerAt has a worker of workflows at a node.
+func workerAt(t *testing.T, url string, cfg workflows.Config, flows ...workflows.Defined) (context.Context, *client.Client) {
+	t.Helper()
+	c, err := client.New(client.Config{Servers: []string{url}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	r, err := workflows.NewRunner(workflows.Config{Name: "w"}, flow)
+	r, err := workflows.NewRunner(cfg, flows...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +64,7 @@ func workerOf(t *testing.T, flow workflows.Defined) (context.Context, *client.Cl
 	})
 	until(t, ctx, func() bool {
 		list, err := c.Definitions(ctx)
-		return err == nil && len(list) == 1
+		return err == nil && len(list) == len(flows)
 	})
 	return ctx, c
 }

@@ -18,7 +18,8 @@ import (
 )
 
 // workSession is a worker's stream to the leader: Send puts what is to be written into a
-// queue, from which one goroutine writes all that is there in one frame.
+// queue, from which one goroutine writes what is there, in frames of maxFrame; what is larger
+// travels alone, and what no commit has room for is refused by Send. So the node reads each.
 type workSession struct {
 	client *Client
 	server *server
@@ -32,7 +33,7 @@ type workSession struct {
 	ended    chan error // has room for one: why nothing more is received
 
 	mu      sync.Mutex
-	queue   []byte // encoded fields of a WorkRequest
+	queue   [][]byte // each some encoded fields of a WorkRequest, to be in one frame
 	alive   bool
 	closing bool
 }
@@ -79,20 +80,35 @@ func (s *workSession) write() {
 	var frame []byte
 	for range s.wake {
 		runtime.Gosched() // others may be about to add theirs
-		s.mu.Lock()
-		frame, s.queue = s.queue, frame[:0]
-		alive, closing := s.alive, s.closing
-		s.alive = false
-		s.mu.Unlock()
-		if len(frame) > 0 || alive {
-			if s.conn.Send(&workFrame{Bytes: frame}) != nil {
-				return // Receive says why
+		for more := true; more; {
+			var alive, closing bool
+			frame, alive, closing, more = s.take(frame[:0])
+			if len(frame) > 0 || alive {
+				if s.conn.Send(&workFrame{Bytes: frame}) != nil {
+					return // Receive says why
+				}
+			}
+			if closing && !more {
+				return
 			}
 		}
-		if closing {
-			return
-		}
 	}
+}
+
+// take appends to dst what goes in the next frame. more says that something is left.
+func (s *workSession) take(dst []byte) (frame []byte, alive, closing, more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for ; n < len(s.queue) && (n == 0 || len(dst)+len(s.queue[n]) <= maxFrame); n++ {
+		dst = append(dst, s.queue[n]...)
+	}
+	clear(s.queue[:n])
+	if s.queue = s.queue[n:]; len(s.queue) == 0 {
+		s.queue = nil
+	}
+	alive, s.alive = s.alive, false
+	return dst, alive, s.closing, len(s.queue) > 0
 }
 
 func (s *workSession) signal() {
@@ -159,7 +175,9 @@ func (s *workSession) Send(r workflows.Reply) {
 		return
 	}
 	s.mu.Lock()
-	s.queue = append(s.queue, b...)
+	if len(b) > 0 {
+		s.queue = append(s.queue, b)
+	}
 	s.alive = s.alive || r.Alive
 	s.mu.Unlock()
 	s.signal()
@@ -232,6 +250,10 @@ func (s *workSession) encodeAdvance(a *workflows.Advance) ([]byte, error) {
 				}
 			}
 		}
+	}
+	// As in joinOps: no node takes a commit of more, and a message of much more it would not read.
+	if limit := event.DefaultLimits().Commit; len(body) > limit {
+		return nil, event.TooLarge("commit in bytes", int64(len(body)), int64(limit))
 	}
 	return wire.AppendMessage(nil, 5, body), nil
 }

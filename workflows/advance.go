@@ -37,7 +37,7 @@ func (r *live) advance() *Advance {
 			r.feedResult(p.result, a)
 		}
 		for i := range m.out[before:] {
-			bytes += len(m.out[before+i].Data)
+			bytes += m.out[before+i].size()
 		}
 	}
 	var more bool

@@ -140,7 +140,9 @@ func (h *host) serve(ctx context.Context, s Session) {
 		for {
 			messages, err := s.Receive()
 			if err != nil {
-				h.cfg.Logger.Debug("session ended", "error", err)
+				if ctx.Err() == nil {
+					h.cfg.Logger.Warn("session ended; the worker begins another", "error", err)
+				}
 				return
 			}
 			for i := range messages {

@@ -108,7 +108,7 @@ func (m *machine) take() (records []Record, more bool) {
 	}
 	n := 0
 	for bytes := 0; n < len(out) && n < maxAdvanceRecords && bytes < maxAdvanceBytes; n++ {
-		bytes += len(out[n].Data)
+		bytes += out[n].size()
 	}
 	if n < len(out) {
 		m.out = slices.Clone(out[n:])

@@ -1,0 +1,30 @@
+package workflows
+
+// size is about what a record has in a commit: its data, and what its command repeats or has
+// besides. It is what advances are cut by, so that none is above what a commit may have.
+func (r *Record) size() int {
+	n := len(r.Data)
+	switch c := r.Do.(type) {
+	case SendRequest:
+		n += len(c.Event.Data)
+	case AwaitEvent:
+		if n += len(r.Data); c.Filter != nil {
+			n += len(mustMarshal(c.Filter))
+		}
+	case StartChild:
+		n += len(c.Start.Input) + len(c.Start.Memo)
+	case FinishUpdate:
+		n += len(c.Result)
+	case End:
+		n += c.size()
+	}
+	return n
+}
+
+func (e *End) size() int {
+	n := len(e.Result)
+	if e.Next != nil {
+		n += len(e.Next.Input)
+	}
+	return n
+}
