@@ -60,16 +60,33 @@ func (d *dispatcher) admitSettle(s *settleOp) *event.Error {
 		return staleToken("the token is of term %d, this is %d", t.term, d.term)
 	case it.state != stateLeased && it.blocked:
 		return staleToken("position %d waits for another of its key", s.position)
+	case it.state != stateLeased && s.fails() && d.counted(it, t):
+		return staleToken("the lease of position %d is over: its attempt is counted, or it was given back", s.position)
 	}
-	if it.state != stateLeased && it.state != stateFailing && it.state != stateWaiting {
+	switch it.state {
+	case stateLeased:
+		it.settling = true
+	case stateFailing, stateWaiting:
+	default:
 		// Its lease was over. It is not handed out while it is being settled.
 		d.holdBriefly(q, it, t)
 	}
-	it.settling = it.state == stateLeased
 	if s.position > q.proposed {
 		d.advance(q)
 	}
 	return nil
+}
+
+// counted reports whether an attempt is counted, or on its way to that, or none, whose
+// lease this leader does not have. A delivery is one attempt, whatever its member says
+// after that. Of a leader before's it is known that it is not counted where none is: else
+// it is taken to be, since suspects are counted anyway.
+func (d *dispatcher) counted(it *item, t token) bool {
+	switch it.state {
+	case stateReady, stateUncovered, stateSuspect:
+		return t.term == d.term || it.attempts > 0
+	}
+	return true
 }
 
 func staleToken(format string, args ...any) *event.Error {

@@ -28,8 +28,11 @@ type world struct {
 	actors  []*actor
 	effects int
 	skipped map[string]bool // "generation/position" that a member skipped, or wanted to
+	handed  map[string]int  // how often each was delivered
+	unsure  int             // leaders, and proposals whose outcome was not known
 	refuses bool            // operations of the dispatcher
 	seeks   bool
+	steady  bool // one leader, which learns what becomes of its proposals
 }
 
 // actor is a member's client.
@@ -56,7 +59,7 @@ func TestWhateverHappensEachEventIsSettledOnce(t *testing.T) {
 		defer func() { _ = os.RemoveAll(dir) }()
 		s := stageIn(openHall(t, dir))
 		defer func() { _ = s.core.Close() }()
-		w := &world{T: t, s: s, skipped: map[string]bool{}}
+		w := &world{T: t, s: s, skipped: map[string]bool{}, handed: map[string]int{}}
 		w.begin()
 		for range rapid.IntRange(20, 200).Draw(t, "steps") {
 			w.step()
@@ -76,6 +79,7 @@ func (w *world) begin() {
 		return nil
 	}
 	w.seeks = rapid.Bool().Draw(w.T, "seeks")
+	w.steady = rapid.Bool().Draw(w.T, "steady")
 	config := of("a")
 	config.AckWait = int64(rapid.SampledFrom([]time.Duration{time.Second, 5 * time.Second}).Draw(w.T, "ack wait"))
 	config.MaxDeliver = rapid.SampledFrom([]uint32{2, 4, 100}).Draw(w.T, "max deliver")
@@ -122,7 +126,8 @@ func (w *world) step() {
 	case 11:
 		w.refuses = !w.refuses
 	case 12:
-		if n := len(w.s.log); n > 0 { // its outcome is not known any more; it comes all the same
+		if n := len(w.s.log); n > 0 && !w.steady { // its outcome is not known any more; it comes all the same
+			w.unsure++
 			e := &w.s.log[rapid.IntRange(0, n-1).Draw(w.T, "late")]
 			done := e.done
 			e.done = func(*edriv1.CommitResult, *event.Error) {}
@@ -131,7 +136,9 @@ func (w *world) step() {
 	case 13:
 		w.s.pass(time.Duration(rapid.Int64Range(0, int64(3*time.Second)).Draw(w.T, "time")))
 	case 14:
-		w.elect()
+		if !w.steady {
+			w.elect()
+		}
 	case 15:
 		w.administer()
 	case 20:
@@ -155,6 +162,7 @@ func (w *world) administer() {
 
 // elect deposes the leader. The first of what it has proposed may be committed.
 func (w *world) elect() {
+	w.unsure++
 	w.s.commitFirst(rapid.IntRange(0, len(w.s.log)).Draw(w.T, "commits"))
 	for _, a := range w.actors {
 		a.m, a.credits = nil, 0
@@ -163,7 +171,10 @@ func (w *world) elect() {
 }
 
 func (w *world) join(a *actor) {
-	m, err := w.s.router.Join(Join{Subscription: worldName, Name: a.name, Held: a.holds(), Encode: a.encode})
+	m, err := w.s.router.Join(Join{Subscription: worldName, Name: a.name, Held: a.holds(), Encode: func(dst []byte, d *Delivery) []byte {
+		w.handed[fmt.Sprint(d.Generation, "/", d.Record.Position)]++
+		return a.encode(dst, d)
+	}})
 	if err != nil {
 		w.Fatalf("join: %v", err)
 	}
@@ -330,6 +341,7 @@ func (w *world) check() {
 		out := map[uint64]event.Position{}
 		for p, it := range q.open {
 			in[it.state]++
+			w.count(q.Generation, p, it.attempts)
 			if it.key != 0 && it.state == stateLeased && it.lease.member != nil {
 				if other, ok := out[it.key]; ok {
 					w.Fatalf("%d and %d of one key are out\n%s", p, other, w.s.dump())
@@ -347,6 +359,14 @@ func (w *world) check() {
 		if credits != q.credits {
 			w.Fatalf("%d credits, members have %d", q.credits, credits)
 		}
+	}
+}
+
+// count holds the attempts that are counted of an event to its deliveries: each is one at
+// most, but for what leaders count that do not know whether there was one.
+func (w *world) count(generation uint64, p event.Position, attempts int) {
+	if n := w.handed[fmt.Sprint(generation, "/", p)] + w.unsure; attempts > n {
+		w.Fatalf("%d attempts at %d are counted, of %d\n%s", attempts, p, n, w.s.dump())
 	}
 }
 
@@ -431,6 +451,7 @@ func (w *world) judge() {
 	}
 	dead := map[event.Position]bool{}
 	for _, d := range letters {
+		w.count(d.Generation, d.Position, len(d.Attempts))
 		dead[d.Position] = true
 	}
 	for _, p := range slices.Sorted(maps.Keys(key)) {

@@ -14,9 +14,17 @@ func (d *dispatcher) tickQueue(q *queue, now int64) {
 	}
 	var late, orphaned []event.Position
 	for _, it := range q.ended(now) {
-		if it.lease.member != nil {
+		switch {
+		case it.settling:
+			// Of one delivery two attempts would be counted, if its nak is committed first
+			// and does not wait, or is put into the log behind the failure.
+			it.settling = false
+			it.lease.until = now + int64(adoptionTime)
+			q.endAt(it)
+			continue
+		case it.lease.member != nil:
 			late = append(late, it.position)
-		} else {
+		default:
 			orphaned = append(orphaned, it.position)
 			it.crashed = true
 		}

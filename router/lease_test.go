@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/edri-io/edri/api/edriv1"
 	"github.com/edri-io/edri/event"
 )
@@ -333,4 +335,91 @@ func TestATokenWithoutAnEventIsStale(t *testing.T) {
 	m.refused(1, "stale_token")
 	s.rejoin(m, "s", 0)
 	m.loses("1")
+}
+
+// One delivery is one attempt: what its member says after its lease was counted, or after
+// it gave it back, or said so before, counts nothing.
+func TestALateNakOrParkCountsNothing(t *testing.T) {
+	t.Parallel()
+	for name, verb := range map[string]edriv1.Settle_Verb{"nak": edriv1.Settle_NAK, "park": edriv1.Settle_PARK} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			s.subscribe("s", leasing())
+			s.append("a", "a", "a")
+			m := s.join("s", "m", 3)
+			s.run()
+			m.gets("1 2 3")
+			late := func(p event.Position, when string) {
+				t.Helper()
+				if got := m.says(p, verb); got != "stale_token" {
+					t.Errorf("%s, %s: %q, want stale_token", name, when, got)
+				}
+			}
+			first := *m.held[1]
+			if got := m.says(1, edriv1.Settle_NAK); got != "" {
+				t.Fatal(got)
+			}
+			m.held[1] = &first
+			late(1, "said before, and it waits")
+			m.m.GiveBack([]Held{{3, m.held[3].Token}})
+			late(3, "given back")
+			s.pass(9 * time.Second)
+			s.run()
+			late(1, "said before, and it is ready")
+			s.pass(time.Second)
+			s.step() // the failure is on its way
+			late(2, "the lease is over")
+			s.run()
+			late(2, "the lease is counted")
+			s.expectState("s", "cursor 3; 1(1) 2(1) 3;")
+			m.acks(1, 2, 3) // which counts, however late
+		})
+	}
+}
+
+// Who had an event from a leader before, and no attempt is counted, may say that it failed.
+func TestANakByATokenOfALeaderBeforeCounts(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.subscribe("s", leasing())
+	s.append("a", "a", "a")
+	m := s.join("s", "m", 3)
+	s.run()
+	m.acks(3) // and the cursor passes all
+	s.elect()
+	if got := m.says(1, edriv1.Settle_NAK); got != "" {
+		t.Error(got)
+	}
+	s.expectState("s", "cursor 3; 1(1 until 1000000000) 2;")
+	s.join("s", "other", 0).credits(2)
+	s.wait(adoptionTime)
+	if got := m.says(2, edriv1.Settle_NAK); got != "stale_token" { // counted as a suspect
+		t.Error(got)
+	}
+}
+
+// A lease does not end while its settlement is on its way.
+func TestWhatIsBeingSettledDoesNotEnd(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.subscribe("s", leasing())
+	s.append("a", "a")
+	m := s.join("s", "m", 2)
+	s.run()
+	m.acks(2)
+	settle := m.settlement(1, edriv1.Settle_NAK)
+	settle.Delay = proto.Int64(0) // with a wait the failure would find that it is counted
+	m.settle(settle, func(code string) {
+		if code != "" {
+			t.Errorf("nak: %s", code)
+		}
+	})
+	s.pass(9 * time.Second)
+	for range 20 { // leases are looked at, while nothing is committed
+		s.now += int64(leaseTick)
+		s.step()
+	}
+	s.run()
+	s.expectState("s", "cursor 2; 1(1);")
 }

@@ -38,6 +38,9 @@ type settleOp struct {
 	delayed  bool // the delay is given
 }
 
+// fails reports whether it is one of a failed attempt, which apply counts.
+func (o *settleOp) fails() bool { return o.verb == verbNak || o.verb == verbPark }
+
 // sendOp is an edri.v1.SendRequest. call is held by the leader, before the log.
 type sendOp struct {
 	stream  []byte
