@@ -16,12 +16,6 @@ const (
 	// Entries in flight: one on its way to the followers' disks while the
 	// leader's own disk writes the next.
 	proposerDepth = 2
-	// A second entry is held back beside one of so many commits, until there are so many
-	// bytes for it. Where commits come by the dozen the processors are what is short, and
-	// two entries cost more of them than one; a few commits, and a lot of bytes, go at
-	// once (ADR 0015).
-	crowdedEntry   = 16
-	fullEntryBytes = 64 << 10
 	// What may wait for its turn; more is refused as overloaded.
 	maxQueuedBytes   = 64 << 20
 	maxQueuedCommits = 1 << 17
@@ -69,8 +63,7 @@ type proposer struct {
 	bytes   int
 	open    bool // this node leads and has applied a command of its own term
 	closed  bool
-	flights int // entries in flight,
-	flying  int // and their commits
+	flights int
 	running sync.WaitGroup
 }
 
@@ -147,7 +140,7 @@ func (p *proposer) run() {
 func (p *proposer) next() ([]queued, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for !p.closed && (len(p.queue) == 0 || !p.mayFlyLocked()) {
+	for !p.closed && (len(p.queue) == 0 || p.flights >= proposerDepth) {
 		p.wake.Wait()
 	}
 	if p.closed {
@@ -169,13 +162,7 @@ func (p *proposer) next() ([]queued, bool) {
 		p.queue = nil // let go of the array that items still uses
 	}
 	p.flights++
-	p.flying += n
 	return items, true
-}
-
-// mayFlyLocked reports whether what is queued may be proposed now.
-func (p *proposer) mayFlyLocked() bool {
-	return p.flights == 0 || p.flights < proposerDepth && (p.flying < crowdedEntry || p.bytes >= fullEntryBytes)
 }
 
 func (p *proposer) propose(items []queued) {
@@ -213,7 +200,6 @@ func await(future raft.Future, dead <-chan struct{}) error {
 func (p *proposer) finish(items []queued, err error) {
 	p.mu.Lock()
 	p.flights--
-	p.flying -= len(items)
 	p.wake.Signal()
 	p.mu.Unlock()
 	refusal := refusalOf(err)

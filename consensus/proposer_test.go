@@ -140,59 +140,6 @@ func TestProposerCoalescesWhatWaitsWhileTwoEntriesFly(t *testing.T) {
 	}
 }
 
-// Beside an entry of many commits a second one waits until the first has landed, or there
-// is a lot of it; what comes while only a few are in flight goes at once.
-func TestProposerHoldsASecondEntryBackBesideACrowdedOne(t *testing.T) {
-	t.Parallel()
-	fake := &fakeRaft{entries: make(chan fakeFuture, 8)}
-	p := newProposer(fake, make(chan struct{}), func() EntryHeader { return EntryHeader{Feature: FeatureLevel} })
-	defer p.close()
-	p.setOpen(true)
-	r := newRecorder()
-	propose := func(n, size int) {
-		t.Helper()
-		if err := p.enqueue(items(r, n, size)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want := func(n int) fakeFuture {
-		t.Helper()
-		f := <-fake.entries
-		if got := commitsOf(t, f.entry); got != n {
-			t.Errorf("an entry holds %d commits, want %d", got, n)
-		}
-		return f
-	}
-	propose(crowdedEntry-1, 10)
-	few := want(crowdedEntry - 1)
-	propose(1, 10)
-	one := want(1) // beside the few
-	few.err <- nil
-	one.err <- nil
-	for range crowdedEntry {
-		<-r.changed
-	}
-	propose(crowdedEntry, 10)
-	crowd := want(crowdedEntry)
-	propose(3, 10)
-	propose(2, 10)
-	p.mu.Lock()
-	waits := !p.mayFlyLocked() && len(p.queue) == 5
-	p.mu.Unlock()
-	if !waits {
-		t.Error("a second entry goes beside a crowded one")
-	}
-	crowd.err <- nil
-	waited := want(5)
-	waited.err <- nil
-	propose(crowdedEntry, 10)
-	crowd = want(crowdedEntry)
-	propose(1, fullEntryBytes)
-	full := want(1) // beside the crowded one
-	crowd.err <- nil
-	full.err <- nil
-}
-
 // An entry that is lost with the leadership may be applied or not. Who has a session
 // is told at once and asks again; who has none can only wait for apply.
 func TestProposerTellsAtOnceOfUnknownOutcomesWhereTheyCanBeAskedForAgain(t *testing.T) {
