@@ -68,7 +68,8 @@ func WithCancel(ctx Context) (_ Context, cancel func()) {
 }
 
 // WithTimeout returns a context that is canceled when d has passed, durably: by a timer
-// of the cluster. Cancel ends it before.
+// of the cluster. Cancel ends it before. Where the timer cannot be, as of more than 100
+// years, the context is canceled from the beginning, and its Err says why.
 func WithTimeout(ctx Context, d time.Duration) (_ Context, cancel func()) {
 	m := ctx.s.m
 	m.enterChanging()

@@ -65,3 +65,13 @@ func TestWaitsOfRetries(t *testing.T) {
 		}
 	})
 }
+
+// A cluster refuses longer timers, and with them the record of what failed.
+func TestNoWaitOfARetryIsLongerThanATimer(t *testing.T) {
+	t.Parallel()
+	for _, r := range []Retry{{Initial: maxTimer / 50}, {Initial: time.Hour, Max: maxTimer, Factor: 1e9}, {Initial: 1<<63 - 1}, {Initial: 1, Max: 1<<63 - 1, Factor: 1e30}} {
+		if wait, again := r.again(9, &Error{}, func() float64 { return 1 }); !again || wait != maxTimer {
+			t.Errorf("%+v waits %v, %v", r, wait, again)
+		}
+	}
+}

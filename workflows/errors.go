@@ -85,6 +85,11 @@ func typeName(err error) string {
 	return anonymous
 }
 
+// invalid is the error of what cannot be as it was asked for, however often it is tried.
+func invalid(format string, args ...any) *Error {
+	return &Error{Type: ErrorInvalid, Final: true, Message: fmt.Sprintf(format, args...)}
+}
+
 func tooLarge(what string, size, limit int) *Error {
 	return &Error{
 		Type: ErrorTooLarge, Final: true,

@@ -31,8 +31,8 @@ type RequestOptions struct {
 	// Stream is where the requests go; default: their subject, else their source.
 	Stream  string
 	Subject string
-	// Timeout is how long each attempt may take, the wait for a worker included; default
-	// 30 s, at least 1 ms, at most 30 days.
+	// Timeout is how long each attempt may take, the wait for a worker included; 0: 30 s.
+	// A request of less than 1 ms or more than 30 days fails with ErrorInvalid.
 	Timeout time.Duration
 	// Retry makes new requests, after one that expired or was answered with a problem
 	// that may pass (of status 408, 425, 429 or from 500 up). Exhausted is not looked at.
@@ -52,10 +52,9 @@ func NewRequest[In, Out any](typ string, options ...RequestOptions) Request[In, 
 	if len(options) > 0 {
 		r.options = options[0]
 	}
-	if r.options.Timeout <= 0 {
+	if r.options.Timeout == 0 {
 		r.options.Timeout = DefaultRequestTimeout
 	}
-	r.options.Timeout = min(max(minRequestTimeout, r.options.Timeout), maxRequestTimeout)
 	return r
 }
 
@@ -74,11 +73,16 @@ func (r Request[In, Out]) Start(ctx Context, in In) *Future[Out] {
 		return &Future[Out]{o}
 	}
 	data, err := encode("data of request "+r.typ, in)
+	options := r.options
+	options.Timeout = min(max(minRequestTimeout, options.Timeout), maxRequestTimeout)
+	if err == nil && options.Timeout != r.options.Timeout && !m.replay.recorded(KindRequestSent, o.seq) {
+		err = invalid("request %s: a timeout of %v is not within 1 ms and 30 days", r.typ, r.options.Timeout)
+	}
 	if err != nil {
 		o.resolve(nil, err)
 		return &Future[Out]{o}
 	}
-	o.request = &requestCall{r.typ, r.options, data}
+	o.request = &requestCall{r.typ, options, data}
 	o.attempt = 1
 	m.send(o)
 	return &Future[Out]{o}

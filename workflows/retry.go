@@ -14,7 +14,7 @@ type Retry struct {
 	Initial time.Duration
 	// Factor is how much longer each next wait is; default 2, at least 1.
 	Factor float64
-	// Max is the longest wait; default 100 times Initial.
+	// Max is the longest wait; default 100 times Initial. None is longer than 100 years.
 	Max time.Duration
 	// Jitter is the part of a wait by which it may be longer or shorter, 0 to 1; default
 	// 0.2. NoJitter: none.
@@ -48,13 +48,14 @@ func (r *Retry) again(attempt int, err *Error, random func() float64) (time.Dura
 	if err.Final || slices.Contains(r.NonRetryable, err.Type) || r.Attempts > 0 && attempt >= r.Attempts {
 		return 0, false
 	}
-	initial := cmp.Or(max(0, r.Initial), time.Second)
-	longest := cmp.Or(max(0, r.Max), 100*initial)
-	wait := float64(initial) * math.Pow(max(1, cmp.Or(r.Factor, 2)), float64(attempt-1))
-	wait = min(wait, float64(longest))
+	initial := float64(cmp.Or(max(0, r.Initial), time.Second))
+	longest := cmp.Or(max(0, float64(r.Max)), 100*initial)
+	wait := initial * math.Pow(max(1, cmp.Or(r.Factor, 2)), float64(attempt-1))
+	wait = min(wait, longest)
 	if jitter := min(1, cmp.Or(r.Jitter, 0.2)); jitter > 0 {
 		wait *= 1 + jitter*(2*random()-1)
 	}
+	wait = min(wait, float64(maxTimer))
 	// Whole milliseconds read better, and nobody waits more exactly.
 	return max(time.Millisecond, time.Duration(wait).Round(time.Millisecond)), true
 }

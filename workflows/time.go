@@ -13,7 +13,7 @@ func Now(ctx Context) time.Time {
 }
 
 // Sleep waits, durably: no worker is needed meanwhile. It returns an error where ctx is
-// canceled.
+// canceled and, of type ErrorInvalid, where d is more than 100 years.
 func Sleep(ctx Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
@@ -23,7 +23,8 @@ func Sleep(ctx Context, d time.Duration) error {
 	return err
 }
 
-// After returns a future that is ready when d has passed, durably.
+// After returns a future that is ready when d has passed, durably. Of more than 100 years it
+// is ready at once, with an error of type ErrorInvalid.
 func After(ctx Context, d time.Duration) *Future[struct{}] {
 	m := ctx.s.m
 	m.enterChanging()
@@ -32,11 +33,16 @@ func After(ctx Context, d time.Duration) *Future[struct{}] {
 
 // setTimer opens a timer.
 func (m *machine) setTimer(s *scope, d time.Duration) *op {
-	d = min(max(0, d), maxTimer)
 	o := m.open(s, opTimer, "")
-	if !o.done {
-		m.emitOpen(o, KindTimerSet, appendTimer(nil, o.seq, d), SetTimer{o.seq, d})
+	if o.done {
+		return o
 	}
+	if d > maxTimer && !m.replay.recorded(KindTimerSet, o.seq) {
+		o.resolve(nil, invalid("a timer of %v is longer than 100 years", d))
+		return o
+	}
+	d = min(max(0, d), maxTimer)
+	m.emitOpen(o, KindTimerSet, appendTimer(nil, o.seq, d), SetTimer{o.seq, d})
 	return o
 }
 
