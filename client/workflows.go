@@ -200,7 +200,8 @@ func (c *Client) ResumeRun(ctx context.Context, run RunID, note string) error {
 	return err
 }
 
-// RetryRun lets a run that is paused by a step go on, with new attempts of the step.
+// RetryRun lets a run that its code or a step has paused go on, with new attempts of the
+// step. check_failed: it is not paused, or was by PauseRun.
 func (c *Client) RetryRun(ctx context.Context, run RunID, note string) error {
 	_, err := c.commitOne(ctx, keyOp(opRetryRun, &edriv1.RetryRun{Id: run.ID, Number: run.Number, Note: note}))
 	return err

@@ -960,7 +960,8 @@ func (x *PauseRun) GetNote() string {
 	return ""
 }
 
-// RetryRun lets a run that is paused by a step go on with new attempts.
+// RetryRun lets a run that its code or a step has paused go on, with new attempts of the step;
+// check_failed where PauseRun has paused it.
 type RetryRun struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`

@@ -215,7 +215,8 @@ func (w *work) setPaused(r *run, kind string, paused bool, reason, details []byt
 	return w.record(r, kind, w.now(), noteData(reason, details))
 }
 
-// retry executes retry_run.
+// retry executes retry_run. What a person paused is a person's to resume: nothing of it has
+// failed that could be tried anew.
 func (w *work) retry(o noteOp) ([]byte, error) {
 	r, err := w.running(o.target)
 	if err != nil {
@@ -223,6 +224,9 @@ func (w *work) retry(o noteOp) ([]byte, error) {
 	}
 	if !r.is(flagPaused) {
 		return nil, event.Errorf(event.CodeCheckFailed, "run %s is not paused", r.name())
+	}
+	if !r.is(flagBlocked) {
+		return nil, event.Errorf(event.CodeCheckFailed, "run %s was paused by request and not by a failure: resume it", r.name())
 	}
 	if err := w.setPaused(r, workflows.KindResumed, false, o.note, nil); err != nil {
 		return nil, err

@@ -109,6 +109,8 @@ func TestPauseResumeAndRetry(t *testing.T) {
 	p.must(pauseRun("o-1", true, "look"))
 	p.must(pauseRun("o-1", true, "again"))
 	equal(t, "note", p.detailsOf(number).Note, "look")
+	equal(t, "retry of one that was paused by request", p.code(retryRun("o-1")), "check_failed")
+	equal(t, "paused after that", p.run("o-1").Paused, true)
 	p.must(signalRun("o-1", "s", ""))
 	// A worker that has the run commits what it has done.
 	over := p.step("o-1", ownRecord(workflows.KindStepCompleted, "1"))
@@ -118,6 +120,8 @@ func TestPauseResumeAndRetry(t *testing.T) {
 	p.must(advanceRunOp(&edriv1.AdvanceRun{Id: "o-1", Advance: p.run("o-1").Advance + 1, Nonce: 9, Block: &edriv1.RunBlock{Reason: "divergence", Details: `{"at":3}`}}))
 	equal(t, "paused", p.run("o-1").Paused, true)
 	equal(t, "note of the block", p.detailsOf(number).Note, "divergence")
+	p.must(pauseRun("o-1", true, "look"))
+	equal(t, "note of the block when it is paused", p.detailsOf(number).Note, "divergence")
 	p.must(retryRun("o-1"))
 	equal(t, "inbox", p.inbox("o-1"), `1 signal.received {"name":"s"} | 2 retry.requested {}`)
 	equal(t, "history", p.history("o-1", number), "started paused step.completed resumed paused resumed")

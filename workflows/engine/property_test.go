@@ -265,10 +265,10 @@ func (g *play) client(r *modelRun, what int) {
 		g.p.must(pauseRun(r.id, true, "why"))
 		r.paused = true // and blocked, if it was
 	case 13:
-		if g.p.code(retryRun(r.id)) == "" != r.paused {
-			g.Fatalf("retry of one that is paused: %v", r.paused)
+		if g.p.code(retryRun(r.id)) == "" != r.blocked {
+			g.Fatalf("retry of one that is blocked: %v", r.blocked)
 		}
-		if r.paused {
+		if r.blocked {
 			r.paused, r.blocked = false, false
 			r.inbox = append(r.inbox, "retry.requested")
 		}

@@ -266,6 +266,9 @@ func (c *Cluster) Retry(id string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, err := c.openLocked(id)
+	if err == nil && r.blocked == nil {
+		err = event.Errorf(event.CodeCheckFailed, "run %q is not blocked", id)
+	}
 	if err == nil {
 		r.blocked = nil
 		c.enterLocked(r, workflows.KindRetryRequested, mustMarshal(workflows.Note{}))
