@@ -123,7 +123,7 @@ func (c *Client) ask(ctx context.Context, call func(context.Context, *server) er
 		e := fromRPC(err)
 		tried.failed(ctx, e, answered(err))
 		if ctx.Err() != nil {
-			return ended(ctx, tried.last)
+			return tried.ended(ctx)
 		}
 		if !retryable(e.Code) {
 			return e
@@ -131,7 +131,7 @@ func (c *Client) ask(ctx context.Context, call func(context.Context, *server) er
 		c.lost(n, e, answered(err))
 		if !pause.pause(ctx) {
 			if ctx.Err() != nil {
-				return ended(ctx, tried.last)
+				return tried.ended(ctx)
 			}
 			return tried.last
 		}

@@ -48,7 +48,7 @@ func (c *Client) repeat(ctx context.Context, call func(context.Context, *server)
 		if g := (*gaveUp)(nil); errors.As(err, &g) {
 			last = g.last
 		}
-		return &gaveUp{event.Errorf(event.CodeOutcomeUnknown, "it may have taken effect: %v", err), last}
+		return &gaveUp{error: event.Errorf(event.CodeOutcomeUnknown, "it may have taken effect: %v", err), last: last}
 	}
 	return err
 }

@@ -29,6 +29,7 @@ func (t *tries) failed(ctx context.Context, e *event.Error, answered bool) {
 type gaveUp struct {
 	error
 	last *event.Error // nil: no try had failed by then
+	said bool         // by a server
 }
 
 func (g *gaveUp) Unwrap() error { return g.error }
@@ -45,7 +46,7 @@ func LastTry(err error) *event.Error {
 
 // ended is the error of a call that ends with its context and had no effect;
 // last is why its tries failed, if any did.
-func ended(ctx context.Context, last *event.Error) error {
+func ended(ctx context.Context, last *event.Error) *gaveUp {
 	code := event.CodeUnavailable
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		code = event.CodeDeadlineExceeded
@@ -54,5 +55,23 @@ func ended(ctx context.Context, last *event.Error) error {
 	if last != nil {
 		message = fmt.Sprintf("last try: %v", last)
 	}
-	return &gaveUp{withCause(event.Errorf(code, "%s", message), context.Cause(ctx)), last}
+	return &gaveUp{error: withCause(event.Errorf(code, "%s", message), context.Cause(ctx)), last: last}
+}
+
+// ended is the error of a call with these tries that ends with its context.
+func (t *tries) ended(ctx context.Context) error {
+	g := ended(ctx, t.last)
+	g.said = t.said
+	return g
+}
+
+// unavailable returns err as the unavailable that a server said last, if that is why the
+// tries of the call failed until its context ended. It is for a call to which that is an
+// answer, and not only a reason to ask again.
+func unavailable(ctx context.Context, err error) error {
+	g := (*gaveUp)(nil)
+	if !errors.As(err, &g) || !g.said || g.last.Code != event.CodeUnavailable {
+		return err
+	}
+	return &gaveUp{error: withCause(g.last, context.Cause(ctx)), last: g.last, said: true}
 }

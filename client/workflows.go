@@ -234,7 +234,8 @@ func (c *Client) UpdateRun(ctx context.Context, run RunID, id, name string, inpu
 	return answerOf(m.Result, m.Error)
 }
 
-// QueryRun asks a run's code. unavailable: no worker of its version is there.
+// QueryRun asks a run's code, and waits for a worker of its version until ctx ends. Where
+// none was there by then, the error is the server's unavailable.
 func (c *Client) QueryRun(ctx context.Context, run RunID, name string, input []byte) ([]byte, error) {
 	request := &edriv1.QueryRunRequest{Id: run.ID, Number: run.Number, Name: name, Input: string(input)}
 	var m *edriv1.QueryRunResponse
@@ -246,7 +247,7 @@ func (c *Client) QueryRun(ctx context.Context, run RunID, name string, input []b
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, unavailable(ctx, err)
 	}
 	return answerOf(m.Result, m.Error)
 }

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -253,4 +254,49 @@ func TestBatchDoesEachRunOnce(t *testing.T) {
 		}
 	}
 	cancel()
+}
+
+// That no worker is there is the server's answer to a query: not that the time is over, which
+// the error says too. Where no server could be asked, it is not known.
+func TestAQueryWithoutAWorkerIsUnavailable(t *testing.T) {
+	t.Parallel()
+	c, err := client.New(client.Config{Servers: []string{node(t)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if err := c.Define(t.Context(), workflows.Definition{Name: "order", Version: 1}); err != nil {
+		t.Fatal(err)
+	}
+	run, _, err := c.StartRun(t.Context(), workflows.Start{ID: "q-1", Type: "order"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := func(c *client.Client) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		_, err := c.QueryRun(ctx, run, "value", nil)
+		return err
+	}
+	err = query(c)
+	if event.CodeOf(err) != event.CodeUnavailable || !errors.Is(err, context.DeadlineExceeded) ||
+		!strings.HasPrefix(err.Error(), "unavailable: no worker of workflow order, version 1, is there to ask") {
+		t.Errorf("without a worker: %v", err)
+	}
+	if last := client.LastTry(err); last == nil || last.Code != event.CodeUnavailable {
+		t.Errorf("last try %v", last)
+	}
+	nowhere, err := client.New(client.Config{Servers: []string{"http://127.0.0.1:1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = nowhere.Close() })
+	if err := query(nowhere); event.CodeOf(err) != event.CodeDeadlineExceeded {
+		t.Errorf("without a server: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := c.UpdateRun(ctx, run, "u-1", "add", nil); event.CodeOf(err) != event.CodeOutcomeUnknown {
+		t.Errorf("an update without a worker: %v", err)
+	}
 }

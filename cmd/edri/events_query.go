@@ -75,6 +75,9 @@ func tooLong(ctx context.Context, err error) error {
 	if errors.Is(context.Cause(ctx), errTookTooLong) {
 		why := ""
 		if last := client.LastTry(err); last != nil {
+			if own := (*event.Error)(nil); errors.As(err, &own) && own == last {
+				return last // to this command it is an answer
+			}
 			why = fmt.Sprintf("; the last try: %v", last)
 		}
 		return event.Errorf(event.CodeDeadlineExceeded, "no node could answer within --timeout%s", why)
