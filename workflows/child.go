@@ -92,7 +92,7 @@ func checkRunID(id string) error {
 		err = event.TooLarge("id of a child in bytes", int64(len(id)), maxRunID)
 	}
 	if err != nil {
-		return &Error{Type: ErrorInvalid, Message: err.Error(), Final: true}
+		return invalid("%v", err)
 	}
 	return nil
 }

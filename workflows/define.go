@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"encoding/json"
-	"fmt"
 	"reflect"
 	"time"
 
@@ -65,7 +64,7 @@ func Define[In, Out any](name string, version uint32, code func(Context, In) (Ou
 	d.call = func(ctx Context, input json.RawMessage) (json.RawMessage, error) {
 		var in In
 		if err := decode(input, &in); err != nil {
-			return nil, &Error{Type: ErrorInvalid, Message: fmt.Sprintf("input of workflow %s: %v", name, err), Final: true}
+			return nil, undecodable("input of workflow "+name, err)
 		}
 		out, err := code(ctx, in)
 		if err != nil {
@@ -95,18 +94,6 @@ func (d *definition) told() Definition {
 	}
 }
 
-// decode reads JSON; nothing is the zero value.
-func decode(data json.RawMessage, into any) error {
-	if len(data) == 0 {
-		return nil
-	}
-	if raw, ok := into.(*json.RawMessage); ok {
-		*raw = data
-		return nil
-	}
-	return json.Unmarshal(data, into)
-}
-
 // encode returns v as JSON, within the limit of a payload.
 func encode(what string, v any) (json.RawMessage, error) {
 	return encodeWithin(what, v, maxPayload)
@@ -118,7 +105,7 @@ func encodeWithin(what string, v any, limit int) (json.RawMessage, error) {
 	}
 	data, err := json.Marshal(v)
 	if err != nil {
-		return nil, &Error{Type: ErrorInvalid, Message: fmt.Sprintf("%s: %v", what, err), Final: true}
+		return nil, invalid("%s: %v", what, err)
 	}
 	if len(data) > limit {
 		return nil, tooLarge(what, len(data), limit)

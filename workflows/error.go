@@ -13,6 +13,9 @@ type Error struct {
 	Details json.RawMessage `json:"details,omitempty"`
 	// Final says that trying again is of no use.
 	Final bool `json:"final,omitempty"`
+
+	// signal is the name of the signal that could not be decoded; empty: it is another error.
+	signal string
 }
 
 // Types of errors of edri itself.

@@ -30,7 +30,7 @@ func (f *Future[T]) get(s *scope, co *coroutine) (T, error) {
 		return o.value.(T), nil
 	}
 	if err := decode(o.result, &result); err != nil {
-		return result, &Error{Type: ErrorInvalid, Message: fmt.Sprintf("result of %s: %v", o.name, err), Final: true}
+		return result, undecodable("result of "+o.name, err)
 	}
 	return result, nil
 }

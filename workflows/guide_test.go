@@ -75,6 +75,15 @@ var Counter = workflows.Define("counter", 1, func(ctx workflows.Context, n int) 
 	return 0, workflows.ContinueAsNew(n)
 })
 
+var Approve = workflows.Define("approve", 1, func(ctx workflows.Context, _ Order) (string, error) {
+	approved := workflows.Signals[string](ctx, "approved")
+	by, err := approved.Receive(ctx)
+	for errors.Is(err, &workflows.Error{Type: workflows.ErrorInvalid}) {
+		by, err = approved.Receive(ctx) // what is no text is passed over
+	}
+	return by, err
+})
+
 var Checked = workflows.Define("checked", 1, func(ctx workflows.Context, o Order) (string, error) {
 	if workflows.Version(ctx, "check address", 0, 1) >= 1 {
 		if _, err := check.Do(ctx, o); err != nil {

@@ -27,7 +27,7 @@ func HandleQuery[In, Out any](ctx Context, name string, handle func(In) (Out, er
 	m.queries[name] = func(input json.RawMessage) (json.RawMessage, error) {
 		var in In
 		if err := decode(input, &in); err != nil {
-			return nil, &Error{Type: ErrorInvalid, Message: fmt.Sprintf("input of query %s: %v", name, err)}
+			return nil, undecodable("input of query "+name, err)
 		}
 		out, err := handle(in)
 		if err != nil {
@@ -53,7 +53,7 @@ func HandleUpdate[In, Out any](ctx Context, name string, handle func(Context, In
 	}
 	read := func(input json.RawMessage) (in In, err error) {
 		if err := decode(input, &in); err != nil {
-			return in, &Error{Type: ErrorInvalid, Message: fmt.Sprintf("input of update %s: %v", name, err)}
+			return in, undecodable("input of update "+name, err)
 		}
 		return in, nil
 	}

@@ -1,7 +1,6 @@
 package workflows
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -39,7 +38,7 @@ func NextEvent(ctx Context, match Match) *Future[event.Recorded] {
 		}
 	}
 	if err != nil {
-		o.resolve(nil, &Error{Type: ErrorInvalid, Message: err.Error(), Final: true})
+		o.resolve(nil, invalid("%v", err))
 		return &Future[event.Recorded]{o}
 	}
 	data := mustMarshal(AwaitRecord{Seq: o.seq, Type: match.Type, Match: match.Values})
@@ -54,7 +53,7 @@ func (m *machine) applyEvent(in input, r EventReceived) {
 	}
 	e, err := event.DecodeJSON(r.Event)
 	if err != nil {
-		o.resolve(nil, &Error{Type: ErrorInvalid, Message: fmt.Sprintf("event %s: %v", o.name, err), Final: true})
+		o.resolve(nil, invalid("event %s: %v", o.name, err))
 		return
 	}
 	o.value = event.Recorded{Event: e, Position: r.Position, Stream: r.Stream}

@@ -226,6 +226,7 @@ func (m *machine) main() {
 		next = asContinued(err)
 	}
 	if err != nil && next == nil {
+		m.pauseBySignal(err)
 		err = m.compensate(err)
 	}
 	m.answerOpenUpdates()

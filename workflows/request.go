@@ -109,7 +109,7 @@ func (m *machine) send(o *op) {
 		err = event.CheckName("stream of a request", r.options.Stream)
 	}
 	if err != nil {
-		o.resolve(nil, &Error{Type: ErrorInvalid, Message: err.Error(), Final: true})
+		o.resolve(nil, invalid("%v", err))
 		return
 	}
 	data := mustMarshal(RequestRecord{Seq: o.seq, Name: r.typ, Attempt: o.attempt, Timeout: r.options.Timeout.String()})
@@ -132,7 +132,7 @@ func (m *machine) applyResponse(in input, r ResponseReceived) {
 	}
 	e, err := event.DecodeJSON(r.Response)
 	if err != nil {
-		o.resolve(nil, &Error{Type: ErrorInvalid, Message: fmt.Sprintf("response to %s: %v", o.name, err), Final: true})
+		o.resolve(nil, invalid("response to %s: %v", o.name, err))
 		return
 	}
 	if strings.HasPrefix(e.DataContentType, "application/problem+json") {

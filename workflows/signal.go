@@ -1,7 +1,7 @@
 package workflows
 
 import (
-	"fmt"
+	"errors"
 	"slices"
 	"time"
 )
@@ -27,7 +27,12 @@ func (c Channel[T]) ready() bool    { return c.index() >= 0 }
 func (c Channel[T]) failure() error { return nil }
 
 // Receive waits for a signal. An error is an *Error: ctx is canceled, or, of type
-// ErrorInvalid, the signal's input cannot be decoded; then it is received nevertheless.
+// ErrorInvalid, the signal's input cannot be decoded into T. Such a signal is received
+// nevertheless, so that the code can go on with the next one.
+//
+// A workflow's function that ends with that error does not fail: whoever sent a signal is not
+// to end a run by it. The run is paused, until the code is mended or the run reset. Another
+// error in its place fails it; and a channel of json.RawMessage takes whatever is JSON.
 func (c Channel[T]) Receive(ctx Context) (T, error) {
 	s := ctx.s
 	co := c.m.enterChanging()
@@ -84,7 +89,26 @@ func (c Channel[T]) take() (value T, ok bool, err error) {
 	signal := c.m.unread[i]
 	c.m.unread = slices.Delete(c.m.unread, i, i+1)
 	if err := decode(signal.Input, &value); err != nil {
-		return value, true, &Error{Type: ErrorInvalid, Message: fmt.Sprintf("input of signal %s: %v", c.name, err), Final: true}
+		made := undecodable("input of signal "+c.name, err)
+		made.signal = c.name
+		return value, true, made
 	}
 	return value, true, nil
+}
+
+const reasonSignal = "invalid signal"
+
+// signalDetails are those of a Block by a signal.
+type signalDetails struct {
+	Reason string `json:"reason"`
+	Signal string `json:"signal"`
+}
+
+// pauseBySignal halts the machine where the code is to end by a signal that it could not
+// decode. A run that has ended by one, before that was so, has ended.
+func (m *machine) pauseBySignal(err error) {
+	e := (*Error)(nil)
+	if errors.As(err, &e) && e.signal != "" && !m.replay.expects() {
+		m.fail(&fault{reason: reasonSignal, details: signalDetails{e.Message, e.signal}, err: e})
+	}
 }

@@ -62,7 +62,7 @@ func NewStep[In, Out any](name string, f func(context.Context, In) (Out, error),
 	s.call = func(ctx context.Context, input json.RawMessage) (json.RawMessage, error) {
 		var in In
 		if err := decode(input, &in); err != nil {
-			return nil, &Error{Type: ErrorInvalid, Message: fmt.Sprintf("input of step %s: %v", name, err), Final: true}
+			return nil, undecodable("input of step "+name, err)
 		}
 		out, err := f(ctx, in)
 		if err != nil {
@@ -97,7 +97,7 @@ func (s Step[In, Out]) Start(ctx Context, in In) *Future[Out] {
 	}
 	input, err := encode("input of step "+s.spec.name, in)
 	if s.spec.err != nil {
-		err = &Error{Type: ErrorInvalid, Message: s.spec.err.Error(), Final: true}
+		err = invalid("%v", s.spec.err)
 	}
 	if err != nil {
 		o.state = opBlocked // it was never under way

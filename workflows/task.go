@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"runtime/debug"
-	"strconv"
 	"sync"
 	"time"
 
@@ -221,14 +220,11 @@ func (t *task) call(ctx context.Context) (out json.RawMessage, err error) {
 // complete gives the events of the effects what they lack, and says what is wrong.
 func (t *task) complete() error {
 	e := &t.effects
-	invalid := func(what string, err error) error {
-		return &Error{Type: ErrorInvalid, Message: fmt.Sprintf("%s: %v", what, err), Final: true}
-	}
 	if err := e.Err(); err != nil {
-		return invalid("effects", err)
+		return invalid("effects: %v", err)
 	}
 	if e.Response != nil {
-		return invalid("effects", errors.New("a step has no request to respond to"))
+		return invalid("effects: a step has no request to respond to")
 	}
 	for i := range e.Appends {
 		made := &e.Appends[i].Event
@@ -246,12 +242,12 @@ func (t *task) complete() error {
 			made.Extensions[event.AttrCorrelation] = event.String(t.r.run.Correlation)
 		}
 		if err := made.Validate(); err != nil {
-			return invalid("effect "+strconv.Itoa(i), err)
+			return invalid("effect %d: %v", i, err)
 		}
 	}
 	for i, k := range e.Keys {
 		if k.Key == "" {
-			return invalid("key of change "+strconv.Itoa(i), errors.New("is missing"))
+			return invalid("key of change %d: is missing", i)
 		}
 	}
 	return nil

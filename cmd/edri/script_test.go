@@ -39,7 +39,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"mask": mask, "code": code, "codeuntil": codeUntil, "until": until, "define": defineWorkflow, "workflows": workflowWorker, "checkhistories": checkHistories,
+			"mask": mask, "code": code, "codeuntil": codeUntil, "says": says, "until": until, "define": defineWorkflow, "workflows": workflowWorker, "checkhistories": checkHistories,
 		},
 		Setup: func(e *testscript.Env) error {
 			url, stop, err := startNode(e.Getenv("WORK"))
@@ -155,6 +155,25 @@ func codeUntil(ts *testscript.TestScript, neg bool, args []string) {
 		<-again.C
 	}
 	ts.Fatalf("exit code %s to the end, want %s", got, args[0])
+}
+
+// says runs a command again and again until what it writes matches a pattern.
+//
+//	says REGEXP COMMAND...
+func says(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: says REGEXP COMMAND...")
+	}
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for range 400 {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if matches(ts.ReadFile("stdout"), args[0]) {
+			return
+		}
+		<-again.C
+	}
+	ts.Fatalf("it never said %q", args[0])
 }
 
 // until waits until a file matches a pattern.

@@ -28,12 +28,12 @@ type pausedRunJSON struct {
 }
 
 // pauseDetails are the fields of what is said with a pause: workflows.Divergence, a panic or
-// code that is stuck, a note.
+// code that is stuck, a signal that could not be decoded, a note.
 type pauseDetails struct {
 	Revision        event.Revision
 	Recorded, Asked string
 	Text, Stack     string
-	Reason          string
+	Reason, Signal  string
 }
 
 type blockedStep struct {
@@ -83,6 +83,12 @@ func writePause(out *bytes.Buffer, r client.Run, p *pause) {
 			row([]string{"stack", ""}[min(i, 1)], line)
 		}
 		mend("an earlier point", "N")
+	case d.Signal != "":
+		why(d.Reason)
+		next = []string{
+			"mend the code, then: " + next[0],
+			fmt.Sprintf("or run it again without the signals after a revision: edri workflow reset %s --revision N --drop-signals", id),
+		}
 	case d.Reason != "":
 		why(d.Reason)
 		mend("an earlier point", "N")

@@ -275,6 +275,13 @@ paused
   next  mend the code, then: edri workflow resume o-1
         or run it again from an earlier point: edri workflow reset o-1 --revision N
 `},
+		"by a signal": {
+			`{"reason":"invalid signal","details":{"reason":"input of signal approved: is a number, and not a text","signal":"approved"}}`, `
+paused
+  why   invalid signal: input of signal approved: is a number, and not a text
+  next  mend the code, then: edri workflow resume o-1
+        or run it again without the signals after a revision: edri workflow reset o-1 --revision N --drop-signals
+`},
 		"by a person": {
 			`{"reason":"a count"}`, `
 paused
