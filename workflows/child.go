@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
-
-	"github.com/edri-io/edri/event"
 )
 
 // Child is a run that this run started.
@@ -14,17 +12,20 @@ type Child[Out any] struct {
 	ID string
 }
 
-// ChildOptions say how a child run is started. The zero ChildOptions are the defaults.
+// ChildOptions say how a child run is started. The zero ChildOptions are the defaults. What
+// cannot be fails the child, with ErrorInvalid or ErrorTooLarge.
 type ChildOptions struct {
-	ID       string // default: the parent's, with something that no other child has
-	Reuse    ReusePolicy
+	ID    string // default: the parent's, with something that no other child has; at most 200 bytes
+	Reuse ReusePolicy
+	// Conflict says what happens where a run of the ID is under way. A run that others started
+	// is nobody's child: ConflictUse is ConflictFail here.
 	Conflict ConflictPolicy
 	// OnClose says what becomes of it when this run ends; default CloseTerminate.
-	OnClose    ClosePolicy
-	Delay      time.Duration
-	Timeout    time.Duration
-	Attributes map[string]any
-	Memo       any // encoded as JSON; at most 32 KiB
+	OnClose ClosePolicy
+	// Delay and Timeout are those of Start, within 0 and 100 years.
+	Delay, Timeout time.Duration
+	Attributes     map[string]any
+	Memo           any // encoded as JSON; at most 32 KiB
 }
 
 // RunChild starts a run and waits for its result. An error is an *Error.
@@ -68,14 +69,14 @@ func startChild[Out any](ctx Context, workflow string, in any, with ChildOptions
 		ID: child.ID, Type: workflow, Input: input, Reuse: with.Reuse, Conflict: with.Conflict,
 		Delay: with.Delay, Timeout: with.Timeout, Attributes: with.Attributes,
 	}
-	if err == nil {
-		err = checkRunID(child.ID)
-	}
 	if err == nil && with.Memo != nil {
 		start.Memo, err = encode("memo of workflow "+workflow, with.Memo)
 	}
+	if err == nil && !with.OnClose.known() {
+		err = invalid("what becomes of child %s: there is no policy %q", child.ID, with.OnClose)
+	}
 	if err == nil && !m.replay.recorded(KindChildStarted, o.seq) {
-		err = start.checkRoom()
+		err = start.check()
 	}
 	if err != nil {
 		o.resolve(nil, err)
@@ -84,17 +85,6 @@ func startChild[Out any](ctx Context, workflow string, in any, with ChildOptions
 	data := mustMarshal(ChildRecord{Seq: o.seq, ID: child.ID, Type: workflow, OnClose: with.OnClose})
 	m.emitOpen(o, KindChildStarted, data, StartChild{Seq: o.seq, Start: start, OnClose: with.OnClose})
 	return child
-}
-
-func checkRunID(id string) error {
-	err := event.CheckName("id of a child", id)
-	if err == nil && len(id) > maxRunID {
-		err = event.TooLarge("id of a child in bytes", int64(len(id)), maxRunID)
-	}
-	if err != nil {
-		return invalid("%v", err)
-	}
-	return nil
 }
 
 // seedOf is a number that belongs to one thing that one run asked for.

@@ -90,6 +90,14 @@ func invalid(format string, args ...any) *Error {
 	return &Error{Type: ErrorInvalid, Final: true, Message: fmt.Sprintf(format, args...)}
 }
 
+// refusal is the error of what a check of package event refuses.
+func refusal(err error) *Error {
+	if e := (*event.Error)(nil); errors.As(err, &e) {
+		return invalid("%s", e.Message) // without its code, which the type says
+	}
+	return invalid("%v", err)
+}
+
 func tooLarge(what string, size, limit int) *Error {
 	return &Error{
 		Type: ErrorTooLarge, Final: true,

@@ -38,7 +38,7 @@ func NextEvent(ctx Context, match Match) *Future[event.Recorded] {
 		}
 	}
 	if err != nil {
-		o.resolve(nil, invalid("%v", err))
+		o.resolve(nil, refusal(err))
 		return &Future[event.Recorded]{o}
 	}
 	data := mustMarshal(AwaitRecord{Seq: o.seq, Type: match.Type, Match: match.Values})

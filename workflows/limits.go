@@ -54,6 +54,53 @@ func cut(s string, n int) string {
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
+// check says what of the start of a child a cluster would refuse.
+func (s *Start) check() error {
+	if err := checkRunID(s.ID); err != nil {
+		return err
+	}
+	err := event.CheckName("type of a child", s.Type)
+	if err == nil {
+		err = event.CheckName("source of the events of a child", sourceOf(s.Type))
+	}
+	switch {
+	case err != nil:
+		return refusal(err)
+	case !s.Reuse.known():
+		return invalid("reuse of child %s: there is no policy %q", s.ID, s.Reuse)
+	case !s.Conflict.known():
+		return invalid("conflict of child %s: there is no policy %q", s.ID, s.Conflict)
+	case s.Delay < 0 || s.Delay > maxTimer:
+		return invalid("delay of child %s: %v is not within 0 and 100 years", s.ID, s.Delay)
+	case s.Timeout < 0 || s.Timeout > maxTimer:
+		return invalid("timeout of child %s: %v is not within 0 and 100 years", s.ID, s.Timeout)
+	}
+	return s.checkRoom()
+}
+
+func checkRunID(id string) error {
+	err := event.CheckName("id of a child", id)
+	if err == nil && len(id) > maxRunID {
+		err = event.TooLarge("id of a child in bytes", int64(len(id)), maxRunID)
+	}
+	if err != nil {
+		return refusal(err)
+	}
+	return nil
+}
+
+func (p ReusePolicy) known() bool {
+	return p == "" || p == ReuseAlways || p == ReuseIfFailed || p == ReuseNever
+}
+
+func (p ConflictPolicy) known() bool {
+	return p == "" || p == ConflictFail || p == ConflictUse || p == ConflictTerminate
+}
+
+func (p ClosePolicy) known() bool {
+	return p == CloseTerminate || p == CloseCancel || p == CloseAbandon
+}
+
 // checkRoom says what of a start a cluster would refuse as too large.
 func (s *Start) checkRoom() error {
 	var attributes []byte

@@ -2,9 +2,11 @@ package workflows_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/workflows"
 )
 
@@ -24,14 +26,25 @@ func asks(ask func(workflows.Context) error) *workflows.Function[struct{}, strin
 	})
 }
 
+func requestOf(typ string, options workflows.RequestOptions) func(workflows.Context) error {
+	return func(ctx workflows.Context) error {
+		_, err := workflows.NewRequest[int, int](typ, options).Do(ctx, 1)
+		return err
+	}
+}
+
+func childOf(typ string, options workflows.ChildOptions) func(workflows.Context) error {
+	return func(ctx workflows.Context) error {
+		_, err := workflows.StartChildNamed[string](ctx, typ, nil, options).Get(ctx)
+		return err
+	}
+}
+
 // What a cluster would refuse, the code is told, at once: the run goes on, and its history
 // replays.
 func TestWhatCannotBeAskedForIsToldToTheCode(t *testing.T) {
 	request := func(timeout time.Duration) func(workflows.Context) error {
-		return func(ctx workflows.Context) error {
-			_, err := workflows.NewRequest[int, int]("q", workflows.RequestOptions{Timeout: timeout}).Do(ctx, 1)
-			return err
-		}
+		return requestOf("q", workflows.RequestOptions{Timeout: timeout})
 	}
 	for name, ask := range map[string]func(workflows.Context) error{
 		"sleep": func(ctx workflows.Context) error { return workflows.Sleep(ctx, longestTimer+1) },
@@ -53,6 +66,23 @@ func TestWhatCannotBeAskedForIsToldToTheCode(t *testing.T) {
 			defer cancel()
 			return limited.Err()
 		},
+		"request of a reserved type":   requestOf("edri.workflow.started", workflows.RequestOptions{}),
+		"request to a reserved stream": requestOf("q", workflows.RequestOptions{Stream: "run/r"}),
+		"request to a reserved place":  requestOf("q", workflows.RequestOptions{Subject: "run/r"}),
+
+		"child of no type":           childOf("", workflows.ChildOptions{}),
+		"child of a long type":       childOf(strings.Repeat("t", event.MaxNameBytes+1), workflows.ChildOptions{}),
+		"child whose source is long": childOf(strings.Repeat(" ", event.MaxNameBytes/2), workflows.ChildOptions{}),
+		"child with a long id":       childOf("asks", workflows.ChildOptions{ID: strings.Repeat("x", 201)}),
+		"child with no id":           childOf("asks", workflows.ChildOptions{ID: "\x00"}),
+		"unknown reuse":              childOf("asks", workflows.ChildOptions{Reuse: "sometimes"}),
+		"unknown conflict":           childOf("asks", workflows.ChildOptions{Conflict: "duel"}),
+		"unknown close":              childOf("asks", workflows.ChildOptions{OnClose: "forget"}),
+		"delay of the past":          childOf("asks", workflows.ChildOptions{Delay: -1}),
+		"long delay":                 childOf("asks", workflows.ChildOptions{Delay: longestTimer + 1}),
+		"timeout of the past":        childOf("asks", workflows.ChildOptions{Timeout: -1}),
+		"long timeout":               childOf("asks", workflows.ChildOptions{Timeout: longestTimer + 1}),
+
 		"long request": request(longestRequest + 1), "short request": request(time.Millisecond - 1), "request of the past": request(-1),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -79,16 +109,20 @@ func TestTheLongestIsTakenAndWhatWasShortenedReplays(t *testing.T) {
 		return asks(func(ctx workflows.Context) error { return workflows.Sleep(ctx, d) })
 	}
 	request := func(d time.Duration) workflows.Defined {
-		return asks(func(ctx workflows.Context) error {
-			_, err := workflows.NewRequest[int, int]("q", workflows.RequestOptions{Timeout: d}).Do(ctx, 1)
-			return err
-		})
+		return asks(requestOf("q", workflows.RequestOptions{Timeout: d}))
+	}
+	child := func(d time.Duration) workflows.Defined {
+		return asks(childOf("asks", workflows.ChildOptions{
+			ID: strings.Repeat("x", 200), Delay: d, Timeout: d,
+			Reuse: workflows.ReuseIfFailed, Conflict: workflows.ConflictTerminate, OnClose: workflows.CloseCancel,
+		}))
 	}
 	for name, c := range map[string]struct{ taken, shortened workflows.Defined }{
 		"timer":         {timer(longestTimer), timer(longestTimer + 1)},
 		"request":       {request(longestRequest), request(longestRequest + 1)},
 		"short request": {request(time.Millisecond), request(time.Millisecond - 1)},
 		"default":       {request(0), request(-1)},
+		"child":         {child(longestTimer), child(longestTimer)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {

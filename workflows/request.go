@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -104,12 +105,16 @@ func (m *machine) send(o *op) {
 	if r.data != nil {
 		e.Data, e.DataContentType = r.data, "application/json"
 	}
+	stream := cmp.Or(r.options.Stream, e.Subject, e.Source)
 	err := e.Validate()
-	if err == nil && r.options.Stream != "" {
-		err = event.CheckName("stream of a request", r.options.Stream)
+	if err == nil {
+		err = event.CheckName("stream of a request", stream)
+	}
+	if err == nil {
+		err = event.CheckUnreserved(stream, e.Type)
 	}
 	if err != nil {
-		o.resolve(nil, invalid("%v", err))
+		o.resolve(nil, refusal(err))
 		return
 	}
 	data := mustMarshal(RequestRecord{Seq: o.seq, Name: r.typ, Attempt: o.attempt, Timeout: r.options.Timeout.String()})

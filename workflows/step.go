@@ -97,7 +97,7 @@ func (s Step[In, Out]) Start(ctx Context, in In) *Future[Out] {
 	}
 	input, err := encode("input of step "+s.spec.name, in)
 	if s.spec.err != nil {
-		err = invalid("%v", s.spec.err)
+		err = refusal(s.spec.err)
 	}
 	if err != nil {
 		o.state = opBlocked // it was never under way

@@ -140,13 +140,13 @@ func (c *Cluster) startLocked(s workflows.Start, parent, continues *run) (*run, 
 	}
 	if before := c.current[s.ID]; before != nil && continues == nil {
 		if before.status == workflows.Running {
-			switch s.Conflict {
-			case workflows.ConflictUse:
+			switch {
+			case s.Conflict == workflows.ConflictUse && parent == nil:
 				if s.Signal != nil {
 					c.signalLocked(before, *s.Signal)
 				}
 				return before, nil
-			case workflows.ConflictTerminate:
+			case s.Conflict == workflows.ConflictTerminate && before != parent:
 				c.closeLocked(before, workflows.Terminated, nil, nil, "replaced")
 			default:
 				return nil, event.Errorf(event.CodeExists, "run %s is under way", s.ID)
