@@ -49,10 +49,10 @@ func (a *app) inspect(ctx context.Context, path string) error {
 	fmt.Fprintf(table, "node\t%s\n", printable(i.Node))
 	fmt.Fprintf(table, "epoch\t%s\n", i.Epoch)
 	fmt.Fprintf(table, "applied\tindex %d, term %d\n", i.Index, i.Term)
-	fmt.Fprintf(table, "positions\t%d to %d, %d events\n", i.First, i.Last, i.Events)
+	fmt.Fprintf(table, "positions\t%d to %d, %s\n", i.First, i.Last, counted(i.Events, "event"))
 	if l := i.RaftLog; l != nil {
-		fmt.Fprintf(table, "raft log\tindex %d to %d, current term %d, %s in %d segments%s\n",
-			l.First, l.Last, l.Term, mebibytes(l.Bytes), l.Segments, map[bool]string{true: ", torn at its end"}[l.Torn])
+		fmt.Fprintf(table, "raft log\tindex %d to %d, current term %d, %s in %s%s\n",
+			l.First, l.Last, l.Term, mebibytes(l.Bytes), counted(l.Segments, "segment"), map[bool]string{true: ", torn at its end"}[l.Torn])
 	}
 	for _, m := range i.Members {
 		fmt.Fprintf(table, "member\t%s at %s%s\n", printable(m.ServerID), printable(m.RaftAddress), map[bool]string{false: ", no voter"}[m.Voter])

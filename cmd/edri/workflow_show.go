@@ -136,7 +136,7 @@ func writeRunHead(out *bytes.Buffer, r client.Run, t *timeline) {
 		row("goes on as", fmt.Sprint(r.Next))
 	}
 	row("worker", r.Worker)
-	row("events", fmt.Sprintf("%d in %d commits", r.Events, r.Advance))
+	row("events", fmt.Sprintf("%d in %s", r.Events, counted(r.Advance, "commit")))
 	if r.Events >= longHistory {
 		row("", "its history is long, at most 50,000 events: let it continue as new")
 	}

@@ -364,6 +364,16 @@ func wantShown(t *testing.T, got, want string) {
 }
 
 // What was open when a run ended is not open any more.
+func TestShowCountsCommits(t *testing.T) {
+	t.Parallel()
+	for advance, want := range []string{"0 commits", "1 commit", "2 commits"} {
+		r := client.Run{RunID: client.RunID{ID: "o-1", Number: 7}, Status: workflows.Running, Events: 3, Advance: uint64(advance)}
+		if got := string(renderRun(r, newTimeline(r, timelineBegin))); !strings.Contains(got, "  3 in "+want+"\n") {
+			t.Errorf("it shows\n%s\nwant %s", got, want)
+		}
+	}
+}
+
 func TestShowLeavesNothingOpenOfARunThatHasEnded(t *testing.T) {
 	t.Parallel()
 	_, got := shownAs(t, runOf(workflows.Failed),
