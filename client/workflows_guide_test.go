@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/edri-io/edri/client"
@@ -12,21 +13,29 @@ import (
 var (
 	Fulfil  = workflows.Define("fulfil", 1, func(workflows.Context, string) (string, error) { return "", nil })
 	Counter = workflows.Define("counter", 1, func(workflows.Context, int) (int, error) { return 0, nil })
-
-	_ = work
 )
 
-func work(ctx context.Context) error {
-	c, err := client.New(client.Config{Servers: []string{"http://127.0.0.1:7420"}})
+func hello(ctx context.Context, c *client.Client) (string, error) {
+	run, _, err := c.StartRun(ctx, workflows.Start{ID: "hello-1", Type: "hello", Input: []byte(`"all"`)})
 	if err != nil {
-		return err
+		return "", err
 	}
-	defer c.Close()
-	r, err := workflows.NewRunner(workflows.Config{}, Fulfil)
+	ended, err := c.WaitRun(ctx, run)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return r.Run(ctx, c) // until ctx ends
+	if ended.Status != workflows.Completed {
+		return "", fmt.Errorf("run %s is %s: %w", run.ID, ended.Status, ended.Err)
+	}
+	return string(ended.Result), nil // "hello, all", as JSON
+}
+
+func TestGuideStartsARun(t *testing.T) {
+	t.Parallel()
+	ctx, c := workerOf(t, workflows.Define("hello", 1, func(_ workflows.Context, name string) (string, error) { return "hello, " + name, nil }))
+	if got, err := hello(ctx, c); err != nil || got != `"hello, all"` {
+		t.Errorf("got %s, %v", got, err)
+	}
 }
 
 func TestRunsUnderWayCanGoOn(t *testing.T) {

@@ -13,7 +13,8 @@ import (
 	"github.com/edri-io/edri/workflows"
 )
 
-// The code of docs/workflows.md stands here and in example_test.go, so that it is compiled.
+// The code of docs/workflows.md stands here and in the files that the test below reads, so that
+// it is compiled. guide_run_test.go, example_test.go, and the tests beside the others run it.
 
 var (
 	price = workflows.NewStep("price", func(context.Context, string) (int, error) { return 1, nil })
@@ -97,11 +98,14 @@ func TestGuideHasCodeThatIsCompiled(t *testing.T) {
 	t.Parallel()
 	guide := read(t, "../docs/workflows.md")
 	var code string
-	for _, file := range []string{"guide_test.go", "example_test.go", "../client/workflows_guide_test.go"} {
+	for _, file := range []string{
+		"guide_test.go", "guide_run_test.go", "example_test.go", "../client/workflows_guide_test.go",
+		"../examples/hello/main.go", "../examples/hello/main_test.go",
+	} {
 		code += read(t, file)
 	}
 	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(guide, -1)
-	if len(blocks) < 7 {
+	if len(blocks) < 16 {
 		t.Fatalf("the guide has %d pieces of code", len(blocks))
 	}
 	for _, block := range blocks {
