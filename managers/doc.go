@@ -1,28 +1,32 @@
-// Package managers runs a user's handlers of events: a manager groups handlers by
-// event type, workers run them, and what a handler returns is committed together
-// with the acknowledgement of the event that it was given. It knows the cluster
-// only as [Cluster], so that the same manager runs in a server and in a process of
-// the user's own; package managerstest holds both to one suite.
+// Package managers runs a user's handlers of events: what a handler returns is committed
+// together with the acknowledgement of the event that it was given, once, whatever crashes.
 //
-// # Handlers
+// # Write a handler, and run it
 //
-//	m, err := managers.New("billing", managers.Config{})
+// A manager groups handlers by event type. Its name is that of its durable subscription, which
+// selects these types; as many programs as are wanted share its events:
+//
+//	m, err := managers.New("billing", managers.Config{Concurrency: 10})
 //	managers.Handle(m, "order.placed", func(ctx context.Context, o Order) (managers.Effects, error) {
 //		return managers.Emit("bill/"+o.ID, "bill.made", Bill{Total: o.Total}), nil
 //	})
-//	err = m.Run(ctx, cluster)
+//	c, err := client.New(client.Config{Servers: []string{"http://127.0.0.1:7420"}})
+//	err = m.Run(ctx, c) // until ctx ends
 //
-// A manager has one durable subscription, named like it, which selects the types that
-// have a handler. A handler returns effects, which take place with the acknowledgement
-// or not at all, or an error, and the event comes again. What it does outside the
-// cluster may happen more than once: there [Delivery.EffectID] is what to deduplicate
-// by.
+// A handler returns [Effects], which take place with the acknowledgement or not at all: events
+// ([Effects.Emit]), changes of keys, the response to a request ([Effects.Respond]). Or it returns
+// an error, and the event comes again, unless that is one of [Reject] or [ErrSkip]. What it does
+// outside the cluster may happen more than once: there the [Delivery.EffectID] of [DeliveryFrom]
+// is what to deduplicate by. docs/delivery.md says more; examples/invoices is a whole program.
 //
 // # Workers
 //
 // A handler runs in line (Config.Concurrency 1), in a pool of goroutines (n), or in a
 // process of any language ([Process]), which speaks lines of JSON on its standard input
 // and output: docs/worker-protocol.md says how.
+//
+// The package knows the cluster only as [Cluster], so that the same manager runs in a server
+// and in a process of the user's own; package managerstest holds both to one suite.
 //
 // # Goroutines and processes
 //

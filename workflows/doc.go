@@ -1,29 +1,52 @@
-// Package workflows lets a user write a workflow of many steps as a Go function, whose
-// progress survives every crash. It knows the cluster only as [Cluster], so that the same
-// code runs in a server and in a process of the user's own.
+// Package workflows runs workflows: Go functions of many steps that go on over every crash, of
+// their worker, of the leader, of all nodes. docs/workflows.md is the guide to it.
 //
-// # Workflows
+// # Write a workflow, and run it
 //
-//	var fulfil = workflows.Define("fulfil", 1, func(ctx workflows.Context, o Order) (Receipt, error) {
-//		payment, err := charge.Do(ctx, o) // a Step: a Go function, tried again until it succeeds
-//		if err != nil {
-//			return Receipt{}, err
-//		}
-//		workflows.Compensate(ctx, func(ctx workflows.Context) error { … })
-//		by, ok, err := workflows.Signals[string](ctx, "approved").ReceiveFor(ctx, 48*time.Hour)
-//		…
+// A [Step] is a Go function that does something; a [Function] calls steps, and waits:
+//
+//	var greet = workflows.NewStep("greet", func(ctx context.Context, name string) (string, error) {
+//		return "hello, " + name, nil // tried again until it returns no error
 //	})
-//	runner, err := workflows.NewRunner(workflows.Config{}, fulfil)
-//	err = runner.Run(ctx, cluster)
 //
-// The function is the workflow's code; a run is one execution of it. What it does goes
-// through its [Context]: steps ([Step]), requests to other managers ([Request]), durable
-// time ([Sleep], [After], [WithTimeout]), signals ([Signals]), events of the journal
-// ([NextEvent]), children ([Function.StartChild]), queries and updates ([HandleQuery],
-// [HandleUpdate]). Several things go on beside each other as futures ([Future], [All],
-// [First], [FirstN]) or as coroutines ([Go]). Everything else it does must be
-// deterministic, as it is done again on each replay; code that is changed while runs are
-// under way asks [Version] which way to go, and [Check] holds it to recorded histories.
+//	var Hello = workflows.Define("hello", 1, func(ctx workflows.Context, name string) (string, error) {
+//		if err := workflows.Sleep(ctx, 24*time.Hour); err != nil {
+//			return "", err
+//		}
+//		return greet.Do(ctx, name)
+//	})
+//
+// A program that has a [Runner] is a worker of it, one of as many as are wanted:
+//
+//	c, err := client.New(client.Config{Servers: []string{"http://127.0.0.1:7420"}})
+//	runner, err := workflows.NewRunner(workflows.Config{}, Hello)
+//	err = runner.Run(ctx, c) // until ctx ends
+//
+// A run is one execution of the function. Package client starts runs (StartRun), sends them
+// signals, asks them, and waits for their results; so does the command edri workflow. Package
+// workflowstest has a cluster in memory for tests, where a day passes at once. examples/hello
+// is the whole of this, examples/orders more.
+//
+// # What the function may do
+//
+//   - wait: [Sleep], [After], [WithTimeout], [Await]
+//   - have something done: [Step]; [Request], by a worker in any language; [Function.StartChild]
+//   - hear from outside: [Signals], [NextEvent], [HandleQuery], [HandleUpdate]
+//   - several things at once: [Future], [All], [First], [FirstN], [Go]
+//   - undo, continue as new, be found: [Compensate], [ContinueAsNew], [Upsert]
+//   - what varies: [Now], [Random], [NewID], [Version]
+//
+// All that it does goes through its [Context]. Everything else must be deterministic, as the
+// function runs again from its beginning after a crash, and is given what was recorded: time,
+// randomness, files and networks belong in steps. What differs pauses the run, and nothing is
+// lost; [Check] holds code to recorded histories before it is deployed.
+//
+// Errors of what the function asked for are an [*Error], whose Type says which: [ErrorTimeout],
+// [ErrorCanceled] and so on, or the type that the code gave by [NewError]. How a step is tried
+// again is its [Retry].
+//
+// The rest of this is how it works. The package knows the cluster only as [Cluster], so that
+// the same code runs in a server and in a process of the user's own.
 //
 // # The loop
 //
@@ -92,8 +115,8 @@
 //     before the result that was to end the run.
 //  5. An advance has the effects of one step at most, and each has the same ids on each
 //     attempt.
-//  6. Code that panics, or does not give way, has its inputs committed and nothing of what
-//     it made of them.
+//  6. Code that panics, does not give way, or ends by a signal that it could not decode, has
+//     its inputs committed and nothing of what it made of them.
 //
 // # Goroutines
 //
