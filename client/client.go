@@ -80,7 +80,8 @@ func (c *Client) launch(f func()) bool {
 }
 
 // Append adds one event to a stream; stream "" is the event's subject, else its
-// source. It is safe to retry by itself and does so until ctx ends.
+// source. It is safe to retry by itself and does so until ctx ends. The data is stored as it
+// is: that it is what its content type says nobody checks, see event.CheckData.
 func (c *Client) Append(ctx context.Context, stream string, expected event.Expected, e event.Event) (Appended, error) {
 	result, err := c.Commit(ctx, AppendOp(stream, expected, e))
 	if err != nil {

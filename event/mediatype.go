@@ -1,6 +1,9 @@
 package event
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/json"
+)
 
 // checkMediaType checks a datacontenttype: type "/" subtype, then perhaps parameters
 // after a semicolon, which are not looked into (RFC 2046).
@@ -41,6 +44,16 @@ func isToken(s []byte) bool {
 func isJSONType[T text](contentType T) bool {
 	s := essence(contentType)
 	return len(s) == 0 || hasSuffixFold(s, "/json") || hasSuffixFold(s, "+json")
+}
+
+// CheckData refuses data that is declared to be JSON and is none. It is for who makes an event
+// by hand: nodes take data as it comes, since to read it would cost more than all else that
+// they check of an event.
+func CheckData(contentType string, data []byte) error {
+	if contentType != "" && data != nil && isJSONType(contentType) && !json.Valid(data) {
+		return Errorf(CodeInvalid, "data: is no JSON, which its content type %s says", quote(contentType))
+	}
+	return nil
 }
 
 // isTextType reports whether data of this content type is text, to be shown as such:

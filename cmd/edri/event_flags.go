@@ -67,6 +67,9 @@ func (a *app) eventFrom(f eventFlags) (event.Event, error) {
 	if e.DataContentType == "" {
 		e.DataContentType = contentType(e.Data)
 	}
+	if err := event.CheckData(e.DataContentType, e.Data); err != nil {
+		return e, &usageError{err}
+	}
 	return e, nil
 }
 

@@ -242,10 +242,16 @@ func (a *app) changeEvent(cmd *cobra.Command, f eventFlags, e *event.Event) erro
 		return nil
 	}
 	var err error
-	if e.Data, err = a.readData(f); err == nil && !changed("content-type") {
+	if e.Data, err = a.readData(f); err != nil {
+		return err
+	}
+	if !changed("content-type") {
 		e.DataContentType = contentType(e.Data)
 	}
-	return err
+	if err := event.CheckData(e.DataContentType, e.Data); err != nil {
+		return &usageError{err}
+	}
+	return nil
 }
 
 // runFlags are the flags that describe a run that is started.
