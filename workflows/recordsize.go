@@ -26,5 +26,10 @@ func (e *End) size() int {
 	if e.Next != nil {
 		n += len(e.Next.Input)
 	}
+	if !e.carriesMuch() { // else they are not in its commit
+		for i := range e.Signals {
+			n += e.Signals[i].size()
+		}
+	}
 	return n
 }
