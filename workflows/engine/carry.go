@@ -76,6 +76,13 @@ func (w *work) carry(r *run, signals []signal, from uint64) error {
 	return nil
 }
 
+// carryTo puts a signal of the run before into the inbox of one that begins.
+func (w *work) carryTo(next *run, data []byte) {
+	next.unreceived++
+	next.unreceivedBytes += uint64(len(data))
+	w.enter(next, entry{mail: true, carried: true, kind: []byte(workflows.KindSignal), data: data})
+}
+
 // endCarry returns what goes on of what went ahead of a run's end, of which it says how much
 // that is.
 func (w *work) endCarry(r *run, signals uint64) (carry, error) {

@@ -163,8 +163,8 @@ func checkSignal(s *signal) error {
 }
 
 func checkSignals(list []signal) error {
-	if len(list) > maxMail {
-		return event.TooLarge("number of signals", int64(len(list)), maxMail)
+	if len(list) > maxUnreceived {
+		return event.TooLarge("number of signals", int64(len(list)), maxUnreceived)
 	}
 	for i := range list {
 		if err := checkSignal(&list[i]); err != nil {

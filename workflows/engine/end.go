@@ -115,13 +115,12 @@ func (w *work) continueAs(r *run, c endRun, ahead carry, moved []entry) (*run, e
 	}
 	r.next = next.number
 	w.extendChain(next)
-	for i := range c.signals {
-		data := signalData(&c.signals[i])
+	for i := range c.signals[:n] {
 		next.unreceived++
-		next.unreceivedBytes += uint64(len(data))
-		if i >= n {
-			w.enter(next, entry{mail: true, carried: true, kind: []byte(workflows.KindSignal), data: data})
-		}
+		next.unreceivedBytes += uint64(len(signalData(&c.signals[i])))
+	}
+	for i := range c.signals[n:] {
+		w.carryTo(next, signalData(&c.signals[n+i]))
 	}
 	for _, e := range moved {
 		if string(e.kind) == workflows.KindCancelRequested {
