@@ -183,5 +183,5 @@ func TestRunsOfTheSecondLayoutGoOn(t *testing.T) {
 	p.check1(t)
 	equal(t, "the run", fmt.Sprintf("%+v", p.run("o-1")), want)
 	p.mustStep("o-1", entryRecord(3))
-	equal(t, "history", p.history("o-1", 0), "started update.accepted update.accepted signal.received")
+	equal(t, "history", p.history("o-1", 0), "started update.accepted update.completed update.accepted signal.received")
 }
