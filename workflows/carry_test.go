@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -140,29 +141,30 @@ func TestFewSignalsGoWithTheEnd(t *testing.T) {
 // The cluster is told how much the code has not received.
 func TestAdvancesTellWhatWasNotReceived(t *testing.T) {
 	inWorld(t, func(w *world) {
-		var signals, bytes int
+		var told [2]atomic.Int64
 		w.OnAdvance(func(a *workflows.Advance) (f workflowstest.Fate) {
-			signals, bytes = a.Unreceived, a.UnreceivedBytes
+			told[0].Store(int64(a.Unreceived))
+			told[1].Store(int64(a.UnreceivedBytes))
 			return f
 		})
 		w.start("keeper", "r", false)
 		for i, name := range []string{"s", "mine", "s", "other"} {
 			_ = w.Signal("r", name, "12345")
 			time.Sleep(time.Second)
-			if signals != i+1 || bytes < 7*signals || bytes > 40*signals {
+			if signals, bytes := told[0].Load(), told[1].Load(); signals != int64(i+1) || bytes < 7*signals || bytes > 40*signals {
 				t.Errorf("%d signals of %d bytes", signals, bytes)
 			}
 		}
 		w.crash()
 		_ = w.Signal("r", "s", "12345")
 		time.Sleep(time.Minute)
-		if signals != 5 {
+		if signals := told[0].Load(); signals != 5 {
 			t.Errorf("%d signals after a crash", signals)
 		}
 		_ = w.Signal("r", "go", "")
 		time.Sleep(time.Second)
-		if got := completed[[]string](w, "r"); len(got) != 3 || signals != 1 {
-			t.Errorf("got %q, left %d", got, signals)
+		if got := completed[[]string](w, "r"); len(got) != 3 || told[0].Load() != 1 {
+			t.Errorf("got %q, left %d", got, told[0].Load())
 		}
 	}, keeper)
 }
