@@ -125,6 +125,7 @@ func TestCarryIsChecked(t *testing.T) {
 		"signals beside": {Id: "o-1", Advance: 9, Records: []*edriv1.RunRecord{both}},
 		"no next run":    {Id: "o-1", Advance: 9, Records: []*edriv1.RunRecord{completed}},
 		"no name":        {Id: "o-1", Advance: 9, Carry: []*edriv1.RunSignal{{}}},
+		"too many":       {Id: "o-1", Advance: 9, Unreceived: 1 << 63},
 	} {
 		equal(t, name, p.refused(advanceRunOp(a)), event.CodeInvalid)
 	}

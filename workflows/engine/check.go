@@ -286,8 +286,11 @@ var kinds = map[string]doing{
 }
 
 func (m *Machine) checkAdvance(o advanceOp) error {
-	if o.advance == 0 {
+	switch {
+	case o.advance == 0:
 		return invalid("advance: is missing")
+	case o.unreceived > 1<<32 || o.unreceivedBytes > 1<<48:
+		return invalid("unreceived: no history has %d signals of %d bytes", o.unreceived, o.unreceivedBytes)
 	}
 	for i := range o.records {
 		if err := m.checkRecord(&o.records[i]); err != nil {
