@@ -27,7 +27,7 @@ func keeper(rounds int) workflows.Defined {
 		}
 		var got []int
 		for {
-			s, ok, err := workflows.Signals[numbered](ctx, "s").ReceiveFor(ctx, 200*time.Millisecond)
+			s, ok, err := workflows.Signals[numbered](ctx, "s").ReceiveFor(ctx, time.Second)
 			if !ok || err != nil {
 				return got, err
 			}

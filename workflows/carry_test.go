@@ -168,3 +168,39 @@ func TestAdvancesTellWhatWasNotReceived(t *testing.T) {
 		}
 	}, keeper)
 }
+
+// The code of the next run has some of them from its begin, though it waits for none, as far
+// as there is room beside its input.
+func TestSomeSignalsAreThereAtTheBegin(t *testing.T) {
+	const signals, size = 40, 30 << 10
+	for input, want := range map[int]int{10: 8, maxPayload - 32<<10 - size*3: 2, maxPayload - 32<<10: 0} {
+		flow := workflows.Define("counts", 1, func(ctx workflows.Context, in string) (int, error) {
+			ch := workflows.Signals[string](ctx, "s")
+			if in != "" {
+				n := ch.Len()
+				for ch.Len() < signals { // the others come
+					if err := workflows.Sleep(ctx, time.Second); err != nil {
+						return 0, err
+					}
+				}
+				return n, nil
+			}
+			if _, err := workflows.Signals[string](ctx, "go").Receive(ctx); err != nil {
+				return 0, err
+			}
+			return 0, workflows.ContinueAsNew(payload(input))
+		})
+		t.Run(fmt.Sprint(input), func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.start("counts", "r", "")
+				for range signals {
+					_ = w.Signal("r", "s", payload(size))
+				}
+				_ = w.Signal("r", "go", "")
+				if got := completed[int](w, "r"); got != want {
+					t.Errorf("%d signals at the begin, want %d", got, want)
+				}
+			}, flow)
+		})
+	}
+}

@@ -26,10 +26,9 @@ func (e *End) size() int {
 	if e.Next != nil {
 		n += len(e.Next.Input)
 	}
-	if !e.carriesMuch() { // else they are not in its commit
-		for i := range e.Signals {
-			n += e.Signals[i].size()
-		}
+	signals := 0
+	for i := range e.Signals {
+		signals += e.Signals[i].size()
 	}
-	return n
+	return n + min(signals, maxEndSignalBytes) // the others go ahead
 }

@@ -10,9 +10,9 @@ import (
 
 // A run that continues as new takes the signals along that its code did not receive. They
 // stand in its history, which apply does not read, and only its worker knows which they
-// are. A few go with the end (EndRun.signals). Others go ahead of it, by advances, straight
-// into the inbox of the run that is to come: so the commit that continues moves none of
-// them, however many there are.
+// are. The first of them go with the end (EndRun.signals), into the first event of the run
+// that is to come. The others go ahead of it, by advances, straight into that run's inbox: so
+// the commit that continues moves none of them, however many there are.
 //
 // What went ahead is void where the run ends otherwise, or another worker begins anew. It
 // is nobody's then, and goes by a timer.

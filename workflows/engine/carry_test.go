@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -117,23 +118,32 @@ func TestCarryIsChecked(t *testing.T) {
 	r := p.run("o-1")
 	again := advanceRunOp(&edriv1.AdvanceRun{Id: "o-1", Advance: r.Advance, Nonce: r.Advance + 999, CarryFrom: 0, Carry: []*edriv1.RunSignal{{Name: "a"}, {Name: "b"}}})
 	p.must(again)
-	both := carriedRecord(2)
-	both.GetEnd().Signals = []*edriv1.RunSignal{{Name: "x"}}
 	completed := completeRecord("1")
 	completed.GetEnd().Carried = 2
 	for name, a := range map[string]*edriv1.AdvanceRun{
-		"signals beside": {Id: "o-1", Advance: 9, Records: []*edriv1.RunRecord{both}},
-		"no next run":    {Id: "o-1", Advance: 9, Records: []*edriv1.RunRecord{completed}},
-		"no name":        {Id: "o-1", Advance: 9, Carry: []*edriv1.RunSignal{{}}},
-		"too many":       {Id: "o-1", Advance: 9, Unreceived: 1 << 63},
+		"no next run": {Id: "o-1", Advance: 9, Records: []*edriv1.RunRecord{completed}},
+		"no name":     {Id: "o-1", Advance: 9, Carry: []*edriv1.RunSignal{{}}},
+		"too many":    {Id: "o-1", Advance: 9, Unreceived: 1 << 63},
 	} {
 		equal(t, name, p.refused(advanceRunOp(a)), event.CodeInvalid)
 	}
 	equal(t, "beside an end", p.do(advanceRunOp(&edriv1.AdvanceRun{
 		Id: "o-1", Advance: r.Advance + 1, Nonce: 7, Records: []*edriv1.RunRecord{completeRecord("1")}, Carry: []*edriv1.RunSignal{{Name: "a"}},
 	})).GetError().GetCode(), "invalid")
-	p.mustStep("o-1", carriedRecord(2))
+	// Signals beside are before them, in the first event, if that has room.
+	both := carriedRecord(2)
+	for range 2 {
+		both.GetEnd().Signals = append(both.GetEnd().Signals, &edriv1.RunSignal{Name: "x", Input: jsonText(700_000)})
+	}
+	equal(t, "too many beside", p.step("o-1", both).GetError().GetCode(), "invalid")
+	both.GetEnd().Signals = both.GetEnd().Signals[:1]
+	p.mustStep("o-1", both)
 	equal(t, "inbox", p.inbox("o-1"), `1 signal.received {"name":"a"} | 2 signal.received {"name":"b"}`)
+	_, data := p.lastOf("o-1")
+	var begun workflows.Started
+	if err := json.Unmarshal(data, &begun); err != nil || len(begun.Signals) != 1 || begun.Signals[0].Name != "x" {
+		t.Errorf("begun with %d signals, %v", len(begun.Signals), err)
+	}
 }
 
 // What the code has not received is bounded by the signal that would be too much. What goes

@@ -427,8 +427,8 @@ func checkEnd(kind string, c *endRun) error {
 		return invalid("status: %s does not go with %d", kind, c.status)
 	case (c.status == statusContinued) != (c.next != nil):
 		return invalid("next: goes with what is continued, and that alone")
-	case c.carried > 0 && (c.next == nil || len(c.signals) > 0):
-		return invalid("carried: goes with what is continued, and no signals beside")
+	case c.carried > 0 && c.next == nil:
+		return invalid("carried: goes with what is continued")
 	}
 	if err := checkSignals(c.signals); err != nil {
 		return err

@@ -100,6 +100,9 @@ func (w *work) continueAs(r *run, c endRun, ahead carry, moved []entry) (*run, e
 			break
 		}
 	}
+	if n < len(c.signals) && ahead.heir != 0 {
+		return nil, event.Errorf(event.CodeInvalid, "signals: the first event has room for %d of %d, which others went ahead of", n, len(c.signals))
+	}
 	from.signals = c.signals[:n]
 	next, _, err := w.start(o, from)
 	if event.CodeOf(err) == event.CodeNotFound {

@@ -144,8 +144,8 @@ func (r *run) checkCarry(a *workflows.Advance, end *workflows.End) *event.Error 
 		r.ahead = nil
 	case a.CarryFrom != 0 && a.CarryFrom != len(r.ahead):
 		return event.Errorf(event.CodeInvalid, "%d signals went ahead, not %d", len(r.ahead), a.CarryFrom)
-	case end != nil && end.Carried != 0 && (end.Carried != len(r.ahead) || len(end.Signals) > 0):
-		return event.Errorf(event.CodeInvalid, "%d signals went ahead, not %d with %d beside", len(r.ahead), end.Carried, len(end.Signals))
+	case end != nil && end.Carried != 0 && end.Carried != len(r.ahead):
+		return event.Errorf(event.CodeInvalid, "%d signals went ahead, not %d", len(r.ahead), end.Carried)
 	}
 	r.ahead = append(r.ahead, a.Carry...)
 	return nil
