@@ -13,9 +13,13 @@ import (
 
 func advanceMessage(a *workflows.Advance) (*edriv1.AdvanceRun, error) {
 	m := &edriv1.AdvanceRun{Id: a.Run, Number: a.Number, Advance: a.Advance, Nonce: a.Nonce, Busy: a.Busy,
+		CarryFrom: uint64(a.CarryFrom), Unreceived: uint64(a.Unreceived), UnreceivedBytes: uint64(a.UnreceivedBytes),
 		Records: make([]*edriv1.RunRecord, len(a.Records))}
 	if a.Block != nil {
 		m.Block = &edriv1.RunBlock{Reason: a.Block.Reason, Details: string(a.Block.Details)}
+	}
+	for i := range a.Carry {
+		m.Carry = append(m.Carry, signalMessage(&a.Carry[i]))
 	}
 	for i := range a.Records {
 		var err error
@@ -126,7 +130,7 @@ func childMessage(c *workflows.StartChild) (*edriv1.RunRecord_StartChild, error)
 }
 
 func endMessage(c *workflows.End) (*edriv1.RunRecord_End, error) {
-	m := &edriv1.EndRun{Result: string(c.Result), Insist: c.Insist}
+	m := &edriv1.EndRun{Result: string(c.Result), Insist: c.Insist, Carried: uint64(c.Carried)}
 	for s, name := range statusNames {
 		if name == c.Status {
 			m.Status = s

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -75,5 +76,66 @@ func TestRunThatHasNoRoomToContinue(t *testing.T) {
 	o, err = c.WaitRun(ctx, client.RunID{ID: run.ID})
 	if err != nil || string(o.Result) != fmt.Sprint(956<<10-2) {
 		t.Errorf("outcome %+v, %v", o, err)
+	}
+}
+
+// What comes to a run becomes an event of its history, with some more. Up to the limit it
+// comes; beyond, its code or who sends it is told. The run never hangs.
+func TestPayloadsAroundTheLimit(t *testing.T) {
+	t.Parallel()
+	const most = event.MaxDataBytes - 4096
+	text := func(n int) string { return strings.Repeat("x", n-2) } // n bytes of JSON
+	make := workflows.NewStep("make", func(_ context.Context, n int) (string, error) { return text(n), nil })
+	child := workflows.Define("child", 1, func(_ workflows.Context, n int) (string, error) { return text(n), nil })
+	got := workflows.Define("got", 1, func(ctx workflows.Context, n int) (string, error) {
+		said := func(s string, err error) string {
+			if e := (*workflows.Error)(nil); errors.As(err, &e) {
+				return e.Type
+			}
+			return fmt.Sprint(len(s) + 2 - n)
+		}
+		news := workflows.NextEvent(ctx, workflows.Match{Type: "news", Values: map[string]string{"subject": fmt.Sprint(n)}})
+		list := []string{said(make.Do(ctx, n)), said(child.RunChild(ctx, n))}
+		if n <= most {
+			list = append(list, said(workflows.Signals[string](ctx, "s").Receive(ctx)))
+		}
+		_, err := news.Get(ctx)
+		var where struct{ Position, Size int }
+		if e := (*workflows.Error)(nil); errors.As(err, &e) && e.Decode(&where) == nil && where.Position > 0 {
+			list = append(list, fmt.Sprint(where.Size))
+		}
+		return strings.Join(append(list, said("", err)[:1]), " "), nil
+	})
+	ctx, c := workerAt(t, node(t), workflows.Config{Name: "w"}, got, child)
+	for _, n := range []int{most - 1, most, most + 1} {
+		id := client.RunID{ID: fmt.Sprint(n)}
+		if _, _, err := c.StartRun(ctx, workflows.Start{ID: id.ID, Type: "got", Input: []byte(id.ID)}); err != nil {
+			t.Fatal(err)
+		}
+		until(t, ctx, func() bool {
+			r, err := c.Run(ctx, id, client.Linearizable)
+			return err == nil && len(r.Open) > 0
+		})
+		err := c.SignalRun(ctx, id, workflows.Signal{Name: "s", Input: []byte(`"` + text(n) + `"`)})
+		if code := event.CodeOf(err); n <= most && err != nil || n > most && code != event.CodeTooLarge {
+			t.Errorf("%d bytes: the signal is answered %v", n, err)
+		}
+		news := event.Event{ID: id.ID, Source: "/t", Type: "news", Subject: id.ID, DataContentType: "application/json"}
+		news.Data = []byte(`""`)
+		news.Data = []byte(`"` + text(n-len(news.AppendJSON(nil))+2) + `"`)
+		if size := len(news.AppendJSON(nil)); size != n {
+			t.Fatalf("the event has %d bytes in JSON, not %d", size, n)
+		}
+		if _, err := c.Append(ctx, "news", event.ExpectAny, news); err != nil {
+			t.Fatal(err)
+		}
+		want := `"0 0 0 -"`
+		if n > most {
+			want = fmt.Sprintf(`"edri.too_large edri.too_large %d e"`, n)
+		}
+		o, err := c.WaitRun(ctx, id)
+		if err != nil || string(o.Result) != want {
+			t.Errorf("%d bytes: %s, %v, %v, want %s", n, o.Result, o.Err, err, want)
+		}
 	}
 }

@@ -47,6 +47,8 @@ func (r *live) advance() *Advance {
 		a.Busy = true
 	case m.halt != nil:
 		r.halted(a)
+	case m.end != nil && r.sendAhead(a):
+		a.Busy = true
 	case m.end != nil:
 		r.ended(a)
 	default:
@@ -56,15 +58,20 @@ func (r *live) advance() *Advance {
 			m.blocks = nil
 		}
 	}
-	if len(a.Records) == 0 && a.Block == nil {
+	if len(a.Records) == 0 && len(a.Carry) == 0 && a.Block == nil {
 		r.batch = nil
 		return nil
 	}
+	r.unreceived, r.unreceivedBytes = m.unreceived()
+	a.Unreceived, a.UnreceivedBytes = r.unreceived, r.unreceivedBytes
 	return a
 }
 
 func (r *live) newAdvance() *Advance {
-	return &Advance{Run: r.run.ID, Number: r.run.Number, Advance: r.run.Advance + 1, Nonce: rand.Uint64()}
+	return &Advance{
+		Run: r.run.ID, Number: r.run.Number, Advance: r.run.Advance + 1, Nonce: rand.Uint64(),
+		Unreceived: r.unreceived, UnreceivedBytes: r.unreceivedBytes,
+	}
 }
 
 // endOf returns the end that an advance brings; nil: none.
@@ -85,7 +92,7 @@ func (r *live) nextInput(a *Advance) (p pending, ok bool) {
 	case len(r.front) > 0:
 		p = r.front[0]
 		r.front = r.front[1:]
-	case len(r.entries) > 0:
+	case len(r.entries) > 0 && !r.refusedOnce: // these follow those that were in what was refused
 		p = pending{entry: &r.entries[0]}
 		r.entries = r.entries[1:]
 	case len(r.results) > 0 && !(hasEffects && r.results[0].hasEffects()):

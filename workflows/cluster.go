@@ -208,6 +208,13 @@ type Advance struct {
 	Busy bool
 	// Block pauses the run, until it is resumed or retried.
 	Block *Block
+	// Carry are signals for the run that is to continue this one, where they are too many for
+	// its End. CarryFrom is how many went ahead before them; 0 begins anew.
+	Carry     []Signal
+	CarryFrom int
+	// Unreceived is how many signals of the history the code has not received, and
+	// UnreceivedBytes about what these have: the run takes so many.
+	Unreceived, UnreceivedBytes int
 	// Effects are of one of the steps whose result is recorded. Their events have an id, a
 	// source and the run's correlation.
 	Effects managers.Effects
@@ -315,9 +322,10 @@ type End struct {
 	Result []byte // JSON, of Completed
 	Err    *Error // of Failed and Canceled
 	// Next is the run that goes on in its place, of Continued: its Input, Version (0: the
-	// same), and what was not read of signals.
+	// same), and what was not read of signals: these, or as many as went ahead (Advance.Carry).
 	Next    *Start
 	Signals []Signal
+	Carried int
 	// Insist ends it with entries that were not consumed too: they are recorded as
 	// unhandled, updates among them are answered.
 	Insist bool

@@ -25,7 +25,7 @@ const (
 	ErrorTerminated = "edri.terminated"  // a child was ended from outside
 	ErrorPanic      = "edri.panic"       // a step panicked
 	ErrorWorkerLost = "edri.worker_lost" // the last attempt's worker is gone
-	ErrorTooLarge   = "edri.too_large"   // a result is larger than 1 MiB
+	ErrorTooLarge   = "edri.too_large"   // larger than a history can take, see docs/workflows.md
 	ErrorNotFound   = "edri.not_found"
 	ErrorExists     = "edri.exists"
 	ErrorInvalid    = "edri.invalid"

@@ -18,7 +18,7 @@ func (c *continued) Error() string { return "continues as a new run" }
 
 // ContinueAsNew returns an error that ends the run when the workflow's function returns
 // it, and begins a new one of the same id with this input, so that histories stay short.
-// Signals that were not received go on to it, and so do memo and attributes. The input has
+// Signals that were not received go on to it, all of them, and so do memo and attributes. The input has
 // the type of the function's; for one of 956 KiB there is always room beside them.
 func ContinueAsNew(in any) error { return &continued{input: in} }
 

@@ -115,7 +115,9 @@ type EventReceived struct {
 	Seq      uint64          `json:"seq"`
 	Position event.Position  `json:"position"`
 	Stream   string          `json:"stream"`
-	Event    json.RawMessage `json:"event"`
+	Event    json.RawMessage `json:"event,omitempty"`
+	// Error is in the place of an event that is larger than a history can take.
+	Error *Error `json:"error,omitempty"`
 }
 
 // ChildEnded is how a child ended.

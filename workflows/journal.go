@@ -17,7 +17,8 @@ type Match struct {
 }
 
 // NextEvent returns a future of the first event that is committed from now on and that
-// match selects.
+// match selects. One of more than 1 MiB less 4 KiB, in the JSON of CloudEvents, ends the wait
+// with an error of type ErrorTooLarge, whose details say where the event is.
 func NextEvent(ctx Context, match Match) *Future[event.Recorded] {
 	m := ctx.s.m
 	m.enterChanging()
@@ -49,6 +50,10 @@ func NextEvent(ctx Context, match Match) *Future[event.Recorded] {
 func (m *machine) applyEvent(in input, r EventReceived) {
 	o := m.find(in, r.Seq, opEvent)
 	if o == nil {
+		return
+	}
+	if r.Error != nil {
+		o.resolve(nil, r.Error)
 		return
 	}
 	e, err := event.DecodeJSON(r.Event)

@@ -51,6 +51,10 @@ type live struct {
 	attempts int  // at loading, or at sending
 	insist   bool // the end was refused once for unread entries
 	waiting  bool // for those entries
+	ahead    int  // signals that went ahead of the end, see carry.go
+
+	// unreceived are the signals that the code had not received at the last advance.
+	unreceived, unreceivedBytes int
 
 	// refusedOnce: the run is blocked in the place of an advance, which the machine that is
 	// made anew may ask for again.

@@ -27,6 +27,7 @@ func (r *live) advanced(a *Advanced) {
 	r.settle()
 	r.run.Advance = sent.Advance
 	r.committed.Store(sent.Advance)
+	r.ahead += len(sent.Carry)
 	r.extend(sent, a.Revision)
 	for _, record := range sent.Records {
 		if record.Entry > 0 {
@@ -138,7 +139,7 @@ func (r *live) failEffects(err *event.Error) {
 // restart has the machine made anew, from what is committed and then these inputs.
 func (r *live) restart(front []pending) {
 	r.h.dismiss(r.m)
-	r.m = nil
+	r.m, r.ahead = nil, 0
 	r.settle()
 	r.front = front
 }

@@ -26,5 +26,9 @@ func (e *End) size() int {
 	if e.Next != nil {
 		n += len(e.Next.Input)
 	}
-	return n
+	signals := 0
+	for i := range e.Signals {
+		signals += e.Signals[i].size()
+	}
+	return n + min(signals, maxEndSignalBytes) // the others go ahead
 }

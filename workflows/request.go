@@ -157,7 +157,8 @@ func problemOf(data []byte) *Error {
 	if err := json.Unmarshal(data, &p); err != nil {
 		return e
 	}
-	e.Details, e.Message = data, p.Title
+	// As they will stand in a history, where some characters take six bytes: so large they count.
+	e.Details, e.Message = mustMarshal(json.RawMessage(data)), p.Title
 	if p.Type != "" && p.Type != "about:blank" {
 		e.Type = p.Type
 	}

@@ -98,6 +98,59 @@ func TestAnAdvanceThatIsRefusedBlocksTheRunAndNotItsStep(t *testing.T) {
 	}, flow)
 }
 
+// What comes for a run that is blocked so follows what was in the advance: it is not fed
+// before the run is resumed.
+func TestARunWhoseAdvanceIsRefusedIsBlockedOnce(t *testing.T) {
+	step := workflows.NewStep("slow", func(ctx context.Context, _ struct{}) (int, error) {
+		time.Sleep(3 * time.Minute) // which the run waits for
+		return 1, nil
+	}, workflows.StepOptions{StartToClose: time.Hour})
+	flow := workflows.Define("takes", 1, func(ctx workflows.Context, _ struct{}) (got []string, err error) {
+		slow := step.Start(ctx, struct{}{})
+		for range 3 {
+			s, err := workflows.Signals[string](ctx, "s").Receive(ctx)
+			if err != nil {
+				return nil, err
+			}
+			got = append(got, s)
+		}
+		_, err = slow.Get(ctx)
+		return got, err
+	})
+	inWorld(t, func(w *world) {
+		refuses := true
+		w.OnAdvance(func(a *workflows.Advance) (f workflowstest.Fate) {
+			if refuses && slices.ContainsFunc(a.Records, func(r workflows.Record) bool { return r.Entry == 2 }) {
+				f.Refuse = event.TooLarge("commit in bytes", 7, 6)
+			}
+			return f
+		})
+		w.start("takes", "r", nil)
+		var want []string
+		for i := range 3 {
+			time.Sleep(time.Second)
+			want = append(want, fmt.Sprint(i))
+			if err := w.Signal("r", "s", fmt.Sprint(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if reason, _ := w.blockedBy("r"); reason != "too_large" {
+			t.Errorf("blocked by %s", reason)
+		}
+		time.Sleep(10 * time.Minute)
+		if got, want := w.kinds("r"), []string{"started", "signal.received", "paused", "step.completed"}; !slices.Equal(got, want) {
+			t.Errorf("history %q, want %q", got, want)
+		}
+		refuses = false
+		if err := w.Resume("r"); err != nil {
+			t.Fatal(err)
+		}
+		if got := completed[[]string](w, "r"); !slices.Equal(got, want) {
+			t.Errorf("got %q", got)
+		}
+	}, flow)
+}
+
 // What a child cannot be started with its parent is told.
 func TestChildrenThatAreTooLarge(t *testing.T) {
 	none := workflows.Define("child", 1, func(workflows.Context, string) (int, error) { return 1, nil },

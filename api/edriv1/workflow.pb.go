@@ -1185,9 +1185,18 @@ type AdvanceRun struct {
 	// Steps are under way.
 	Busy bool `protobuf:"varint,6,opt,name=busy,proto3" json:"busy,omitempty"`
 	// The run is paused.
-	Block         *RunBlock `protobuf:"bytes,7,opt,name=block,proto3" json:"block,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Block *RunBlock `protobuf:"bytes,7,opt,name=block,proto3" json:"block,omitempty"`
+	// Signals that were not received, for the run that is to continue this one: in its inbox
+	// they come before all others. What EndRun has no room for goes ahead of it in several
+	// advances. carry_from is how many went before, 0 begins anew.
+	Carry     []*RunSignal `protobuf:"bytes,8,rep,name=carry,proto3" json:"carry,omitempty"`
+	CarryFrom uint64       `protobuf:"varint,9,opt,name=carry_from,json=carryFrom,proto3" json:"carry_from,omitempty"`
+	// Signals that are in the history and were not received, and about how many bytes these
+	// have: the run takes no more from some number on.
+	Unreceived      uint64 `protobuf:"varint,10,opt,name=unreceived,proto3" json:"unreceived,omitempty"`
+	UnreceivedBytes uint64 `protobuf:"varint,11,opt,name=unreceived_bytes,json=unreceivedBytes,proto3" json:"unreceived_bytes,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *AdvanceRun) Reset() {
@@ -1267,6 +1276,34 @@ func (x *AdvanceRun) GetBlock() *RunBlock {
 		return x.Block
 	}
 	return nil
+}
+
+func (x *AdvanceRun) GetCarry() []*RunSignal {
+	if x != nil {
+		return x.Carry
+	}
+	return nil
+}
+
+func (x *AdvanceRun) GetCarryFrom() uint64 {
+	if x != nil {
+		return x.CarryFrom
+	}
+	return 0
+}
+
+func (x *AdvanceRun) GetUnreceived() uint64 {
+	if x != nil {
+		return x.Unreceived
+	}
+	return 0
+}
+
+func (x *AdvanceRun) GetUnreceivedBytes() uint64 {
+	if x != nil {
+		return x.UnreceivedBytes
+	}
+	return 0
 }
 
 type RunBlock struct {
@@ -1964,7 +2001,9 @@ type EndRun struct {
 	Next    *StartRun    `protobuf:"bytes,4,opt,name=next,proto3" json:"next,omitempty"`
 	Signals []*RunSignal `protobuf:"bytes,5,rep,name=signals,proto3" json:"signals,omitempty"`
 	// Ends with entries that are not consumed.
-	Insist        bool `protobuf:"varint,6,opt,name=insist,proto3" json:"insist,omitempty"`
+	Insist bool `protobuf:"varint,6,opt,name=insist,proto3" json:"insist,omitempty"`
+	// How many signals went ahead by AdvanceRun.carry, of CONTINUED; those of others are void.
+	Carried       uint64 `protobuf:"varint,7,opt,name=carried,proto3" json:"carried,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2039,6 +2078,13 @@ func (x *EndRun) GetInsist() bool {
 		return x.Insist
 	}
 	return false
+}
+
+func (x *EndRun) GetCarried() uint64 {
+	if x != nil {
+		return x.Carried
+	}
+	return 0
 }
 
 type WorkflowDefined struct {
@@ -2334,7 +2380,7 @@ const file_edriv1_workflow_proto_rawDesc = "" +
 	"\athrough\x18\a \x01(\x04R\athrough\"3\n" +
 	"\tDeleteRun\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\x04R\x06number\"\xcf\x01\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\"\xe3\x02\n" +
 	"\n" +
 	"AdvanceRun\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
@@ -2343,7 +2389,15 @@ const file_edriv1_workflow_proto_rawDesc = "" +
 	"\x05nonce\x18\x04 \x01(\x04R\x05nonce\x12,\n" +
 	"\arecords\x18\x05 \x03(\v2\x12.edri.v1.RunRecordR\arecords\x12\x12\n" +
 	"\x04busy\x18\x06 \x01(\bR\x04busy\x12'\n" +
-	"\x05block\x18\a \x01(\v2\x11.edri.v1.RunBlockR\x05block\"<\n" +
+	"\x05block\x18\a \x01(\v2\x11.edri.v1.RunBlockR\x05block\x12(\n" +
+	"\x05carry\x18\b \x03(\v2\x12.edri.v1.RunSignalR\x05carry\x12\x1d\n" +
+	"\n" +
+	"carry_from\x18\t \x01(\x04R\tcarryFrom\x12\x1e\n" +
+	"\n" +
+	"unreceived\x18\n" +
+	" \x01(\x04R\n" +
+	"unreceived\x12)\n" +
+	"\x10unreceived_bytes\x18\v \x01(\x04R\x0funreceivedBytes\"<\n" +
 	"\bRunBlock\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n" +
 	"\adetails\x18\x02 \x01(\tR\adetails\"\x99\x05\n" +
@@ -2397,14 +2451,15 @@ const file_edriv1_workflow_proto_rawDesc = "" +
 	"\fFinishUpdate\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06result\x18\x02 \x01(\tR\x06result\x12\x14\n" +
-	"\x05error\x18\x03 \x01(\tR\x05error\"\xcf\x01\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\"\xe9\x01\n" +
 	"\x06EndRun\x12*\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x12.edri.v1.RunStatusR\x06status\x12\x16\n" +
 	"\x06result\x18\x02 \x01(\tR\x06result\x12\x14\n" +
 	"\x05error\x18\x03 \x01(\tR\x05error\x12%\n" +
 	"\x04next\x18\x04 \x01(\v2\x11.edri.v1.StartRunR\x04next\x12,\n" +
 	"\asignals\x18\x05 \x03(\v2\x12.edri.v1.RunSignalR\asignals\x12\x16\n" +
-	"\x06insist\x18\x06 \x01(\bR\x06insist\"+\n" +
+	"\x06insist\x18\x06 \x01(\bR\x06insist\x12\x18\n" +
+	"\acarried\x18\a \x01(\x04R\acarried\"+\n" +
 	"\x0fWorkflowDefined\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\">\n" +
 	"\n" +
@@ -2488,24 +2543,25 @@ var file_edriv1_workflow_proto_depIdxs = []int32{
 	8,  // 6: edri.v1.ResetRun.signals:type_name -> edri.v1.RunSignal
 	19, // 7: edri.v1.AdvanceRun.records:type_name -> edri.v1.RunRecord
 	18, // 8: edri.v1.AdvanceRun.block:type_name -> edri.v1.RunBlock
-	20, // 9: edri.v1.RunRecord.set_timer:type_name -> edri.v1.SetRunTimer
-	21, // 10: edri.v1.RunRecord.send_request:type_name -> edri.v1.SendRunRequest
-	22, // 11: edri.v1.RunRecord.await_event:type_name -> edri.v1.AwaitRunEvent
-	23, // 12: edri.v1.RunRecord.start_child:type_name -> edri.v1.StartChildRun
-	24, // 13: edri.v1.RunRecord.cancel_child:type_name -> edri.v1.CancelChildRun
-	25, // 14: edri.v1.RunRecord.finish_update:type_name -> edri.v1.FinishUpdate
-	26, // 15: edri.v1.RunRecord.end:type_name -> edri.v1.EndRun
-	31, // 16: edri.v1.SendRunRequest.event:type_name -> edri.v1.CloudEvent
-	7,  // 17: edri.v1.StartChildRun.start:type_name -> edri.v1.StartRun
-	4,  // 18: edri.v1.StartChildRun.on_close:type_name -> edri.v1.StartChildRun.OnClose
-	0,  // 19: edri.v1.EndRun.status:type_name -> edri.v1.RunStatus
-	7,  // 20: edri.v1.EndRun.next:type_name -> edri.v1.StartRun
-	8,  // 21: edri.v1.EndRun.signals:type_name -> edri.v1.RunSignal
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	8,  // 9: edri.v1.AdvanceRun.carry:type_name -> edri.v1.RunSignal
+	20, // 10: edri.v1.RunRecord.set_timer:type_name -> edri.v1.SetRunTimer
+	21, // 11: edri.v1.RunRecord.send_request:type_name -> edri.v1.SendRunRequest
+	22, // 12: edri.v1.RunRecord.await_event:type_name -> edri.v1.AwaitRunEvent
+	23, // 13: edri.v1.RunRecord.start_child:type_name -> edri.v1.StartChildRun
+	24, // 14: edri.v1.RunRecord.cancel_child:type_name -> edri.v1.CancelChildRun
+	25, // 15: edri.v1.RunRecord.finish_update:type_name -> edri.v1.FinishUpdate
+	26, // 16: edri.v1.RunRecord.end:type_name -> edri.v1.EndRun
+	31, // 17: edri.v1.SendRunRequest.event:type_name -> edri.v1.CloudEvent
+	7,  // 18: edri.v1.StartChildRun.start:type_name -> edri.v1.StartRun
+	4,  // 19: edri.v1.StartChildRun.on_close:type_name -> edri.v1.StartChildRun.OnClose
+	0,  // 20: edri.v1.EndRun.status:type_name -> edri.v1.RunStatus
+	7,  // 21: edri.v1.EndRun.next:type_name -> edri.v1.StartRun
+	8,  // 22: edri.v1.EndRun.signals:type_name -> edri.v1.RunSignal
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_edriv1_workflow_proto_init() }

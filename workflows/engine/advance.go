@@ -44,8 +44,14 @@ func (w *work) advanceRun(o advanceOp) ([]byte, error) {
 	}
 	r.advance, r.nonce, r.dirty = o.advance, o.nonce, true
 	r.set(flagBusy, o.busy)
+	r.unreceived, r.unreceivedBytes = o.unreceived, o.unreceivedBytes
 	for i := range o.records {
 		if err := w.advanceBy(r, &o.records[i]); err != nil {
+			return nil, err
+		}
+	}
+	if len(o.carry) > 0 {
+		if err := w.carry(r, o.carry, o.carryFrom); err != nil {
 			return nil, err
 		}
 	}

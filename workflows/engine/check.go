@@ -162,6 +162,18 @@ func checkSignal(s *signal) error {
 	return first(event.CheckName("signal", s.name), checkJSON("input", s.input))
 }
 
+func checkSignals(list []signal) error {
+	if len(list) > maxUnreceived {
+		return event.TooLarge("number of signals", int64(len(list)), maxUnreceived)
+	}
+	for i := range list {
+		if err := checkSignal(&list[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func checkDuration(what string, d int64) error {
 	if d < 0 || d > maxDuration {
 		return invalid("%s: %d ns is not within 0 and 100 years", what, d)
@@ -221,13 +233,8 @@ func checkReset(o resetOp) error {
 	case !o.drop && o.through < o.revision:
 		return invalid("through: is missing: Workflows.Reset collects the signals")
 	}
-	if len(o.signals) > maxMail {
-		return event.TooLarge("number of signals", int64(len(o.signals)), maxMail)
-	}
-	for i := range o.signals {
-		if err := checkSignal(&o.signals[i]); err != nil {
-			return err
-		}
+	if err := checkSignals(o.signals); err != nil {
+		return err
 	}
 	return first(checkTarget(o.target), checkNote("reason", o.reason))
 }
@@ -279,8 +286,11 @@ var kinds = map[string]doing{
 }
 
 func (m *Machine) checkAdvance(o advanceOp) error {
-	if o.advance == 0 {
+	switch {
+	case o.advance == 0:
 		return invalid("advance: is missing")
+	case o.unreceived > 1<<32 || o.unreceivedBytes > 1<<48:
+		return invalid("unreceived: no history has %d signals of %d bytes", o.unreceived, o.unreceivedBytes)
 	}
 	for i := range o.records {
 		if err := m.checkRecord(&o.records[i]); err != nil {
@@ -295,7 +305,7 @@ func (m *Machine) checkAdvance(o advanceOp) error {
 			return event.TooLarge("block in bytes", int64(size), maxPayload)
 		}
 	}
-	return checkTarget(o.target)
+	return first(checkTarget(o.target), checkSignals(o.carry))
 }
 
 func (m *Machine) checkRecord(r *record) error {
@@ -417,13 +427,11 @@ func checkEnd(kind string, c *endRun) error {
 		return invalid("status: %s does not go with %d", kind, c.status)
 	case (c.status == statusContinued) != (c.next != nil):
 		return invalid("next: goes with what is continued, and that alone")
-	case len(c.signals) > maxMail:
-		return event.TooLarge("number of signals", int64(len(c.signals)), maxMail)
+	case c.carried > 0 && c.next == nil:
+		return invalid("carried: goes with what is continued")
 	}
-	for i := range c.signals {
-		if err := checkSignal(&c.signals[i]); err != nil {
-			return err
-		}
+	if err := checkSignals(c.signals); err != nil {
+		return err
 	}
 	if c.next != nil {
 		if err := checkNext(*c.next); err != nil {

@@ -131,7 +131,7 @@ func (w *work) closeChildren(number uint64) error {
 		if r == nil || r.status != statusRunning {
 			continue
 		}
-		spent += 1 + r.open + r.mail + r.mailBytes>>12
+		spent += 1 + r.open + r.mail + r.unreceived + (r.mailBytes+r.unreceivedBytes)>>12
 		switch onClose {
 		case closeTerminate:
 			err = w.end(r, stopped(statusTerminated, "the parent has ended"))

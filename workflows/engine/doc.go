@@ -28,7 +28,8 @@
 //   - Entries are numbered without a gap; read up to `read`, come up to `last`.
 //   - What a run waits for has one row each, whose end puts one entry into the inbox, in
 //     the commit that made it: a response, an event, a child's end, the time.
-//   - A run that has ended has no entries, timers, requests or waits.
+//   - A run that has ended has no entries, timers, requests or waits. Entries of none are
+//     those of a run that is to come, or are removed by a timer.
 //   - A run has a row 'b' if and only if it needs a worker: its code is to be called, has
 //     steps under way, or something has come for it.
 //   - r.open is the number of its rows 't', 'q', 'v' and 'c' of a sequence number above 0,
@@ -50,6 +51,7 @@
 //	'o' BE8 number                     outcome of a run: result, error
 //	'b' BE8 number                     run that needs a worker
 //	'e' BE8 number, BE8 n              entry of the inbox
+//	's' BE8 number                     what went ahead of a run's end, see carry.go
 //	't' BE8 number, BE8 seq            timer; seq 0: of the run itself
 //	'q' BE8 number, BE8 seq            open request: BE8 position
 //	'p' BE8 position                   the same by its position: BE8 number, BE8 seq

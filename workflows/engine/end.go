@@ -40,6 +40,10 @@ func (w *work) end(r *run, c endRun) error {
 			return err
 		}
 	}
+	ahead, err := w.endCarry(r, c.carried)
+	if err != nil {
+		return err
+	}
 	moved, err := w.clear(r, c.status == statusContinued)
 	if err != nil {
 		return err
@@ -53,7 +57,7 @@ func (w *work) end(r *run, c endRun) error {
 	}
 	var next *run
 	if c.status == statusContinued {
-		if next, err = w.continueAs(r, c, moved); err != nil {
+		if next, err = w.continueAs(r, c, ahead, moved); err != nil {
 			return err
 		}
 	}
@@ -68,7 +72,7 @@ func (w *work) end(r *run, c endRun) error {
 }
 
 // continueAs starts the run that goes on in the place of another.
-func (w *work) continueAs(r *run, c endRun, moved []entry) (*run, error) {
+func (w *work) continueAs(r *run, c endRun, ahead carry, moved []entry) (*run, error) {
 	o := *c.next
 	o.id, o.typ, o.correlation = r.id, r.typ, r.correlation
 	if o.version == 0 {
@@ -78,7 +82,7 @@ func (w *work) continueAs(r *run, c endRun, moved []entry) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	from := origin{before: r}
+	from := origin{before: r, ahead: ahead}
 	if len(o.attributes) == 0 {
 		// As they are: the workflow may declare others by now.
 		o.attributes, from.attributes = valuesJSON(d.attributes), d.attributes
@@ -96,6 +100,9 @@ func (w *work) continueAs(r *run, c endRun, moved []entry) (*run, error) {
 			break
 		}
 	}
+	if n < len(c.signals) && ahead.heir != 0 {
+		return nil, event.Errorf(event.CodeInvalid, "signals: the first event has room for %d of %d, which others went ahead of", n, len(c.signals))
+	}
 	from.signals = c.signals[:n]
 	next, _, err := w.start(o, from)
 	if event.CodeOf(err) == event.CodeNotFound {
@@ -111,19 +118,24 @@ func (w *work) continueAs(r *run, c endRun, moved []entry) (*run, error) {
 	}
 	r.next = next.number
 	w.extendChain(next)
+	for i := range c.signals[:n] {
+		next.unreceived++
+		next.unreceivedBytes += uint64(len(signalData(&c.signals[i])))
+	}
 	for i := range c.signals[n:] {
-		data := signalData(&c.signals[n+i])
-		next.mail++
-		next.mailBytes += uint64(len(data))
-		w.enter(next, entry{mail: true, kind: []byte(workflows.KindSignal), data: data})
+		w.carryTo(next, signalData(&c.signals[n+i]))
 	}
 	for _, e := range moved {
 		if string(e.kind) == workflows.KindCancelRequested {
 			next.set(flagCanceling, true)
 		}
-		if e.mail {
+		switch size := uint64(len(e.data)); {
+		case e.carried:
+			next.unreceived++
+			next.unreceivedBytes += size
+		case e.mail:
 			next.mail++
-			next.mailBytes += uint64(len(e.data))
+			next.mailBytes += size
 		}
 		w.enter(next, e)
 		if id, ok := updateID(&e); ok {

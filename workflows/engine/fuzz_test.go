@@ -29,6 +29,10 @@ func FuzzWhatIsAcceptedIsApplied(f *testing.F) {
 		}}), pauseRun("o", true, "")},
 		{advanceRunOp(&edriv1.AdvanceRun{Id: "o", Advance: 1, Records: []*edriv1.RunRecord{rejectRecord(1, "1"), end}})},
 		{advanceRunOp(&edriv1.AdvanceRun{Id: "o", Advance: 1, Records: []*edriv1.RunRecord{continueRecord(&edriv1.StartRun{Memo: "1"}, &edriv1.RunSignal{Name: "s"})}})},
+		{
+			advanceRunOp(&edriv1.AdvanceRun{Id: "o", Advance: 1, Carry: []*edriv1.RunSignal{{Name: "s"}, {Name: "t", Input: "1"}}, Unreceived: 3, UnreceivedBytes: 9}),
+			advanceRunOp(&edriv1.AdvanceRun{Id: "o", Advance: 2, Records: []*edriv1.RunRecord{entryRecord(1), carriedRecord(2)}}),
+		},
 	} {
 		var b []byte
 		for _, op := range ops {

@@ -307,9 +307,15 @@ func (p *plant) inbox(id string) string {
 	r := p.run(id)
 	v := p.core.View()
 	defer v.Close()
-	entries, err := entriesOf(v, r.Number, r.Entry+1)
-	if err != nil {
-		p.Fatalf("entries of %s: %v", id, err)
+	var entries []workflows.Entry
+	for from := r.Entry + 1; ; from = entries[len(entries)-1].Number + 1 {
+		more, err := entriesOf(v, r.Number, from)
+		if err != nil {
+			p.Fatalf("entries of %s: %v", id, err)
+		}
+		if entries = append(entries, more...); len(more) == 0 {
+			break
+		}
 	}
 	var parts []string
 	for _, e := range entries {

@@ -130,35 +130,6 @@ func TestPayloadsThatReadersDoNotTakeAreRefused(t *testing.T) {
 	}
 }
 
-// A response or event may be as large as an event may be, and with the JSON around it is
-// more than an event of a history can have.
-func TestWhatIsTooMuchForAHistoryDoesNotStopTheRun(t *testing.T) {
-	t.Parallel()
-	p, _ := setup(t)
-	large := `"` + strings.Repeat("<", event.MaxDataBytes-2) + `"`
-	most := `"` + strings.Repeat("<", maxEventJSON-1000) + `"`
-	number := p.begin(&edriv1.StartRun{Id: "o-1", Type: "order"})
-	p.mustStep("o-1", requestRecord(1, cloudEvent("q1", "ask", event.KindRequest, ""), time.Minute),
-		requestRecord(2, cloudEvent("q2", "ask", event.KindRequest, ""), time.Minute),
-		awaitRecord(3, "news", "", ""), awaitRecord(4, "small", "", ""))
-	p.must(respondOp(p.request(number, 1), cloudEvent("a1", "answer", event.KindResponse, large)))
-	p.must(respondOp(p.request(number, 2), cloudEvent("a2", "answer", event.KindResponse, most)))
-	p.must(appendEvent("s", cloudEvent("n1", "news", "", large)))
-	p.must(appendEvent("s", cloudEvent("n2", "small", "", most)))
-	p.mustStep("o-1", entryRecord(1), entryRecord(2), entryRecord(3), entryRecord(4))
-	var got []string
-	for _, e := range p.events("run/o-1")[5:] {
-		got = append(got, fmt.Sprintf("%.300s", e.Data))
-	}
-	if !strings.Contains(got[0], `"datacontenttype":"application/problem+json"`) || !strings.Contains(got[0], `"type":"edri.too_large"`) {
-		t.Errorf("the response that is too large: %s", got[0])
-	}
-	if !strings.Contains(got[1], `"<<<<`) || !strings.Contains(got[3], `"<<<<`) {
-		t.Errorf("those that are not: %s, %s", got[1], got[3])
-	}
-	equal(t, "the event", strings.HasSuffix(got[2], `"event":null}`), true)
-}
-
 func TestRequestsOfRunsCannotWriteWhatIsTheMachines(t *testing.T) {
 	t.Parallel()
 	p, _ := setup(t)

@@ -12,6 +12,13 @@ const (
 	maxMailBytes = 16 << 20
 )
 
+// Of signals a run keeps so many, with those that it has consumed and its code has not
+// received: they all go on to the run that continues it.
+const (
+	maxUnreceived      = 10_000
+	maxUnreceivedBytes = 64 << 20
+)
+
 // Updates and their answers are kept until a run is forgotten, so that the same again is
 // answered as it was. A run therefore takes so many, and none once it keeps answers of so
 // many bytes. What it has taken it may answer.
@@ -30,6 +37,19 @@ func (w *work) enter(r *run, e entry) {
 	r.last++
 	e.time = w.now()
 	w.tx.Put(pairKey(kindEntry, r.number, r.last), e.append(nil))
+}
+
+// sendSignal delivers a signal from others, unless the run has too many already.
+func (w *work) sendSignal(r *run, s *signal) error {
+	data := signalData(s)
+	signals, bytes := r.mail+r.unreceived, r.mailBytes+r.unreceivedBytes
+	switch {
+	case signals >= maxUnreceived:
+		return event.Errorf(event.CodeQuotaExceeded, "run %s has %d signals and updates that its code has not received, the most there may be", r.name(), signals)
+	case bytes+uint64(len(data)) > maxUnreceivedBytes:
+		return event.Errorf(event.CodeQuotaExceeded, "run %s has signals and updates of %d bytes that its code has not received; %d more would be above %d", r.name(), bytes, len(data), maxUnreceivedBytes)
+	}
+	return w.deliverMail(r, workflows.KindSignal, data)
 }
 
 // deliverMail is deliver for what others may send as much of as they want.
@@ -61,7 +81,7 @@ func (w *work) take(r *run) (entry, error) {
 	w.tx.Delete(key)
 	r.dirty = true
 	r.read++
-	if e.mail {
+	if e.mail && !e.carried {
 		r.mail--
 		r.mailBytes -= uint64(len(e.data))
 	}
@@ -79,7 +99,7 @@ func (w *work) signal(o signalOp) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return changed(r), w.deliverMail(r, workflows.KindSignal, signalData(o.signal))
+	return changed(r), w.sendSignal(r, o.signal)
 }
 
 // update executes update_run. One with an id that was there is the same.

@@ -10,6 +10,7 @@ import (
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/internal/wire"
+	"github.com/edri-io/edri/workflows"
 )
 
 // census is what the machine's rows are, to be held to what doc.go says of them.
@@ -37,6 +38,7 @@ func invariants(t failer, v *consensus.View) {
 	c.ids()
 	c.ended()
 	c.pairs()
+	c.carries()
 	c.waits()
 	c.pins()
 	c.tableOfTimers()
@@ -177,7 +179,7 @@ func (c *census) inbox(r *run) {
 		if len(e.data) > event.MaxDataBytes {
 			c.Errorf("entry %d of %s has %d bytes, and can never be consumed", n, r.name(), len(e.data))
 		}
-		if e.mail {
+		if e.mail && !e.carried {
 			mail, size = mail+1, size+uint64(len(e.data))
 		}
 	}
@@ -280,6 +282,49 @@ func (c *census) pairs() {
 			}
 			if child == nil || child.status != statusRunning || child.parent != parent || child.seq != second([]byte(key)) {
 				c.Errorf("run %d has the child %d, which is %+v", parent, number, child)
+			}
+		}
+	}
+}
+
+// carries checks what went ahead of the ends of runs: it is that of a run which has not
+// ended, or is removed by a timer.
+func (c *census) carries() {
+	c.Helper()
+	for key, row := range c.rows {
+		if key[0] != kindCarry {
+			continue
+		}
+		got, err := parseCarry(row)
+		if err != nil {
+			c.Fatalf("%v", err)
+		}
+		var bytes uint64
+		for n := range got.signals {
+			key := pairKey(kindEntry, got.heir, n+1)
+			c.need(key)
+			e, err := parseEntry(c.rows[string(key)])
+			if err != nil || !e.mail || !e.carried || string(e.kind) != workflows.KindSignal {
+				c.Errorf("entry %d of the run %d to come: %+v, %v", n+1, got.heir, e, err)
+			}
+			bytes += uint64(len(e.data))
+		}
+		if r := c.runs[second([]byte(key))]; r == nil || r.status != statusRunning || c.runs[got.heir] != nil || bytes != got.bytes {
+			c.Errorf("of run %x %d bytes went ahead, the row says %+v", key[1:], bytes, got)
+		}
+		c.need([]byte(key))
+	}
+	for _, payload := range c.timers {
+		if payload[0] != timerVoid {
+			continue
+		}
+		number := binary.BigEndian.Uint64(payload[1:9])
+		if c.runs[number] != nil {
+			c.Errorf("the inbox of run %d is to be removed, which is there", number)
+		}
+		for key := range c.rows {
+			if key[0] == kindEntry && binary.BigEndian.Uint64([]byte(key[1:9])) == number {
+				c.need([]byte(key))
 			}
 		}
 	}
@@ -390,7 +435,7 @@ func (c *census) tableOfTimers() {
 		}
 	}
 	for timer, payload := range c.timers {
-		if payload[0] != timerClose && payload[0] != timerMatch && !of[timer] {
+		if payload[0] != timerClose && payload[0] != timerMatch && payload[0] != timerVoid && !of[timer] {
 			c.Errorf("a timer is left over: %q", payload)
 		}
 	}

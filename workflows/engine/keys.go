@@ -15,6 +15,7 @@ const (
 	kindOutcome    = 'o'
 	kindReady      = 'b'
 	kindEntry      = 'e'
+	kindCarry      = 's'
 	kindTimer      = 't'
 	kindRequest    = 'q'
 	kindPosition   = 'p'

@@ -437,7 +437,7 @@ func (d *dispatcher) assign(v *consensus.View, t *task, s *Session) error {
 	if err != nil {
 		return err
 	}
-	t.holder, t.sent, t.until = s, r.last, 0
+	t.holder, t.sent, t.until = s, r.read+uint64(len(entries)), 0
 	s.held[t.number] = t
 	s.credits--
 	a := &workflows.Assign{Run: stateOf(r), Entries: entries}

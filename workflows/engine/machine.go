@@ -251,6 +251,7 @@ const (
 	timerClose   = 'c' // BE8 number, BE8 0: children of a run that has ended
 	timerForget  = 'f' // BE8 number, BE8 0: a run that has ended is forgotten
 	timerMatch   = 'w' // see match.go
+	timerVoid    = 'v' // BE8 number, BE8 0: the inbox of a run that never came
 )
 
 func (w *work) fire(kind byte, payload []byte) error {
@@ -276,6 +277,8 @@ func (w *work) fire(kind byte, payload []byte) error {
 		return w.closeChildren(number)
 	case timerForget:
 		return w.expire(r)
+	case timerVoid:
+		return w.removeVoid(number)
 	}
 	return fmt.Errorf("%w: timer of a workflow of kind %q", consensus.ErrUndecodable, kind)
 }

@@ -307,7 +307,7 @@ func (w *work) matchFrom(e *consensus.Appended, h *event.Header, prefix, after [
 	if err != nil {
 		return false, err
 	}
-	var data []byte
+	var data, failed []byte
 	spent := 0
 	for i, key := range keys {
 		if spent > maxMatchedBytes {
@@ -327,12 +327,12 @@ func (w *work) matchFrom(e *consensus.Appended, h *event.Header, prefix, after [
 		} else if !ok {
 			continue
 		}
-		if data == nil {
+		if data == nil && failed == nil {
 			if data, err = eventJSON(e.Event); err != nil {
 				return false, err
 			}
-			if len(data) > maxEventJSON {
-				data = []byte("null") // more than a history can take: the wait fails
+			if size := len(data); size > maxEventJSON {
+				data, failed = nil, tooLargeEvent(e, h, size)
 			}
 		}
 		number, seq := binary.BigEndian.Uint64(key[len(key)-16:]), second(key)
@@ -348,9 +348,9 @@ func (w *work) matchFrom(e *consensus.Appended, h *event.Header, prefix, after [
 			return false, err
 		}
 		var received object
-		received.number("seq", seq).number("position", uint64(e.Position)).text("stream", []byte(e.Stream)).json("event", data)
+		received.number("seq", seq).number("position", uint64(e.Position)).text("stream", []byte(e.Stream)).json("event", data).json("error", failed)
 		w.deliver(r, workflows.KindEvent, received.done())
-		spent += len(data)
+		spent += len(data) + len(failed)
 	}
 	if spent <= maxMatchedBytes && len(keys) < maxMatched {
 		return false, nil

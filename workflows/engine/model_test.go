@@ -24,6 +24,7 @@ type modelRun struct {
 	blocked   bool // paused by its code
 	busy      bool
 	canceling bool
+	ahead     int               // signals that went ahead of its end
 	inbox     []string          // kinds, updates with their id
 	updates   map[string]string // open, done
 	open      map[uint64]*modelOpen

@@ -11,6 +11,12 @@ type advanceOp struct {
 	records        []record
 	busy           bool
 	block          *block
+	// carry are signals for the run that is to continue this one, and carryFrom how many went
+	// before them.
+	carry     []signal
+	carryFrom uint64
+	// unreceived are the signals of the history that the code has not received.
+	unreceived, unreceivedBytes uint64
 }
 
 // block is an edri.v1.RunBlock.
@@ -68,6 +74,16 @@ func decodeAdvance(b []byte) (advanceOp, error) {
 				f.Fail(err)
 				o.block = &decoded
 			}
+		case f.Number == 8 && f.WantBytes():
+			s, err := decodeSignal(f.Bytes)
+			f.Fail(err)
+			o.carry = append(o.carry, s)
+		case f.Number == 9:
+			f.SetUint64(&o.carryFrom)
+		case f.Number == 10:
+			f.SetUint64(&o.unreceived)
+		case f.Number == 11:
+			f.SetUint64(&o.unreceivedBytes)
 		default:
 			f.Unknown()
 		}
@@ -291,6 +307,7 @@ type endRun struct {
 	next    *startOp
 	signals []signal
 	insist  bool
+	carried uint64 // signals that went ahead, see carry.go
 	// Not of the message. kind is that of the event which says so, where that is not in the
 	// history already, with the reason; reset: another run takes over.
 	kind, reason string
@@ -325,6 +342,8 @@ func decodeEnd(b []byte) (endRun, error) {
 			}
 		case 6:
 			f.SetBool(&c.insist)
+		case 7:
+			f.SetUint64(&c.carried)
 		default:
 			f.Unknown()
 		}

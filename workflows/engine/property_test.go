@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -317,9 +318,23 @@ func (g *play) advance(r *modelRun) {
 		record.GetEnd().Insist = true
 		add(record)
 	case 2:
-		add(continueRecord(&edriv1.StartRun{}))
+		record := continueRecord(&edriv1.StartRun{})
+		if rapid.Bool().Draw(g.T, "void") {
+			r.ahead = 0
+		}
+		record.GetEnd().Carried = uint64(r.ahead)
+		add(record)
 	case 3:
 		a.Block = &edriv1.RunBlock{Reason: "b"}
+	case 4, 5:
+		if rapid.Bool().Draw(g.T, "anew") {
+			r.ahead = 0
+		}
+		a.CarryFrom = uint64(r.ahead)
+		for range rapid.IntRange(1, 3).Draw(g.T, "carry") {
+			a.Carry = append(a.Carry, &edriv1.RunSignal{Name: "s"})
+			r.ahead++
+		}
 	default:
 		add(ownRecord(workflows.KindStepCompleted, "1"))
 	}
@@ -334,17 +349,21 @@ func (g *play) advance(r *modelRun) {
 			o.child.parent, o.child.seq = r, seq
 		}
 	}
-	slices.SortFunc(g.m.runs, func(a, b *modelRun) int { return int(a.number) - int(b.number) })
+	slices.SortFunc(g.m.runs, byNumber)
 	switch end {
 	case 0, 1:
 		g.m.end(r, workflows.Completed, nil)
 	case 2:
 		next := g.m.start(r.id, r.typ, g.p.run(r.id).Number, 0, r.timeout)
+		next.inbox = slices.Repeat([]string{"signal.received"}, r.ahead)
+		slices.SortFunc(g.m.runs, byNumber) // which was taken when the first signals went ahead
 		g.m.end(r, workflows.Continued, next)
 	case 3:
 		r.paused, r.blocked = true, true
 	}
 }
+
+func byNumber(a, b *modelRun) int { return cmp.Compare(a.number, b.number) }
 
 // do draws one thing that a worker asks for.
 func (g *play) do(r *modelRun, add func(...*edriv1.RunRecord)) {

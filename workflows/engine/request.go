@@ -44,7 +44,7 @@ func (w *work) responded(number, seq uint64, end router.RequestEnd) error {
 		return err
 	}
 	if len(response) > maxEventJSON {
-		if response, err = withoutData(end.Event); err != nil {
+		if response, err = withoutData(end, len(response)); err != nil {
 			return err
 		}
 	}
@@ -54,7 +54,7 @@ func (w *work) responded(number, seq uint64, end router.RequestEnd) error {
 	return nil
 }
 
-// maxEventJSON is what an event may have as a part of another's data.
+// maxEventJSON is what an event may have as a part of another's data, which has 1 MiB.
 const maxEventJSON = maxPayload
 
 // eventJSON returns an encoded event in the JSON of CloudEvents.
@@ -66,16 +66,27 @@ func eventJSON(encoded []byte) ([]byte, error) {
 	return e.AppendJSON(nil), nil
 }
 
-// withoutData returns an event whose data is too much to be a part of a history: a
+// withoutData returns a response whose data is too much to be a part of a history: a
 // problem is in its place, by which the request fails for good.
-func withoutData(encoded []byte) ([]byte, error) {
-	e, err := event.DecodeEvent(encoded)
+func withoutData(end router.RequestEnd, size int) ([]byte, error) {
+	e, err := event.DecodeEvent(end.Event)
 	if err != nil {
 		return nil, fmt.Errorf("%w: event: %v", consensus.ErrUndecodable, err)
 	}
 	e.DataContentType, e.DataSchema = "application/problem+json", ""
 	var problem object
-	problem.text("type", []byte(workflows.ErrorTooLarge)).text("title", []byte("the response is larger than a history can take")).number("status", 413)
+	problem.text("type", []byte(workflows.ErrorTooLarge)).text("title", []byte("the response is larger than a history can take"))
+	problem.number("status", 413).text("detail", fmt.Appendf(nil, "the event at position %d has %d bytes in JSON, and not %d", end.Response, size, maxEventJSON))
 	e.Data = problem.done()
 	return e.AppendJSON(nil), nil
+}
+
+// tooLargeEvent is the error of a wait for an event that is more than a history can take.
+func tooLargeEvent(e *consensus.Appended, h *event.Header, size int) []byte {
+	var details, failure object
+	details.number("position", uint64(e.Position)).text("stream", []byte(e.Stream)).text("type", []byte(h.Type))
+	details.number("size", uint64(size)).number("max", maxEventJSON)
+	failure.text("type", []byte(workflows.ErrorTooLarge))
+	failure.text("message", fmt.Appendf(nil, "the event of type %s at position %d, stream %s, has %d bytes in JSON; a history can take %d", h.Type, e.Position, e.Stream, size, maxEventJSON))
+	return failure.json("details", details.done()).json("final", []byte("true")).done()
 }

@@ -116,9 +116,7 @@ func (w *work) beginReset(r, next *run, o *resetOp) error {
 		return err
 	}
 	for i := range o.signals {
-		if err := w.deliverMail(next, workflows.KindSignal, signalData(&o.signals[i])); err != nil {
-			return err
-		}
+		w.carryTo(next, signalData(&o.signals[i]))
 	}
 	return w.begin(next)
 }
@@ -165,8 +163,12 @@ type ResetInfo struct {
 	Signals []workflows.Signal
 }
 
+// maxResetBytes are about what a commit has room for: the signals after the revision are in
+// that of a reset. What the run has not consumed is not.
+const maxResetBytes = 4<<20 - 128<<10
+
 // ResetInfoOf collects what a reset of a run to a revision has to say: number 0 is the last
-// of the id.
+// of the id. Where the signals are more than a reset can take it is too_large.
 func ResetInfoOf(v *consensus.View, id string, number uint64, revision event.Revision) (ResetInfo, error) {
 	r, err := findRun(v, target{[]byte(id), number})
 	if err != nil {
@@ -175,6 +177,7 @@ func ResetInfoOf(v *consensus.View, id string, number uint64, revision event.Rev
 	info := ResetInfo{Number: r.number, Through: r.history[len(r.history)-1].To}
 	records := v.Journal().Read(log.Query{Stream: workflows.HistoryStream(id), From: r.pin})
 	defer records.Close()
+	size := 0
 	for rest := r.history; len(rest) > 0 && records.Next(); {
 		got := records.Record()
 		for len(rest) > 0 && got.Revision > rest[0].To {
@@ -191,8 +194,15 @@ func ResetInfoOf(v *consensus.View, id string, number uint64, revision event.Rev
 		if err != nil {
 			return ResetInfo{}, err
 		}
-		if ok {
-			info.Signals = append(info.Signals, s)
+		if !ok {
+			continue
+		}
+		info.Signals = append(info.Signals, s)
+		switch size += len(s.Name) + len(s.Input); {
+		case size > maxResetBytes:
+			return ResetInfo{}, event.TooLarge(fmt.Sprintf("signals of run %s after revision %d in bytes", r.name(), revision), int64(size), maxResetBytes)
+		case len(info.Signals) > maxUnreceived:
+			return ResetInfo{}, event.TooLarge(fmt.Sprintf("number of signals of run %s after revision %d", r.name(), revision), int64(len(info.Signals)), maxUnreceived)
 		}
 	}
 	return info, records.Err()

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -139,4 +140,79 @@ func TestResetIsRefused(t *testing.T) {
 	p.must(resetRunOp(stale))
 	equal(t, "inbox", p.inbox("o-1"), `1 signal.received {"name":"third","input":{"a":1}} | 2 signal.received {"name":"late"}`)
 	equal(t, "of one before", p.resetTo(&edriv1.ResetRun{Id: "o-1", Number: number, Revision: 4}).GetError().GetCode(), "check_failed")
+}
+
+// However much the run has not consumed goes along, from its own rows.
+func TestResetTakesMuchThatWasNotConsumed(t *testing.T) {
+	t.Parallel()
+	p, _ := setup(t)
+	p.begin(&edriv1.StartRun{Id: "o-1", Type: "order"})
+	const signals, size = maxMail + 500, 2000
+	carry := &edriv1.AdvanceRun{Id: "o-1"}
+	for range 500 {
+		carry.Carry = append(carry.Carry, &edriv1.RunSignal{Name: "s", Input: jsonText(size)})
+	}
+	for carry.CarryFrom < signals {
+		carry.Advance, carry.Nonce = carry.Advance+1, carry.Nonce+1
+		p.must(advanceRunOp(carry))
+		carry.CarryFrom += 500
+	}
+	p.mustStep("o-1", carriedRecord(signals))
+	for range maxMail {
+		p.must(signalRun("o-1", "s", jsonText(size)))
+	}
+	if r := p.resetTo(&edriv1.ResetRun{Id: "o-1", Revision: uint64(p.run("o-1").History[0].To)}); r.Error != nil {
+		t.Fatal(r.Error)
+	}
+	equal(t, "unread", p.run("o-1").Unread, uint64(signals+maxMail))
+	p.must(signalRun("o-1", "s", "")) // there is room for more
+	p.must(terminateRun("o-1", ""))
+}
+
+// What was taken is in the commit of the reset, which says where that is too much.
+func TestResetWithTooManySignals(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		signals, size int
+		want          string
+	}{
+		"few":      {3, maxPayload, ""},
+		"in bytes": {5, maxPayload, "signals of run o-1/1 after revision 1 in bytes: "},
+		"many":     {maxUnreceived, 1, ""},
+		"too many": {maxUnreceived + 1, 1, "number of signals of run o-1/1 after revision 1: 10001 is more than 10000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, _ := setup(t)
+			p.begin(&edriv1.StartRun{Id: "o-1", Type: "order"})
+			input := "1"
+			if test.size > 1 {
+				input = jsonText(test.size)
+			}
+			for n := 0; n < test.signals; {
+				var records []*edriv1.RunRecord
+				for range min(500, test.signals-n) {
+					n++
+					p.must(signalRun("o-1", "s", input))
+					records = append(records, entryRecord(uint64(n)))
+				}
+				p.mustStep("o-1", records...)
+			}
+			v := p.core.View()
+			_, err := ResetInfoOf(v, "o-1", 0, 1)
+			v.Close()
+			if (test.want == "") != (err == nil) || err != nil && (event.CodeOf(err) != event.CodeTooLarge || !strings.Contains(err.Error(), test.want)) {
+				t.Fatalf("got %v, want %q", err, test.want)
+			}
+			if err != nil {
+				p.must(resetRunOp(&edriv1.ResetRun{Id: "o-1", Revision: 1, DropSignals: true}))
+				equal(t, "inbox", p.inbox("o-1"), "")
+				return
+			}
+			if r := p.resetTo(&edriv1.ResetRun{Id: "o-1", Revision: 1}); r.Error != nil {
+				t.Fatal(r.Error)
+			}
+			equal(t, "unread", p.run("o-1").Unread, uint64(test.signals))
+		})
+	}
 }

@@ -11,10 +11,11 @@ import (
 )
 
 // rowVersion begins the rows that may get another layout one day, and runVersion that of a
-// run, which was of version 1 when updates were not counted.
+// run, which was of version 1 when updates were not counted, and of version 2 when signals
+// that were not received were not.
 const (
 	rowVersion = 1
-	runVersion = 2
+	runVersion = 3
 )
 
 var errRow = fmt.Errorf("%w: row of a workflow", store.ErrCorrupt)
@@ -56,7 +57,7 @@ const (
 //
 //	version | status | flags | uvarints: version, advance, nonce, last, read, mail, bytes,
 //	events, started, ended, parent, seq, first, next, pin, open, from version 2 on updates,
-//	answers | count of ranges, each from, length | texts: id, type, correlation
+//	answers, from version 3 on unreceived, its bytes | count of ranges, each from, length | texts: id, type, correlation
 type run struct {
 	number  uint64
 	status  status
@@ -67,7 +68,7 @@ type run struct {
 	nonce   uint64 // of it
 
 	last, read uint64 // entries that have come, that were consumed
-	mail       uint64 // signals and updates among those that were not consumed,
+	mail       uint64 // signals and updates among those that were not consumed nor carried,
 	mailBytes  uint64 // and their data
 
 	events         uint64 // of its history
@@ -81,6 +82,10 @@ type run struct {
 	updates   uint64 // rows 'u'
 	answers   uint64 // bytes in them
 	uncounted bool   // the row does not say how many these are
+
+	// Signals of its history that its code has not received, as the last advance says, and
+	// about their bytes. Before the first advance they are those of the run before.
+	unreceived, unreceivedBytes uint64
 
 	id, typ, correlation []byte
 
@@ -115,7 +120,7 @@ func (r *run) append(dst []byte) []byte {
 	for _, v := range [...]uint64{
 		uint64(r.version), r.advance, r.nonce, r.last, r.read, r.mail, r.mailBytes, r.events,
 		uint64(r.started), uint64(r.ended), r.parent, r.seq, r.first, r.next, uint64(r.pin), r.open,
-		r.updates, r.answers, uint64(len(r.history)),
+		r.updates, r.answers, r.unreceived, r.unreceivedBytes, uint64(len(r.history)),
 	} {
 		dst = binary.AppendUvarint(dst, v)
 	}
@@ -143,8 +148,11 @@ func parseRun(number uint64, row []byte) (*run, error) {
 	switch layout {
 	case 1:
 		r.uncounted = r.is(flagUpdated)
+	case 2:
+		r.updates, r.answers = b.Uvarint(), b.Uvarint()
 	case runVersion:
 		r.updates, r.answers = b.Uvarint(), b.Uvarint()
+		r.unreceived, r.unreceivedBytes = b.Uvarint(), b.Uvarint()
 	default:
 		b.Fail()
 	}
@@ -213,12 +221,13 @@ func parseOutcome(row []byte) (outcome, error) {
 // entry is the row of what has come for a run: version | flags | BE8 time | texts: kind, data.
 type entry struct {
 	mail       bool // a signal or an update
+	carried    bool // a signal, from the run before, see carry.go: not counted as mail
 	time       int64
 	kind, data []byte
 }
 
 func (e *entry) append(dst []byte) []byte {
-	dst = append(dst, rowVersion, flag(e.mail))
+	dst = append(dst, rowVersion, flag(e.mail)|flag(e.carried)<<1)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(e.time))
 	return wire.AppendText(wire.AppendText(dst, e.kind), e.data)
 }
@@ -226,7 +235,8 @@ func (e *entry) append(dst []byte) []byte {
 func parseEntry(row []byte) (entry, error) {
 	b := wire.ReadRow(row)
 	b.Version(rowVersion)
-	e := entry{mail: b.Byte() != 0, time: int64(b.BE8()), kind: b.Text(), data: b.Text()}
+	flags := b.Byte()
+	e := entry{mail: flags&1 != 0, carried: flags&2 != 0, time: int64(b.BE8()), kind: b.Text(), data: b.Text()}
 	return e, b.Done(errRow, "entry of a run")
 }
 

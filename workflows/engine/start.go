@@ -14,8 +14,10 @@ type origin struct {
 	parent *run // that starts it as a child
 	seq    uint64
 	before *run // that it continues
-	// signals were not read by the run that it continues, attributes are those that it had.
+	// signals were not read by the run that it continues, attributes are those that it had,
+	// ahead is what is in its inbox already.
 	signals    []signal
+	ahead      carry
 	attributes map[string]value
 }
 
@@ -97,7 +99,7 @@ func (w *work) meet(o *startOp, from origin, other *run) (use bool, err error) {
 	switch {
 	case o.conflict == conflictUse && from.parent == nil:
 		if o.signal != nil {
-			err = w.deliverMail(other, workflows.KindSignal, signalData(o.signal))
+			err = w.sendSignal(other, o.signal)
 		}
 		return true, err
 	case o.conflict == conflictTerminate && other != from.parent:
@@ -108,8 +110,12 @@ func (w *work) meet(o *startOp, from origin, other *run) (use bool, err error) {
 
 // newRun makes the rows of a run, and the first event of its history.
 func (w *work) newRun(o *startOp, values map[string]value, from origin, last uint64) (*run, error) {
+	number := from.ahead.heir
+	if number == 0 {
+		number = w.tx.Incarnation()
+	}
 	r := &run{
-		number: w.tx.Incarnation(), status: statusRunning, version: o.version, started: w.tx.Stamp(),
+		number: number, status: statusRunning, version: o.version, started: w.tx.Stamp(),
 		id: clone(o.id), typ: clone(o.typ), correlation: clone(o.correlation),
 	}
 	r.first = r.number
@@ -130,6 +136,7 @@ func (w *work) newRun(o *startOp, values map[string]value, from origin, last uin
 	case from.before != nil:
 		b := from.before
 		r.first, r.parent, r.seq = b.first, b.parent, b.seq
+		r.last, r.unreceived, r.unreceivedBytes = from.ahead.signals, from.ahead.signals, from.ahead.bytes
 		before, err := w.details(b.number)
 		if err != nil {
 			return nil, err

@@ -92,14 +92,18 @@ func TestAnswersAreBoundedInBytes(t *testing.T) {
 	p.mustStep("o-1", completeRecord("1"))
 }
 
-// firstLayout is the row of a run as it was before updates were counted.
-func firstLayout(r *run) []byte {
-	b := []byte{1, byte(r.status), r.flags}
-	for _, v := range [...]uint64{
+// earlierLayout is the row of a run as it was in version 1, before updates were counted, or
+// in version 2, before signals that were not received were.
+func earlierLayout(r *run, version byte) []byte {
+	b := []byte{version, byte(r.status), r.flags}
+	numbers := []uint64{
 		uint64(r.version), r.advance, r.nonce, r.last, r.read, r.mail, r.mailBytes, r.events,
 		uint64(r.started), uint64(r.ended), r.parent, r.seq, r.first, r.next, uint64(r.pin), r.open,
-		uint64(len(r.history)),
-	} {
+	}
+	if version == 2 {
+		numbers = append(numbers, r.updates, r.answers)
+	}
+	for _, v := range append(numbers, uint64(len(r.history))) {
 		b = binary.AppendUvarint(b, v)
 	}
 	for _, h := range r.history {
@@ -122,7 +126,7 @@ func TestUpdatesOfEarlierRunsAreCounted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.putRow(numberKey(kindRun, r.number), firstLayout(r))
+		p.putRow(numberKey(kindRun, r.number), earlierLayout(r, 1))
 		p.check1(t)
 	}
 	p.begin(&edriv1.StartRun{Id: "few", Type: "order"})
@@ -159,4 +163,25 @@ func TestUpdatesOfEarlierRunsAreCounted(t *testing.T) {
 	*now += int64(defaultRetention)
 	p.ring()
 	equal(t, "rows", p.rows(), "")
+}
+
+// Runs whose rows are of the second version go on as they are.
+func TestRunsOfTheSecondLayoutGoOn(t *testing.T) {
+	t.Parallel()
+	p, _ := setup(t)
+	p.begin(&edriv1.StartRun{Id: "o-1", Type: "order", Correlation: "c"})
+	p.takeUpdates("o-1", 0, 2)
+	p.must(signalRun("o-1", "s", "1"))
+	v := p.core.View()
+	r, err := findRun(v, target{id: []byte("o-1")})
+	v.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("%+v", p.run("o-1"))
+	p.putRow(numberKey(kindRun, r.number), earlierLayout(r, 2))
+	p.check1(t)
+	equal(t, "the run", fmt.Sprintf("%+v", p.run("o-1")), want)
+	p.mustStep("o-1", entryRecord(3))
+	equal(t, "history", p.history("o-1", 0), "started update.accepted update.completed update.accepted signal.received")
 }

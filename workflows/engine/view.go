@@ -216,13 +216,20 @@ func openRow(v *consensus.View, r *run, kind byte, seq uint64, row []byte) (Open
 	return Open{Kind: OpenChild, Seq: seq, What: child.name()}, nil
 }
 
-// entriesOf returns the entries of a run from one on.
+// maxEntries and maxEntriesBytes are about how many entries a worker is sent at once. The
+// others follow as it consumes them.
+const (
+	maxEntries      = 2000
+	maxEntriesBytes = 4 << 20
+)
+
+// entriesOf returns the entries of a run from one on, as many as a worker is sent at once.
 func entriesOf(v *consensus.View, number, from uint64) ([]workflows.Entry, error) {
 	_, hi := pairsOf(kindEntry, number)
 	it := v.Scan(machineName, pairKey(kindEntry, number, from), hi, false)
 	defer it.Close()
 	var list []workflows.Entry
-	for it.Next() {
+	for size := 0; len(list) < maxEntries && size < maxEntriesBytes && it.Next(); size += len(it.Value()) {
 		e, err := parseEntry(it.Value())
 		if err != nil {
 			return nil, err

@@ -82,6 +82,7 @@ type run struct {
 	parent    *run
 	parentSeq uint64
 	carried   []workflows.Signal // for the run that continues it
+	ahead     []workflows.Signal // the same, which went ahead of the end
 }
 
 type child struct {

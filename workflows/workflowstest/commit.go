@@ -95,6 +95,9 @@ func (c *Cluster) commitAdvanceLocked(a *workflows.Advance) (event.Revision, *ev
 	if err := c.checkEffectsLocked(&a.Effects); err != nil {
 		return 0, err
 	}
+	if err := r.checkCarry(a, end); err != nil {
+		return 0, err
+	}
 	c.advances++
 	r.Advance, r.nonce, r.busy = a.Advance, a.Nonce, a.Busy
 	c.applyEffectsLocked(r, &a.Effects)
@@ -110,12 +113,42 @@ func (c *Cluster) commitAdvanceLocked(a *workflows.Advance) (event.Revision, *ev
 	last := r.History[len(r.History)-1].To
 	if end != nil {
 		r.carried = end.Signals
+		var moved []workflows.Entry
+		if end.Next != nil {
+			for _, s := range r.ahead[:end.Carried] {
+				moved = append(moved, workflows.Entry{Kind: workflows.KindSignal, Data: mustMarshal(workflows.SignalReceived{Name: s.Name, Input: s.Input})})
+			}
+			isSignal := func(e workflows.Entry) bool { return e.Kind == workflows.KindSignal }
+			for _, e := range r.entries {
+				if isSignal(e) {
+					moved = append(moved, e)
+				}
+			}
+			r.entries = slices.DeleteFunc(r.entries, isSignal)
+		}
 		c.closeLocked(r, end.Status, end.Result, end.Err, "")
 		if end.Next != nil {
 			c.continueLocked(r, *end.Next)
+			for _, e := range moved {
+				c.enterLocked(r.next, e.Kind, e.Data)
+			}
 		}
 	}
 	return last, nil
+}
+
+// checkCarry says why signals cannot go ahead of an end, or with it.
+func (r *run) checkCarry(a *workflows.Advance, end *workflows.End) *event.Error {
+	switch {
+	case len(a.Carry) > 0 && a.CarryFrom == 0:
+		r.ahead = nil
+	case a.CarryFrom != 0 && a.CarryFrom != len(r.ahead):
+		return event.Errorf(event.CodeInvalid, "%d signals went ahead, not %d", len(r.ahead), a.CarryFrom)
+	case end != nil && end.Carried != 0 && end.Carried != len(r.ahead):
+		return event.Errorf(event.CodeInvalid, "%d signals went ahead, not %d", len(r.ahead), end.Carried)
+	}
+	r.ahead = append(r.ahead, a.Carry...)
+	return nil
 }
 
 // applyRecordLocked adds a record to the history, and does what it says.
