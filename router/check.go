@@ -33,7 +33,7 @@ func (m *Machine) Check(op uint32, body []byte) error {
 		return check(body, decodeSend, m.checkSend)
 	case opRespond:
 		return check(body, decodeRespond, m.checkRespond)
-	case opAdvance, opFail, opCheckpoint, opSweep, opRelease:
+	case opAdvance, opFail, opCheckpoint, opSweep, opRelease, opAnswer:
 		return event.Errorf(event.CodeInvalid, "operation %d is the cluster's own", op)
 	}
 	return event.Errorf(event.CodeInvalid, "unknown operation %d", op)

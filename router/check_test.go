@@ -164,7 +164,7 @@ func TestUnreadableOperationOfTheLeaderEndsTheNode(t *testing.T) {
 		op   uint32
 		body string
 	}{
-		"an unknown operation":   {31, ""},
+		"an unknown operation":   {32, ""},
 		"an unknown field":       {opAdvance, "\x38\x01"},
 		"a position beyond to":   {opAdvance, advance("\x06", "")},
 		"a position twice":       {opAdvance, advance("\x01\x00", "")},
@@ -179,6 +179,7 @@ func TestUnreadableOperationOfTheLeaderEndsTheNode(t *testing.T) {
 		"a sweep of text":        {opSweep, "\x0a\x01x"},
 		"a release of text":      {opRelease, "\x0a\x01x"},
 		"an id alone":            {opRelease, "\x22\x01\x01"},
+		"an answer of text":      {opAnswer, "\x0a\x01x"},
 	} {
 		h := newHall(t)
 		h.publish(5)

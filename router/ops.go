@@ -26,6 +26,7 @@ const (
 	opCheckpoint  = 28
 	opSweep       = 29
 	opRelease     = 30
+	opAnswer      = 31
 )
 
 // startKind says how a start is given.

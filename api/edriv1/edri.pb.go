@@ -136,7 +136,8 @@ type RequestOutcome_State int32
 
 const (
 	RequestOutcome_OPEN RequestOutcome_State = 0
-	// All responses that were asked for are there.
+	// All responses that were asked for are there. One may be edri's own, a problem of
+	// type urn:edri:problem:given_up: the request is a dead letter.
 	RequestOutcome_ANSWERED RequestOutcome_State = 1
 	// The deadline passed before.
 	RequestOutcome_EXPIRED RequestOutcome_State = 2
