@@ -369,6 +369,18 @@ func TestAWorkerProcessEndsDeliveriesInEveryWay(t *testing.T) {
 	if err != nil || string(response.Data) != "1" {
 		t.Errorf("response %s, %v", response.Data, err)
 	}
+	o.append(placed("o-6", "6")) // to which it responds though that is no request
+	var dead []managerstest.Dead
+	o.until("it is given up", func() bool {
+		dead, err = o.Dead(t.Context(), "billing")
+		return err != nil || len(dead) == 2
+	})
+	if err != nil || len(dead[1].Reasons) != 1 || !strings.Contains(dead[1].Reasons[0], "no request") {
+		t.Errorf("dead letters %+v, %v", dead, err)
+	}
+	if got := len(o.out()); got != 3 {
+		t.Errorf("%d effects, want 3", got)
+	}
 }
 
 func TestAWorkerProcessHasSeveralDeliveries(t *testing.T) {

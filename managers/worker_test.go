@@ -198,8 +198,10 @@ func (w *worker) deliver(d *delivered) {
 			say(`{"park":{"id":%d,"reason":"no such article"}}`, d.ID)
 		case d.Event.ID == "o-3":
 			say(`{"skip":{"id":%d}}`, d.ID)
-		default:
+		case d.Event.ID == "o-5" || d.Event.ID == "o-6":
 			say(`{"ack":{"id":%d,%s,"respond":{"data":1}}}`, d.ID, made)
+		default:
+			say(`{"ack":{"id":%d,%s}}`, d.ID, made)
 		}
 	case "poisoned":
 		if strings.HasPrefix(d.Event.ID, "poison") {
