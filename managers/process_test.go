@@ -336,6 +336,18 @@ func TestTheMemberLeavesWhenItsLastProcessIsGone(t *testing.T) {
 	}
 }
 
+// Heartbeats that nobody reads so fast fill the pipe, and their writer waits.
+func TestAWorkerProcessThatFloodsHeartbeatsIsSlowedDown(t *testing.T) {
+	t.Parallel()
+	o := open(t, "beats without end", 1, managers.Config{}, managers.Process{})
+	o.until("its answer is read behind them", func() bool { return len(o.out()) == 1 })
+	// Those of a second, and what the pipe and the reader's buffer have room for.
+	if n, err := strconv.Atoi(string(o.out()[0].Data)); err != nil || n > 12_000 {
+		t.Errorf("%d heartbeats were written in a second, %v", n, err)
+	}
+	o.stop() // which does not wait for what is left of them
+}
+
 func TestAWorkerProcessAnswers(t *testing.T) {
 	t.Parallel()
 	// Those that end behind their answer may take an attempt of the next event along.

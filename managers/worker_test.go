@@ -183,6 +183,12 @@ func (w *worker) deliver(d *delivered) {
 		os.Exit(0)
 	case "beats":
 		time.AfterFunc(900*time.Millisecond, func() { say(`{"ack":{"id":%d,%s}}`, d.ID, made) })
+	case "beats without end":
+		n := 0
+		for began := time.Now(); time.Since(began) < time.Second; n++ {
+			say(`{"heartbeat":{}}`)
+		}
+		say(`{"ack":{"id":%d,"append":[{"stream":"out","event":{"type":"made","data":%d}}]}}`, d.ID, n)
 	case "concurrent":
 		if w.held = append(w.held, d.ID); len(w.held) == w.most {
 			for _, id := range w.held {
