@@ -77,6 +77,9 @@ func checkSeek(o seekOp) error {
 
 func checkStart(s start) error {
 	switch {
+	case !s.given:
+		// A field that is misspelt in JSON comes to this too: now is not what it means.
+		return event.Errorf(event.CodeInvalid, "start: is missing; it is one of first, now, position and time")
 	case s.kind == startTime:
 		return event.Errorf(event.CodeInvalid, "start.time in a commit: only a position is the same whenever it is executed")
 	case s.kind == startPosition && (s.position == 0 || s.position > math.MaxInt64):
