@@ -218,7 +218,7 @@ func FuzzToken(f *testing.F) {
 	f.Add(uint64(1), uint64(2), uint32(3), uint32(1<<32-1), []byte("short"))
 	f.Add(uint64(1), uint64(1<<63-1), uint32(0), uint32(0), []byte("\x00\x00\x00\x00\x00\x00\x00\x07, term 8, lease 8"))
 	f.Fuzz(func(t *testing.T, generation, position uint64, term, lease uint32, b []byte) {
-		want := token{generation, event.Position(position &^ tokenOfEvent), uint64(term), lease}
+		want := token{generation, int(position >> attemptShift & maxAttempt), event.Position(position & (1<<attemptShift - 1)), uint64(term), lease}
 		if got, err := parseToken(want.appendTo(nil)); err != nil || got != want {
 			t.Errorf("%+v became %+v, %v", want, got, err)
 		}

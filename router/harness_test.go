@@ -259,7 +259,7 @@ func atPosition(p uint64) *edriv1.Start {
 func settleOf(name string, generation, position uint64, verb edriv1.Settle_Verb) *edriv1.Settle {
 	return &edriv1.Settle{
 		Subscription: name, Position: position, Verb: verb,
-		Token: token{generation, event.Position(position), 1, 7}.appendTo(nil),
+		Token: token{generation, 0, event.Position(position), 1, 7}.appendTo(nil),
 	}
 }
 
