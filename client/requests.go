@@ -53,7 +53,8 @@ type Outcome struct {
 }
 
 // Call sends a request, an event to which the kind request is given, and returns the
-// first response. A response that is a problem (RFC 9457) is a *Problem as an error.
+// first response. A response that is a problem (RFC 9457) is a *Problem as an error; of
+// type event.ProblemGivenUp it is edri's own: the handlers failed, and are not called again.
 // no_responder: no subscription would receive it; deadline_exceeded: nobody answered
 // within the timeout. Where the answer of the cluster is lost, the same request is
 // sent again, which joins the first.

@@ -79,12 +79,13 @@ func (c *Client) Subscribe(ctx context.Context, s event.Subscription, start mana
 }
 
 // UpdateSubscription replaces the config. A filter holds for events beyond the cursor;
-// another ordering key is refused with check_failed while events are pending.
-func (c *Client) UpdateSubscription(ctx context.Context, s event.Subscription) (SubscriptionInfo, error) {
+// another ordering key is refused with check_failed while events are pending, and a lower
+// Version where force is false: by it members of the definition before come back.
+func (c *Client) UpdateSubscription(ctx context.Context, s event.Subscription, force bool) (SubscriptionInfo, error) {
 	if _, err := s.Normalised(); err != nil {
 		return SubscriptionInfo{}, err
 	}
-	request := &edriv1.UpdateSubscription{Name: s.Name, Config: configMessage(s)}
+	request := &edriv1.UpdateSubscription{Name: s.Name, Config: configMessage(s), Force: force}
 	info, _, err := c.changeSubscription(ctx, func(ctx context.Context, n *server) (*connect.Response[edriv1.Subscription], error) {
 		return n.update.CallUnary(ctx, connect.NewRequest(request))
 	})

@@ -54,7 +54,7 @@ func TestSubscriptionsTravelWhole(t *testing.T) {
 	if got, err := c.Subscription(ctx, "sub", Linearizable); err != nil || !reflect.DeepEqual(got.Subscription, changed) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if got, err := c.UpdateSubscription(ctx, want); err != nil || !reflect.DeepEqual(got.Subscription, want) {
+	if got, err := c.UpdateSubscription(ctx, want, false); err != nil || !reflect.DeepEqual(got.Subscription, want) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if got, err := c.PauseSubscription(ctx, "sub", "why"); err != nil || !got.Paused || got.Note != "why" {

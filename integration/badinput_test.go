@@ -81,6 +81,12 @@ func TestBadInputIsRefusedWithATypedErrorAndStoresNothing(t *testing.T) {
 		"not JSON":         {"Events/Commit", `{"ops":`, event.CodeInvalid, nil},
 		"unknown member": {"Events/Commit", `{"opps":[]}`,
 			event.CodeInvalid, []string{"opps"}},
+		// Now is not what is meant by nothing.
+		"a subscription without a start": {"Subscriptions/Create", `{"name":"s"}`, event.CodeInvalid, []string{"start"}},
+		"ensured without a start":        {"Subscriptions/Create", `{"name":"s","ensure":true,"start":null}`, event.CodeInvalid, []string{"start"}},
+		"an empty start":                 {"Subscriptions/Create", `{"name":"s","start":{}}`, event.CodeInvalid, []string{"start"}},
+		"a seek to nowhere":              {"Subscriptions/Seek", `{"name":"s"}`, event.CodeInvalid, []string{"start"}},
+		"a commit without a start":       {"Events/Commit", `{"ops":[{"createSubscription":{"name":"s"}}]}`, event.CodeInvalid, []string{"start"}},
 	} {
 		status, body := post(t, n, tc.procedure, tc.body)
 		if status == http.StatusOK && !strings.Contains(body, `"error"`) {

@@ -73,7 +73,7 @@ func TestARequestOutlivesWhoAskedAndTheLeader(t *testing.T) {
 		t.Errorf("a call without a subscription: exit code %d, %s", got.code, got.stderr)
 	}
 	subscribeType(t, ctx, api, event.Subscription{Name: "price"})
-	caller := exec.Command(filepath.Join(binaries, "edri"), "request", "call", "--type", "price", "--data", `{"n":2}`, "--timeout", "50s")
+	caller := exec.Command(filepath.Join(binaries, "edri"), "request", "call", "--type", "price", "--data", `{"n":2}`, "--within", "50s")
 	caller.Env = append(os.Environ(), "EDRI_URL="+servers)
 	must(t, caller.Start())
 	var request event.Position

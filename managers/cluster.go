@@ -79,6 +79,12 @@ func (d *Delivery) EffectID() string {
 	return event.EffectID(d.Subscription, d.Generation, d.Position)
 }
 
+// isRequest reports whether somebody may wait for a response.
+func (d *Delivery) isRequest() bool {
+	kind := d.Extensions[event.AttrKind]
+	return kind.String() == event.KindRequest
+}
+
 // Verb says how a delivery ends.
 type Verb int
 
@@ -106,7 +112,8 @@ type Effects struct {
 	Appends []Append
 	// Keys are changed in their order, after the appends.
 	Keys []KeyChange
-	// Response answers the delivery, which is a request; nil: it does not.
+	// Response answers the delivery, which is a request; nil: it does not. Of an event that
+	// is no request a manager gives it up.
 	Response *event.Event
 
 	err error // why Emit or Respond could not make an event

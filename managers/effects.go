@@ -2,6 +2,7 @@ package managers
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -32,7 +33,8 @@ func (e *Effects) Emit(stream, typ string, data any) {
 }
 
 // Respond answers the event, which is a request, with data as in Emit. The response's
-// type is that of the request with ".response" behind it.
+// type is that of the request with ".response" behind it. A response to an event that is
+// none gives that up, and nothing of the effects takes place.
 func (e *Effects) Respond(data any) {
 	made := e.newEvent("", data)
 	e.Response = &made
@@ -85,11 +87,18 @@ func (o origin) id(index string) string {
 
 const responseIndex = "response"
 
+// errNoRequest gives an event up to which a handler responds and that is no request: the
+// response would be lost, and another attempt would make it again.
+var errNoRequest = Reject(errors.New("the handler responds, and the event is no request"))
+
 // complete returns the effects with what their events lack, or an error if one of them
 // would be refused by any cluster. The handler's own are not changed.
 func (o origin) complete(e Effects) (Effects, error) {
 	if e.err != nil {
 		return Effects{}, e.err
+	}
+	if e.Response != nil && !o.delivery.isRequest() {
+		return Effects{}, errNoRequest
 	}
 	var done Effects
 	if len(e.Appends) > 0 {

@@ -30,6 +30,11 @@ func delivery(extensions map[string]event.Value) managers.Delivery {
 	}
 }
 
+// asked is a delivery that is a request.
+func asked() managers.Delivery {
+	return delivery(map[string]event.Value{event.AttrKind: event.String(event.KindRequest)})
+}
+
 // effectsOf returns the effects of a handler as they are committed.
 func effectsOf(t *testing.T, d managers.Delivery, e managers.Effects) managers.Effects {
 	t.Helper()
@@ -46,7 +51,7 @@ func TestEffectsSayWhatTheyCameOf(t *testing.T) {
 	e.Emit("", "bill.raw", []byte("x"))
 	e.Emit("", "bill.empty", nil)
 	e.Respond("done")
-	got := effectsOf(t, delivery(nil), e)
+	got := effectsOf(t, asked(), e)
 	text := func(s string) event.Value { return event.String(s) }
 	story := map[string]event.Value{"causationid": text("o-1"), "correlationid": text("o-1")}
 	want := managers.Effects{Appends: []managers.Append{
@@ -66,7 +71,7 @@ func TestEffectsSayWhatTheyCameOf(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if again := effectsOf(t, delivery(nil), e); !reflect.DeepEqual(again, want) {
+	if again := effectsOf(t, asked(), e); !reflect.DeepEqual(again, want) {
 		t.Errorf("another attempt has other effects: %+v", again)
 	}
 	if e.Appends[0].Event.ID != "" || e.Response.ID != "" {
@@ -110,7 +115,7 @@ func TestEffectsThatNoClusterTakesAreAFailure(t *testing.T) {
 		"effect 0: invalid": managers.Emit("s", "", nil),
 		"response: invalid": response,
 	} {
-		s := settled(t, t.Context(), delivery(nil), func(context.Context, []byte) (managers.Effects, error) { return e, nil })
+		s := settled(t, t.Context(), asked(), func(context.Context, []byte) (managers.Effects, error) { return e, nil })
 		if s.Verb != managers.Nak || !strings.Contains(s.Reason, want) {
 			t.Errorf("got %+v, want a nak about %s", s, want)
 		}
@@ -121,9 +126,23 @@ func TestAProblemIsAResponse(t *testing.T) {
 	t.Parallel()
 	var e managers.Effects
 	e.RespondProblem(404, "no such order", "")
-	r := effectsOf(t, delivery(nil), e).Response
+	r := effectsOf(t, asked(), e).Response
 	if r.DataContentType != "application/problem+json" || string(r.Data) != `{"status":404,"title":"no such order"}` {
 		t.Errorf("got %s of %s", r.Data, r.DataContentType)
+	}
+}
+
+// Nobody would hear it, and no attempt is better than the first.
+func TestAResponseToNoRequestGivesTheEventUp(t *testing.T) {
+	t.Parallel()
+	e := managers.Emit("s", "t", nil)
+	e.Respond("done")
+	d := delivery(map[string]event.Value{event.AttrKind: event.String(event.KindNotification)})
+	for _, d := range []managers.Delivery{delivery(nil), d} {
+		s := settled(t, t.Context(), d, func(context.Context, []byte) (managers.Effects, error) { return e, nil })
+		if s.Verb != managers.Park || !strings.Contains(s.Reason, "no request") || len(s.Effects.Appends) > 0 {
+			t.Errorf("got %+v, want a park", s)
+		}
 	}
 }
 

@@ -36,7 +36,8 @@ type instance struct {
 
 	writing sync.Mutex // a line at a time
 
-	reading context.Context // for reads of keys; ends with the process
+	alive   context.Context // ends with the process
+	reading context.Context // for reads of keys; ends with the process or the pool
 	gets    chan struct{}   // has one for each that is under way
 	tasks   sync.WaitGroup  // what run waits for
 
@@ -86,13 +87,15 @@ func (i *instance) run(ctx context.Context) error {
 		return fmt.Errorf("start worker process: %w", err)
 	}
 	i.pool.logger.Debug("worker process started", "worker", i.name(), "instance", i.number, "pid", i.cmd.Process.Pid)
-	var over context.CancelFunc
+	var gone, over context.CancelFunc
+	i.alive, gone = context.WithCancel(context.WithoutCancel(ctx))
 	i.reading, over = context.WithCancel(ctx)
 	i.tasks.Go(i.readStdout)
 	i.tasks.Go(i.readStderr)
 	i.tasks.Go(func() { i.watch(ctx) })
 	_ = i.cmd.Wait() // what it says is in ProcessState
 	close(i.exited)
+	gone()
 	over()
 	i.pool.retire(i)
 	i.killRest()

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"github.com/edri-io/edri/internal/pace"
 )
 
 const (
@@ -15,6 +17,11 @@ const (
 	maxLogLine   = 8 << 10
 	maxLogLines  = 1000
 	maxLastWords = 256
+
+	// Heartbeats are read no faster than so many bytes a second, of which one counts some
+	// at least: a thousand. Those beyond wait in the pipe, and then their process does.
+	beatRate  = 64 << 10
+	beatBytes = 64
 
 	maxShown = 200                // bytes of a bad line in messages
 	maxDelay = 24 * 7 * time.Hour // of a nak
@@ -25,6 +32,7 @@ const (
 func (i *instance) readStdout() {
 	lines := bufio.NewScanner(i.stdout)
 	lines.Buffer(make([]byte, 0, 64<<10), maxLineBytes)
+	beats := pace.New(i.alive, beatRate, nil)
 	for lines.Scan() {
 		line := lines.Bytes()
 		m, err := decodeMessage(line)
@@ -34,6 +42,11 @@ func (i *instance) readStdout() {
 		if err != nil {
 			i.end(fmt.Errorf("it wrote a line that is not in the protocol: %w: %s", err, shown(line)))
 			return
+		}
+		if m.Heartbeat != nil {
+			// Nothing else bounds how many there are. Once the process is gone what it
+			// wrote is read as it comes.
+			_ = beats.Wait(max(len(line), beatBytes))
 		}
 	}
 	switch err := lines.Err(); {

@@ -336,6 +336,18 @@ func TestTheMemberLeavesWhenItsLastProcessIsGone(t *testing.T) {
 	}
 }
 
+// Heartbeats that nobody reads so fast fill the pipe, and their writer waits.
+func TestAWorkerProcessThatFloodsHeartbeatsIsSlowedDown(t *testing.T) {
+	t.Parallel()
+	o := open(t, "beats without end", 1, managers.Config{}, managers.Process{})
+	o.until("its answer is read behind them", func() bool { return len(o.out()) == 1 })
+	// Those of a second, and what the pipe and the reader's buffer have room for.
+	if n, err := strconv.Atoi(string(o.out()[0].Data)); err != nil || n > 12_000 {
+		t.Errorf("%d heartbeats were written in a second, %v", n, err)
+	}
+	o.stop() // which does not wait for what is left of them
+}
+
 func TestAWorkerProcessAnswers(t *testing.T) {
 	t.Parallel()
 	// Those that end behind their answer may take an attempt of the next event along.
@@ -368,6 +380,18 @@ func TestAWorkerProcessEndsDeliveriesInEveryWay(t *testing.T) {
 	response, err := o.Call(t.Context(), placed("o-5", "5"))
 	if err != nil || string(response.Data) != "1" {
 		t.Errorf("response %s, %v", response.Data, err)
+	}
+	o.append(placed("o-6", "6")) // to which it responds though that is no request
+	var dead []managerstest.Dead
+	o.until("it is given up", func() bool {
+		dead, err = o.Dead(t.Context(), "billing")
+		return err != nil || len(dead) == 2
+	})
+	if err != nil || len(dead[1].Reasons) != 1 || !strings.Contains(dead[1].Reasons[0], "no request") {
+		t.Errorf("dead letters %+v, %v", dead, err)
+	}
+	if got := len(o.out()); got != 3 {
+		t.Errorf("%d effects, want 3", got)
 	}
 }
 

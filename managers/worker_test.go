@@ -183,6 +183,12 @@ func (w *worker) deliver(d *delivered) {
 		os.Exit(0)
 	case "beats":
 		time.AfterFunc(900*time.Millisecond, func() { say(`{"ack":{"id":%d,%s}}`, d.ID, made) })
+	case "beats without end":
+		n := 0
+		for began := time.Now(); time.Since(began) < time.Second; n++ {
+			say(`{"heartbeat":{}}`)
+		}
+		say(`{"ack":{"id":%d,"append":[{"stream":"out","event":{"type":"made","data":%d}}]}}`, d.ID, n)
 	case "concurrent":
 		if w.held = append(w.held, d.ID); len(w.held) == w.most {
 			for _, id := range w.held {
@@ -198,8 +204,10 @@ func (w *worker) deliver(d *delivered) {
 			say(`{"park":{"id":%d,"reason":"no such article"}}`, d.ID)
 		case d.Event.ID == "o-3":
 			say(`{"skip":{"id":%d}}`, d.ID)
-		default:
+		case d.Event.ID == "o-5" || d.Event.ID == "o-6":
 			say(`{"ack":{"id":%d,%s,"respond":{"data":1}}}`, d.ID, made)
+		default:
+			say(`{"ack":{"id":%d,%s}}`, d.ID, made)
 		}
 	case "poisoned":
 		if strings.HasPrefix(d.Event.ID, "poison") {

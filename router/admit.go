@@ -79,12 +79,12 @@ func (d *dispatcher) admitSettle(s *settleOp) *event.Error {
 
 // counted reports whether an attempt is counted, or on its way to that, or none, whose
 // lease this leader does not have. A delivery is one attempt, whatever its member says
-// after that. Of a leader before's it is known that it is not counted where none is: else
-// it is taken to be, since suspects are counted anyway.
+// after that. Of a leader before's the attempt says it; without one it is known where none
+// is counted: else it is taken to be, since suspects are counted anyway.
 func (d *dispatcher) counted(it *item, t token) bool {
 	switch it.state {
 	case stateReady, stateUncovered, stateSuspect:
-		return t.term == d.term || it.attempts > 0
+		return t.term == d.term || t.over(it.attempts) || t.attempt == 0 && it.attempts > 0
 	}
 	return true
 }

@@ -73,10 +73,11 @@ func (g *progress) buryRelics(tx *consensus.Tx, o *advanceOp) error {
 			return nil
 		}
 		row, err := tx.Get(eventKey(kindDead, s.id, p))
-		if row != nil {
-			deleteDead(tx, s.id, p)
+		if row == nil || err != nil {
+			return err
 		}
-		return err
+		deleteDead(tx, s.id, p)
+		return takenUp(tx, s.id, p)
 	})
 	if err != nil {
 		return proposed("advance", err)

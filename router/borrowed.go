@@ -18,7 +18,8 @@ type Ender interface {
 	RequestEnded(tx *consensus.Tx, request event.Position, end RequestEnd) error
 }
 
-// RequestEnd is how a request ended: with its last response, or with none. The event is
+// RequestEnd is how a request ended: with its last response, which may be that it was given
+// up, or with none. The event is
 // encoded, and valid until RequestEnded returns.
 type RequestEnd struct {
 	Response event.Position // 0: its deadline has passed
@@ -30,7 +31,7 @@ func (m *Machine) Tell(e Ender) { m.enders = append(m.enders, e) }
 
 // ended notes that a request is over, and tells who waits for it.
 func (m *Machine) ended(tx *consensus.Tx, request event.Position, end RequestEnd) error {
-	tx.Note(noteRequest{request})
+	over(tx, request)
 	for _, e := range m.enders {
 		if err := e.RequestEnded(tx.In(e.Name()), request, end); err != nil {
 			// Not %w: an *event.Error in it would only fail the operation.
@@ -38,6 +39,12 @@ func (m *Machine) ended(tx *consensus.Tx, request event.Position, end RequestEnd
 		}
 	}
 	return nil
+}
+
+// over forgets that a request was given up, since it has ended, and notes that.
+func over(tx *consensus.Tx, request event.Position) {
+	tx.Delete(unansweredKey(request))
+	tx.Note(noteRequest{request})
 }
 
 // SendIn appends a request in the transaction of another machine. Its error is an
@@ -61,6 +68,6 @@ func (m *Machine) CancelIn(tx *consensus.Tx, request event.Position) error {
 	}
 	r.state = requestExpired
 	putRequest(tx, request, &r)
-	tx.Note(noteRequest{request})
+	over(tx, request)
 	return nil
 }

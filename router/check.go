@@ -33,7 +33,7 @@ func (m *Machine) Check(op uint32, body []byte) error {
 		return check(body, decodeSend, m.checkSend)
 	case opRespond:
 		return check(body, decodeRespond, m.checkRespond)
-	case opAdvance, opFail, opCheckpoint, opSweep, opRelease:
+	case opAdvance, opFail, opCheckpoint, opSweep, opRelease, opAnswer:
 		return event.Errorf(event.CodeInvalid, "operation %d is the cluster's own", op)
 	}
 	return event.Errorf(event.CodeInvalid, "unknown operation %d", op)
@@ -77,6 +77,9 @@ func checkSeek(o seekOp) error {
 
 func checkStart(s start) error {
 	switch {
+	case !s.given:
+		// A field that is misspelt in JSON comes to this too: now is not what it means.
+		return event.Errorf(event.CodeInvalid, "start: is missing; it is one of first, now, position and time")
 	case s.kind == startTime:
 		return event.Errorf(event.CodeInvalid, "start.time in a commit: only a position is the same whenever it is executed")
 	case s.kind == startPosition && (s.position == 0 || s.position > math.MaxInt64):

@@ -59,7 +59,10 @@ func TestCheckRefusesWhatApplyCouldNotDo(t *testing.T) {
 		"a seek to a time":       {seekTo("s", &edriv1.Start{Start: &edriv1.Start_Time{Time: -5}}), "start.time"},
 		"position 0":             {seekTo("s", atPosition(0)), "start.position"},
 		"not first":              {seekTo("s", &edriv1.Start{Start: &edriv1.Start_First{}}), "true"},
-		"an empty start":         {seekTo("s", &edriv1.Start{}), ""},
+		"an empty start":         {seekTo("s", &edriv1.Start{}), "start: is missing"},
+		"no place to seek":       {&edriv1.Op{Op: &edriv1.Op_SeekSubscription{SeekSubscription: &edriv1.SeekSubscription{Name: "s"}}}, "start: is missing"},
+		"no start":               {&edriv1.Op{Op: &edriv1.Op_CreateSubscription{CreateSubscription: &edriv1.CreateSubscription{Name: "s"}}}, "start: is missing"},
+		"a start now":            {create("s", nil, nil), ""},
 		"a note":                 {pauseOf("s", true, strings.Repeat("x", 9000)), "note"},
 		"delete of no name":      {remove(""), "subscription"},
 		"redrive":                {redriveOf("s", make([]uint64, 1000)...), ""},
@@ -164,7 +167,7 @@ func TestUnreadableOperationOfTheLeaderEndsTheNode(t *testing.T) {
 		op   uint32
 		body string
 	}{
-		"an unknown operation":   {31, ""},
+		"an unknown operation":   {32, ""},
 		"an unknown field":       {opAdvance, "\x38\x01"},
 		"a position beyond to":   {opAdvance, advance("\x06", "")},
 		"a position twice":       {opAdvance, advance("\x01\x00", "")},
@@ -179,6 +182,7 @@ func TestUnreadableOperationOfTheLeaderEndsTheNode(t *testing.T) {
 		"a sweep of text":        {opSweep, "\x0a\x01x"},
 		"a release of text":      {opRelease, "\x0a\x01x"},
 		"an id alone":            {opRelease, "\x22\x01\x01"},
+		"an answer of text":      {opAnswer, "\x0a\x01x"},
 	} {
 		h := newHall(t)
 		h.publish(5)
@@ -214,7 +218,7 @@ func FuzzToken(f *testing.F) {
 	f.Add(uint64(1), uint64(2), uint32(3), uint32(1<<32-1), []byte("short"))
 	f.Add(uint64(1), uint64(1<<63-1), uint32(0), uint32(0), []byte("\x00\x00\x00\x00\x00\x00\x00\x07, term 8, lease 8"))
 	f.Fuzz(func(t *testing.T, generation, position uint64, term, lease uint32, b []byte) {
-		want := token{generation, event.Position(position &^ tokenOfEvent), uint64(term), lease}
+		want := token{generation, int(position >> attemptShift & maxAttempt), event.Position(position & (1<<attemptShift - 1)), uint64(term), lease}
 		if got, err := parseToken(want.appendTo(nil)); err != nil || got != want {
 			t.Errorf("%+v became %+v, %v", want, got, err)
 		}

@@ -45,6 +45,9 @@ func (c *claim) giveUp(config *event.Subscription, id uint64) error {
 	}
 	c.tx.Delete(eventKey(kindPending, c.generation, c.position))
 	c.tx.Note(noteDone{c.generation, c.position, c.verb, true})
+	if err := givenUp(c.tx, id, c.position); err != nil {
+		return fmt.Errorf("keep that a request was given up: %w", unforeseen{err})
+	}
 	return nil
 }
 
@@ -121,6 +124,9 @@ func (m *Machine) redrive(tx *consensus.Tx, o redriveOp) ([]byte, error) {
 	}
 	for _, p := range positions {
 		deleteDead(tx, s.id, p)
+		if err := takenUp(tx, s.id, p); err != nil {
+			return nil, err
+		}
 		putPending(tx, s.generation, p, &pending{})
 		if err := lowerPin(tx, s.generation, &g, p); err != nil {
 			return nil, err

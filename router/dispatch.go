@@ -124,6 +124,7 @@ type dispatcher struct {
 	leases uint32
 	// unwritten are the queues whose cursors are to be written, some at each tick.
 	unwritten []*queue
+	answering answering
 	// retries are run at the next tick.
 	retries []func()
 	// garbage: there may be rows to sweep; sweeping: one of its operations is on its way.
@@ -176,7 +177,11 @@ func (d *dispatcher) step(notes []any) (busy bool, err error) {
 		return false, err
 	}
 	served, err := d.serveAll()
-	return fed || served, err
+	if err != nil {
+		return false, err
+	}
+	more, err := d.answerSome()
+	return fed || served || more, err
 }
 
 // wait returns when there may be something to do.
@@ -219,6 +224,7 @@ func (d *dispatcher) tick() error {
 	}
 	if now >= d.nextCheckpoint {
 		d.nextCheckpoint = now + int64(checkpointTick)
+		d.answering.lookAtAll()
 		d.unwritten = slices.AppendSeq(d.unwritten[:0], maps.Values(d.queues))
 		if err := d.judge(now); err != nil {
 			return err

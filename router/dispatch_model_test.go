@@ -244,6 +244,9 @@ func (w *world) settleSome(a *actor, verb edriv1.Settle_Verb) {
 func (w *world) settle(a *actor, p event.Position, verb edriv1.Settle_Verb) {
 	d := a.held[p]
 	settle := &edriv1.Settle{Subscription: worldName, Position: uint64(p), Verb: verb, Token: d.Token}
+	if verb == edriv1.Settle_NAK {
+		settle.Reason = fmt.Sprintf("nak of %x", d.Token)
+	}
 	a.unanswered[string(d.Token)] = settle
 	w.send(a, settle)
 }
@@ -336,6 +339,7 @@ func (w *world) extendOrGiveBack(a *actor) {
 
 // check holds what the leader keeps together.
 func (w *world) check() {
+	w.failures()
 	for _, q := range w.s.d.queues {
 		var in [states]int
 		out := map[uint64]event.Position{}
@@ -359,6 +363,41 @@ func (w *world) check() {
 		if credits != q.credits {
 			w.Fatalf("%d credits, members have %d", q.credits, credits)
 		}
+	}
+}
+
+// onceEach holds the failures of an event to its deliveries: none has failed twice, however
+// often its nak is sent and whoever leads.
+func (w *world) onceEach(p event.Position, f failures) {
+	seen := map[string]bool{}
+	for _, one := range f.all() {
+		if strings.HasPrefix(one.reason, "nak of ") && seen[one.reason] {
+			w.Fatalf("a delivery of %d is counted twice: %s", p, one.reason)
+		}
+		seen[one.reason] = true
+	}
+}
+
+// failures looks at those of all events that are pending or dead.
+func (w *world) failures() {
+	v := w.s.core.View()
+	defer v.Close()
+	for kind, parse := range map[byte]func([]byte) (failures, error){
+		kindPending: func(row []byte) (failures, error) { p, err := parsePending(row); return p.failures, err },
+		kindDead:    func(row []byte) (failures, error) { d, err := parseDead(row); return d.failures, err },
+	} {
+		it := v.Scan(machineName, []byte{kind}, []byte{kind + 1}, false)
+		for it.Next() {
+			f, err := parse(it.Value())
+			if err != nil {
+				w.Fatalf("read: %v", err)
+			}
+			w.onceEach(positionOf(it.Key()), f)
+		}
+		if err := it.Err(); err != nil {
+			w.Fatalf("scan: %v", err)
+		}
+		it.Close()
 	}
 }
 

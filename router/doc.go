@@ -41,6 +41,7 @@
 //	'd' BE8 id, BE8 position             dead letter: generation, stamp, failed attempts
 //	'r' BE8 position                     request: state, deadline, gather, responses
 //	'x' BE8 generation or id             garbage: rows to be swept, see garbage.go
+//	'u' BE8 position                     a request that was given up, its caller not told
 //	'a' BE8 position                     an event that says what was given up or lost
 //	'n'                                  number of subscriptions
 //
@@ -53,6 +54,7 @@
 //     the cursor, for the answer who was first. An event without a row is done.
 //   - The pin is at or below every event that is pending and still there. Dead letters
 //     and requests pin their own events, until a release: see release.go.
+//   - A request of which it is kept that it was given up is open.
 //   - An event that waits has one timer, by which it is due.
 //
 // # Crashes
@@ -66,6 +68,8 @@
 //	two members settle one event                the second is already_acked, without effects
 //	a generation is dropped, rows are left      they are garbage: settling them is stale_token,
 //	                                            and each leader goes on to sweep
+//	a request is given up, and its caller       it is kept that it is to be told: the next
+//	not told yet                                leader does, if nobody answers before
 //	the deadline of a request passes            respond compares the time of its entry, and the
 //	before its timer fires                      timer finds what is so
 package router

@@ -47,7 +47,7 @@ func TestClaimsBeyondTheCursor(t *testing.T) {
 	m.gets("1 2 3 4")
 	s.elect()
 	delete(m.held, 1)
-	m.held[3].Token = token{m.held[3].Generation, 3, s.term, 9}.appendTo(nil) // of no leader before
+	m.held[3].Token = token{m.held[3].Generation, 1, 3, s.term, 9}.appendTo(nil) // of no leader before
 	other := s.join("s", "other", 9)
 	s.rejoin(m, "s", 0)
 	m.loses("3")
@@ -94,8 +94,8 @@ func TestASettlementWithoutAMemberIsComeTo(t *testing.T) {
 	s.elect()
 	m.refused(2, "unavailable")
 	m.acks(2)
-	s.append("a")                                                                             // beyond what the leader before had
-	m.held[5] = &Delivery{Token: token{m.held[1].Generation, 5, s.term - 1, 9}.appendTo(nil)} // made up
+	s.append("a")                                                                                // beyond what the leader before had
+	m.held[5] = &Delivery{Token: token{m.held[1].Generation, 1, 5, s.term - 1, 9}.appendTo(nil)} // made up
 	m.refused(5, "invalid")
 	s.wait(adoptionTime + checkpointTick)
 	s.expectState("s", "cursor 3; 1;")

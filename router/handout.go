@@ -51,7 +51,7 @@ func (d *dispatcher) handOut(v *consensus.View, q *queue, it *item, rec *log.Rec
 	d.leases++
 	d.counts.delivered(it.attempts)
 	wait := int64(q.Config.AckWait)
-	d.hold(q, it, lease{member: m, term: d.term, number: d.leases, until: d.node.Now() + wait})
+	d.hold(q, it, lease{member: m, term: d.term, number: d.leases, attempt: it.attempts + 1, until: d.node.Now() + wait})
 	m.credits--
 	q.credits--
 	m.deliver(&Delivery{

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -220,7 +221,9 @@ func wireEvent(id, kind string) *edriv1.CloudEvent {
 	return e
 }
 
+// create creates a subscription; without a start it begins now.
 func create(name string, config *edriv1.SubscriptionConfig, start *edriv1.Start) *edriv1.Op {
+	start = cmp.Or(start, atNow())
 	return &edriv1.Op{Op: &edriv1.Op_CreateSubscription{CreateSubscription: &edriv1.CreateSubscription{Name: name, Config: config, Start: start}}}
 }
 
@@ -237,12 +240,15 @@ func pauseOf(name string, paused bool, note string) *edriv1.Op {
 }
 
 func seekTo(name string, start *edriv1.Start) *edriv1.Op {
+	start = cmp.Or(start, atNow())
 	return &edriv1.Op{Op: &edriv1.Op_SeekSubscription{SeekSubscription: &edriv1.SeekSubscription{Name: name, Start: start}}}
 }
 
 func redriveOf(name string, positions ...uint64) *edriv1.Op {
 	return &edriv1.Op{Op: &edriv1.Op_Redrive{Redrive: &edriv1.Redrive{Subscription: name, Positions: positions}}}
 }
+
+func atNow() *edriv1.Start { return &edriv1.Start{Start: &edriv1.Start_Now{Now: true}} }
 
 func atFirst() *edriv1.Start { return &edriv1.Start{Start: &edriv1.Start_First{First: true}} }
 
@@ -253,7 +259,7 @@ func atPosition(p uint64) *edriv1.Start {
 func settleOf(name string, generation, position uint64, verb edriv1.Settle_Verb) *edriv1.Settle {
 	return &edriv1.Settle{
 		Subscription: name, Position: position, Verb: verb,
-		Token: token{generation, event.Position(position), 1, 7}.appendTo(nil),
+		Token: token{generation, 0, event.Position(position), 1, 7}.appendTo(nil),
 	}
 }
 

@@ -28,13 +28,14 @@ type item struct {
 	lease    lease
 }
 
-// lease is a member's hold on an event. Term and number are in its token.
+// lease is a member's hold on an event. Term, number and attempt are in its token.
 type lease struct {
-	member *Member // nil: who had it is not connected
-	term   uint64
-	number uint32
-	until  int64 // cluster time
-	looked int64 // when the queue's ends come to it; 0: they do not have it
+	member  *Member // nil: who had it is not connected
+	term    uint64
+	number  uint32
+	attempt int
+	until   int64 // cluster time
+	looked  int64 // when the queue's ends come to it; 0: they do not have it
 }
 
 // add makes an item one of the queue's.

@@ -18,6 +18,7 @@ const (
 	kindDead         = 'd'
 	kindRequest      = 'r'
 	kindGarbage      = 'x'
+	kindUnanswered   = 'u'
 	kindAnnounced    = 'a'
 )
 
@@ -27,7 +28,7 @@ func subscriptionKey[T ~string | ~[]byte](name T) []byte {
 	return append(append(make([]byte, 0, 1+len(name)), kindSubscription), name...)
 }
 
-// numberKey is the key of a progress, request, garbage or announced row.
+// numberKey is the key of a row with one number, whatever it counts.
 func numberKey(kind byte, n uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 9), kind), n)
 }

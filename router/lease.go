@@ -56,7 +56,7 @@ func (d *dispatcher) orphan(q *queue, m *Member) {
 
 // holdBriefly makes a lease for as long as a settlement takes whose own was over.
 func (d *dispatcher) holdBriefly(q *queue, it *item, t token) {
-	d.hold(q, it, lease{term: t.term, number: t.lease, until: d.node.Now() + int64(adoptionTime)})
+	d.hold(q, it, lease{term: t.term, number: t.lease, attempt: t.attempt, until: d.node.Now() + int64(adoptionTime)})
 }
 
 // release gives the leases of a member that leaves to others, uncounted. What it has
@@ -81,7 +81,7 @@ func (d *dispatcher) adopt(q *queue, m *Member, h Held) bool {
 	if err != nil || t.generation != q.Generation {
 		return false
 	}
-	l := lease{member: m, term: t.term, number: t.lease, until: d.node.Now() + int64(q.Config.AckWait)}
+	l := lease{member: m, term: t.term, number: t.lease, attempt: t.attempt, until: d.node.Now() + int64(q.Config.AckWait)}
 	it := q.open[h.Position]
 	switch {
 	case it == nil && t.term < d.term && h.Position > q.position(d.live) && h.Position <= q.start:
@@ -96,7 +96,7 @@ func (d *dispatcher) adopt(q *queue, m *Member, h Held) bool {
 		if !it.lease.is(t) {
 			return false
 		}
-	case t.term > d.term, it.state == stateWaiting, it.blocked:
+	case t.term > d.term, it.state == stateWaiting, it.blocked, t.over(it.attempts):
 		return false
 	}
 	d.hold(q, it, l)

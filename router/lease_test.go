@@ -399,6 +399,66 @@ func TestANakByATokenOfALeaderBeforeCounts(t *testing.T) {
 	}
 }
 
+// A nak whose answer was lost is sent again to the next leader, to which its member shows
+// the token, as it does not know that the attempt is counted.
+func TestANakCountsOnceWhoeverLeads(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	config := leasing()
+	config.Backoff = []int64{0}
+	g := s.subscribe("s", config)
+	s.append("a", "a")
+	m := s.join("s", "m", 2)
+	s.run()
+	m.acks(2)
+	first := *m.held[1]
+	if got := m.says(1, edriv1.Settle_NAK); got != "" {
+		t.Fatal(got)
+	}
+	m.held[1] = &first
+	s.elect()
+	s.rejoin(m, "s", 0)
+	m.loses("1")
+	if got := m.says(1, edriv1.Settle_NAK); got != "stale_token" {
+		t.Errorf("sent again: %q", got)
+	}
+	s.expectState("s", "cursor 2; 1(1);")
+	// Apply holds it to the attempt too, whatever a leader lets pass.
+	again := opOf(&edriv1.Settle{Subscription: "s", Position: 1, Verb: edriv1.Settle_NAK, Token: first.Token})
+	if got := code(s.do(again)); got != "stale_token" {
+		t.Errorf("applied again: %q", got)
+	}
+	second := token{g, 2, 1, s.term, 1}
+	again.GetSettle().Token = second.appendTo(nil)
+	s.must(again)
+	s.expectState("s", "cursor 2; 1(2);")
+}
+
+// A later attempt that failed under the leader before counts as the first does.
+func TestALaterNakByATokenOfALeaderBeforeCounts(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	config := leasing()
+	config.Backoff = []int64{0}
+	s.subscribe("s", config)
+	s.append("a")
+	m := s.join("s", "m", 2)
+	s.run()
+	m.settle(m.settlement(1, edriv1.Settle_NAK), func(string) {})
+	s.run()
+	m.gets("1 1#2")
+	s.elect()
+	settle := m.settlement(1, edriv1.Settle_NAK)
+	settle.Reason, settle.Delay = "late", proto.Int64(int64(time.Minute))
+	m.settle(settle, func(code string) {
+		if code != "" {
+			t.Error(code)
+		}
+	})
+	s.run()
+	s.expectState("s", "cursor 1; 1(2 until 60000000000);")
+}
+
 // A lease does not end while its settlement is on its way.
 func TestWhatIsBeingSettledDoesNotEnd(t *testing.T) {
 	t.Parallel()

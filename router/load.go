@@ -28,7 +28,7 @@ func (d *dispatcher) load() error {
 		}
 	}
 	d.loaded, d.garbage = true, true
-	return nil
+	return d.loadUnanswered(v)
 }
 
 // open adds the queue of a subscription. What is pending may be out, with a member

@@ -52,6 +52,8 @@ func (m *Machine) Apply(tx *consensus.Tx, op uint32, body []byte) ([]byte, error
 		return apply(tx, body, decodeSweep, m.sweep)
 	case opRelease:
 		return apply(tx, body, decodeRelease, m.release)
+	case opAnswer:
+		return apply(tx, body, decodeAnswer, m.answer)
 	case opSendRequest:
 		return apply(tx, body, decodeSend, m.send)
 	case opRespond:

@@ -44,5 +44,8 @@ type noteReady struct {
 	position   event.Position
 }
 
+// noteUnanswered says that a subscription gave a request up whose caller waits.
+type noteUnanswered struct{ position event.Position }
+
 // noteRequest says that a request has all its responses or expired.
 type noteRequest struct{ position event.Position }

@@ -13,6 +13,7 @@ func (d *dispatcher) note(notes []any) error {
 		switch n := n.(type) {
 		case noteDone:
 			d.counts.settled(n.verb, n.dead)
+			d.answering.settled(n.position)
 			if q := d.byGeneration[n.generation]; q != nil {
 				q.done(n.position)
 				d.enqueue(q)
@@ -45,7 +46,10 @@ func (d *dispatcher) note(notes []any) error {
 			} else {
 				n.then()
 			}
-		case noteRequest: // see waiting
+		case noteUnanswered:
+			d.answering.lookAt(n.position)
+		case noteRequest: // see waiting too
+			delete(d.answering.open, n.position)
 		default:
 			panic(fmt.Sprintf("router: note %T", n))
 		}

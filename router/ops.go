@@ -26,13 +26,14 @@ const (
 	opCheckpoint  = 28
 	opSweep       = 29
 	opRelease     = 30
+	opAnswer      = 31
 )
 
 // startKind says how a start is given.
 type startKind byte
 
 const (
-	startNow startKind = iota // after the commit; also where none is given
+	startNow startKind = iota // after the commit
 	startFirst
 	startPosition
 	startTime
@@ -40,6 +41,7 @@ const (
 
 // start is an edri.v1.Start.
 type start struct {
+	given    bool // clients must give one; else it is now
 	kind     startKind
 	position event.Position
 }
@@ -53,7 +55,10 @@ type createOp struct {
 }
 
 // updateOp is an edri.v1.UpdateSubscription.
-type updateOp struct{ name, config []byte }
+type updateOp struct {
+	name, config []byte
+	force        bool // the version may be lower
+}
 
 // pauseOp is an edri.v1.PauseSubscription.
 type pauseOp struct {
@@ -103,6 +108,8 @@ func decodeUpdate(b []byte) (updateOp, error) {
 			f.setBytes(&o.name)
 		case 2:
 			f.setBytes(&o.config)
+		case 3:
+			f.setBool(&o.force)
 		default:
 			f.unknown()
 		}
@@ -198,6 +205,7 @@ func decodeStart(b []byte) (start, error) {
 			return s, fmt.Errorf("%w: a start is given in two ways", errWire)
 		}
 		yes := true
+		s.given = true
 		switch f.number {
 		case 1:
 			s.kind = startFirst

@@ -24,6 +24,8 @@ import (
 //	30 release     1 generation, 2 the position before which it lets go, 3 at most how many rows,
 //	               4 packed: id, position, id, position, …: dead letters that let go of
 //	                 their events; id 0: requests
+//	31 answer      1 position of a request, 2 id of the subscription that gave it up, 3 the
+//	                 event that says so
 
 // How an attempt failed of which no member told.
 const (
@@ -59,6 +61,12 @@ type releaseOp struct {
 	before     event.Position
 	limit      int
 	pinned     []pinned
+}
+
+type answerOp struct {
+	request event.Position
+	id      uint64
+	event   []byte
 }
 
 // pinned is an event that a dead letter, by the id of its subscription, or a request,
@@ -128,6 +136,11 @@ func encodeUnpin(list []pinned) []byte {
 		packed = protowire.AppendVarint(packed, uint64(p.position))
 	}
 	return appendBytes(nil, 4, packed)
+}
+
+// encodeAnswer writes the response to a request that a subscription gave up.
+func encodeAnswer(request event.Position, id uint64, encoded []byte) []byte {
+	return appendBytes(appendUint(appendUint(nil, 1, uint64(request)), 2, id), 3, encoded)
 }
 
 func packPositions(from event.Position, positions []event.Position) []byte {
@@ -240,6 +253,24 @@ func decodeRelease(b []byte) (releaseOp, error) {
 	}
 	for ; f.err == nil && len(numbers) > 0; numbers = numbers[2:] {
 		o.pinned = append(o.pinned, pinned{numbers[0], event.Position(numbers[1])})
+	}
+	return o, f.err
+}
+
+func decodeAnswer(b []byte) (answerOp, error) {
+	var o answerOp
+	f := fields{rest: b}
+	for f.next() {
+		switch f.number {
+		case 1:
+			f.setUint64((*uint64)(&o.request))
+		case 2:
+			f.setUint64(&o.id)
+		case 3:
+			f.setBytes(&o.event)
+		default:
+			f.unknown()
+		}
 	}
 	return o, f.err
 }

@@ -55,8 +55,8 @@ func (k orderKey) of(r *log.Record, h *event.Header) []byte {
 	return atPointer(h.Data, k.pointer)
 }
 
-// atPointer returns the JSON value that a pointer leads to, a string without its
-// quotes; nil where it leads nowhere. Of a name that stands twice the last holds, as
+// atPointer returns the JSON value that a pointer leads to, a string without its quotes and
+// escapes, all else as it is written; nil where it leads nowhere. Of a name that stands twice the last holds, as
 // for most readers of JSON.
 func atPointer(data []byte, pointer []string) []byte {
 	for _, name := range pointer {

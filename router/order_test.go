@@ -160,6 +160,20 @@ func TestKeysOfEvents(t *testing.T) {
 			t.Errorf("%s is %q, want %q", text, got, want)
 		}
 	}
+	// docs/delivery.md says what is the same key.
+	key := func(value string) string {
+		return string(atPointer([]byte(`{"k":`+value+`}`), parseOrderKey("/k").pointer))
+	}
+	for _, same := range [][2]string{{`"A"`, `"\u0041"`}, {`1`, `"1"`}, {` true `, `true`}, {`""`, `"",`}} {
+		if a, b := key(same[0]), key(same[1]); a != b {
+			t.Errorf("%s is %q, %s is %q", same[0], a, same[1], b)
+		}
+	}
+	for _, other := range [][2]string{{`1`, `1.0`}, {`1`, `1e0`}, {`{"a":1}`, `{"a": 1}`}, {`"a"`, `"A"`}} {
+		if a, b := key(other[0]), key(other[1]); a == b {
+			t.Errorf("%s and %s are both %q", other[0], other[1], a)
+		}
+	}
 	if got := atPointer([]byte(strings.Repeat(`{"a":`, 10)), parseOrderKey("/a/a").pointer); got != nil {
 		t.Errorf("half a document has %q", got)
 	}

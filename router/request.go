@@ -55,23 +55,27 @@ func (m *Machine) respond(tx *consensus.Tx, o respondOp) ([]byte, error) {
 	case r.state == requestExpired || tx.Now() >= r.deadline: // its timer may fire later
 		return responded(0, event.CodeDeadlineExceeded), nil
 	}
-	position, _, err := tx.Append(string(o.stream), event.ExpectAny, o.event)
+	position, err := m.take(tx, o.request, &r, o.stream, o.event)
 	if err != nil {
 		return nil, err
 	}
-	if slices.Contains(r.responses, position) { // the same response again
-		return responded(position, ""), nil
+	return responded(position, ""), nil
+}
+
+// take appends a response to an open request, and ends it with the last.
+func (m *Machine) take(tx *consensus.Tx, p event.Position, r *request, stream, response []byte) (event.Position, error) {
+	position, _, err := tx.Append(string(stream), event.ExpectAny, response)
+	if err != nil || slices.Contains(r.responses, position) { // the same response again
+		return position, err
 	}
 	r.responses = append(r.responses, position)
-	answered := len(r.responses) >= r.gather
-	if answered {
-		r.state = requestAnswered
+	if len(r.responses) < r.gather {
+		putRequest(tx, p, r)
+		return position, nil
 	}
-	putRequest(tx, o.request, &r)
-	if answered {
-		err = m.ended(tx, o.request, RequestEnd{Response: position, Event: o.event})
-	}
-	return responded(position, ""), err
+	r.state = requestAnswered
+	putRequest(tx, p, r)
+	return position, m.ended(tx, p, RequestEnd{Response: position, Event: response})
 }
 
 // expire is called at the deadline of a request.

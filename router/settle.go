@@ -35,6 +35,8 @@ func (m *Machine) settle(tx *consensus.Tx, o settleOp) ([]byte, error) {
 		return nil, alreadyAcked(o.position, 0)
 	case p.done:
 		return nil, alreadyAcked(o.position, p.settled)
+	case o.fails() && t.over(p.failures.count):
+		return nil, staleToken("attempt %d at position %d is counted already", t.attempt, o.position)
 	}
 	c := &claim{Machine: m, tx: tx, generation: t.generation, position: o.position, pending: p, verb: o.verb}
 	gone := false

@@ -21,7 +21,8 @@ func (m *Machine) create(tx *consensus.Tx, o createOp) ([]byte, error) {
 	case ok && !o.ensure:
 		return nil, event.Errorf(event.CodeExists, "subscription %q exists", o.name)
 	case ok:
-		if err := notOlder(o.name, s.config, o.config); err != nil {
+		// Of those that run beside each other the newest wins, in whichever order they come.
+		if err := notOlder(event.CodeExists, o.name, s.config, o.config); err != nil {
 			return nil, err
 		}
 		return m.configure(tx, o.name, s, o.config)
@@ -41,9 +42,8 @@ func (m *Machine) create(tx *consensus.Tx, o createOp) ([]byte, error) {
 	return changed(id, true), nil
 }
 
-// notOlder refuses a definition that is older than the one that is there: of those
-// that run beside each other the newest wins, in whichever order they come.
-func notOlder(name, was, is []byte) error {
+// notOlder refuses a definition that is older than the one that is there.
+func notOlder(code event.Code, name, was, is []byte) error {
 	old, _, err := decodeConfig(was)
 	if err != nil {
 		return fmt.Errorf("%w: config of %q: %w", errRow, name, err)
@@ -53,7 +53,7 @@ func notOlder(name, was, is []byte) error {
 		return fmt.Errorf("%w: config: %v", consensus.ErrUndecodable, err)
 	}
 	if s.Version < old.Version {
-		return event.Errorf(event.CodeExists, "subscription %q has version %d of its definition, which is newer than %d", name, old.Version, s.Version)
+		return event.Errorf(code, "subscription %q has version %d of its definition, which is newer than %d", name, old.Version, s.Version)
 	}
 	return nil
 }
@@ -63,6 +63,11 @@ func (m *Machine) update(tx *consensus.Tx, o updateOp) ([]byte, error) {
 	s, err := mustSubscription(tx, o.name)
 	if err != nil {
 		return nil, err
+	}
+	if !o.force {
+		if err := notOlder(event.CodeCheckFailed, o.name, s.config, o.config); err != nil {
+			return nil, err
+		}
 	}
 	return m.configure(tx, o.name, s, o.config)
 }

@@ -112,6 +112,30 @@ func TestSubscriptionsAreListedByName(t *testing.T) {
 	}
 }
 
+// By a lower version members of the definition before would come back, beside those that
+// took their place.
+func TestVersionOfASubscriptionIsLoweredByForceAlone(t *testing.T) {
+	t.Parallel()
+	h := newHall(t)
+	h.subscribe("s", &edriv1.SubscriptionConfig{Version: 5})
+	lower := update("s", &edriv1.SubscriptionConfig{Version: 3})
+	if got := code(h.do(lower)); got != "check_failed" {
+		t.Errorf("lower: %q", got)
+	}
+	if got := code(h.do(update("s", nil))); got != "check_failed" {
+		t.Errorf("without a version: %q", got)
+	}
+	h.must(update("s", &edriv1.SubscriptionConfig{Version: 5, MaxDeliver: 2}))
+	h.must(update("s", &edriv1.SubscriptionConfig{Version: 6}))
+	lower.GetUpdateSubscription().Force = true
+	h.must(lower)
+	v := h.core.View()
+	defer v.Close()
+	if s, _, err := SubscriptionOf(v, "s"); err != nil || s.Config.Version != 3 {
+		t.Errorf("got %+v, %v", s.Config, err)
+	}
+}
+
 func TestNumberOfSubscriptionsIsBounded(t *testing.T) {
 	t.Parallel()
 	table := timers.New()

@@ -136,7 +136,8 @@ type RequestOutcome_State int32
 
 const (
 	RequestOutcome_OPEN RequestOutcome_State = 0
-	// All responses that were asked for are there.
+	// All responses that were asked for are there. One may be edri's own, a problem of
+	// type urn:edri:problem:given_up: the request is a dead letter.
 	RequestOutcome_ANSWERED RequestOutcome_State = 1
 	// The deadline passed before.
 	RequestOutcome_EXPIRED RequestOutcome_State = 2
@@ -1368,7 +1369,7 @@ type CreateSubscription struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Name   string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Config *SubscriptionConfig    `protobuf:"bytes,2,opt,name=config,proto3" json:"config,omitempty"`
-	// The first event to deliver; absent: those after this commit.
+	// The first event to deliver. Must be given.
 	Start *Start `protobuf:"bytes,3,opt,name=start,proto3" json:"start,omitempty"`
 	// The subscription may be there already; then only its config is changed.
 	Ensure        bool `protobuf:"varint,4,opt,name=ensure,proto3" json:"ensure,omitempty"`
@@ -1434,6 +1435,7 @@ func (x *CreateSubscription) GetEnsure() bool {
 	return false
 }
 
+// Start is where a subscription begins. One of the fields must be given.
 type Start struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Start:
@@ -1554,11 +1556,14 @@ func (*Start_Time) isStart_Start() {}
 func (*Start_Now) isStart_Start() {}
 
 // UpdateSubscription replaces the config. A filter holds for events beyond the
-// cursor; another ordering key is refused with check_failed while events are pending.
+// cursor; another ordering key is refused with check_failed while events are pending,
+// and so is a lower version, with which members of the one before would come back.
 type UpdateSubscription struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Config        *SubscriptionConfig    `protobuf:"bytes,2,opt,name=config,proto3" json:"config,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Name   string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Config *SubscriptionConfig    `protobuf:"bytes,2,opt,name=config,proto3" json:"config,omitempty"`
+	// The version may be lower.
+	Force         bool `protobuf:"varint,3,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1605,6 +1610,13 @@ func (x *UpdateSubscription) GetConfig() *SubscriptionConfig {
 		return x.Config
 	}
 	return nil
+}
+
+func (x *UpdateSubscription) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
 }
 
 type DeleteSubscription struct {
@@ -1752,9 +1764,10 @@ func (x *PauseSubscription) GetNote() string {
 // SeekSubscription begins a new generation elsewhere; what was pending is dropped
 // and deliveries that are out become stale.
 type SeekSubscription struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Start         *Start                 `protobuf:"bytes,2,opt,name=start,proto3" json:"start,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Must be given.
+	Start         *Start `protobuf:"bytes,2,opt,name=start,proto3" json:"start,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6292,10 +6305,11 @@ const file_edriv1_edri_proto_rawDesc = "" +
 	"\bposition\x18\x02 \x01(\x04H\x00R\bposition\x12\x14\n" +
 	"\x04time\x18\x03 \x01(\x03H\x00R\x04time\x12\x12\n" +
 	"\x03now\x18\x04 \x01(\bH\x00R\x03nowB\a\n" +
-	"\x05start\"]\n" +
+	"\x05start\"s\n" +
 	"\x12UpdateSubscription\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
-	"\x06config\x18\x02 \x01(\v2\x1b.edri.v1.SubscriptionConfigR\x06config\"(\n" +
+	"\x06config\x18\x02 \x01(\v2\x1b.edri.v1.SubscriptionConfigR\x06config\x12\x14\n" +
+	"\x05force\x18\x03 \x01(\bR\x05force\"(\n" +
 	"\x12DeleteSubscription\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\x1c\n" +
 	"\x1aDeleteSubscriptionResponse\"S\n" +

@@ -99,7 +99,7 @@ func (a *app) root() *cobra.Command {
 	}
 	flags.StringVar(&a.server, "server", server, "URLs of nodes, with commas between them; also "+serverEnv)
 	flags.StringVarP(&a.output, "output", "o", outputText, "form of the output: text, json or jsonl")
-	flags.DurationVar(&a.timeout, "timeout", defaultTimeout, "how long to go on trying while no node serves")
+	flags.DurationVar(&a.timeout, "timeout", defaultTimeout, "how long to go on trying while no node serves, or none answers")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "say on standard error when a connection is made again")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputs, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	root.AddCommand(a.eventsCommand(), a.streamsCommand(), a.subscriptionsCommand(), a.requestCommand(), a.kvCommand(), a.scheduleCommand(), a.workflowCommand(), a.workerCommand(), a.clusterCommand(), a.backupCommand(), a.restoreCommand(), a.inspectCommand(), a.benchCommand(), a.versionCommand())

@@ -40,6 +40,7 @@ reason, on standard error; the others are stored. Blank lines count and do nothi
 
 The cluster remembers under the producer's name how many lines it has executed,
 for good, and of 100,000 names at most.
+While no node serves it goes on trying for 2m, unless --timeout says otherwise.
 After any interruption run the same command again: it goes on behind the last line,
 and nothing is stored twice. The name is by default made from the file's content; a
 file that was changed is another one. Under one name there must be one input, only

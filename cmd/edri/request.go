@@ -25,10 +25,11 @@ type requestFlags struct {
 	within time.Duration
 }
 
-// register registers the flags. Of these commands --timeout is the request's.
+// register registers the flags. --within is the request's, which it keeps; --timeout is as
+// ever the command's.
 func (f *requestFlags) register(cmd *cobra.Command) {
 	f.eventFlags.register(cmd)
-	cmd.Flags().DurationVar(&f.within, "timeout", client.DefaultRequestTimeout, "how long responses are taken")
+	cmd.Flags().DurationVar(&f.within, "within", client.DefaultRequestTimeout, "how long responses are taken, from the request's commit on")
 }
 
 // parse returns the request that the flags describe.
@@ -36,7 +37,7 @@ func (f *requestFlags) parse(a *app, cmd *cobra.Command) (event.Event, client.Ca
 	f.hasData = cmd.Flags().Changed("data")
 	e, err := a.eventFrom(f.eventFlags)
 	if err == nil && f.within < time.Millisecond {
-		err = usagef("--timeout %v: must be at least 1ms", f.within)
+		err = usagef("--within %v: must be at least 1ms", f.within)
 	}
 	return e, client.CallOptions{Timeout: f.within}, err
 }

@@ -18,7 +18,7 @@ func (a *app) requestAttachCommand() *cobra.Command {
 		Use:   "attach REQUEST",
 		Short: "Wait for the response to a request that was sent before",
 		Long: `Wait for the response to a request that was sent before, by whomever, and print its
-data. It is known until one hour after the request's timeout. With --now it does not
+data. It is known until one hour after the request's deadline. With --now it does not
 wait, and says how far the request is.`,
 		Example: `  edri request attach 4711
   edri request attach 4711 --now --output json`,

@@ -16,9 +16,9 @@ func (a *app) requestCallCommand() *cobra.Command {
 		Short: "Send a request and print the data of its response",
 		Long: `Send a request and print the data of its response; JSON has the whole event. Where no
 subscription would receive the request it is no_responder, at once. A response that is
-a problem (RFC 9457) is an error. With --gather it waits for many responses, or for
-the timeout, and prints those that came.`,
-		Example: `  edri request call --type price.asked --data '{"article":7}' --timeout 5s`,
+a problem (RFC 9457) is an error; so a request that was given up is too. With --gather it waits for many responses, or for
+the time of --within, and prints those that came.`,
+		Example: `  edri request call --type price.asked --data '{"article":7}' --within 5s`,
 		Args:    cobra.NoArgs,
 	}
 	f.register(cmd)

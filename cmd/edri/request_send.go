@@ -17,7 +17,7 @@ func (a *app) requestSendCommand() *cobra.Command {
 		Short: "Send a request and print its id, without waiting for the response",
 		Long: `Send a request and print its id, by which anyone may attach to it from any node
 until one hour after its timeout. It waits for a subscription that receives it.`,
-		Example: `  edri request send --type price.asked --data '{"article":7}' --timeout 1h`,
+		Example: `  edri request send --type price.asked --data '{"article":7}' --within 1h`,
 		Args:    cobra.NoArgs,
 	}
 	f.register(cmd)

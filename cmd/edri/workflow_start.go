@@ -32,7 +32,7 @@ func (a *app) workflowStartCommand() *cobra.Command {
 --wait its result is printed when it has ended, and the exit code is 6 where it did not
 complete.`,
 		Example: `  edri workflow start fulfil --id order-7 --input '{"item":"lamp"}' --attribute total=7
-  edri workflow start fulfil --input @order.json --delay 10m --timeout 24h
+  edri workflow start fulfil --input @order.json --delay 10m --run-timeout 24h
   edri workflow start counter --id c --conflict use --signal add=1`,
 		Args: cobra.ExactArgs(1),
 	}
@@ -43,7 +43,7 @@ complete.`,
 	flags.StringVar(&f.reuse, "reuse", string(workflows.ReuseAlways), "whether the id of a run that has ended may be used again: always, if-failed or never")
 	flags.StringVar(&f.conflict, "conflict", string(workflows.ConflictFail), "where a run of the id is under way: fail, use it, or terminate it")
 	flags.DurationVar(&f.start.Delay, "delay", 0, "how long the run waits before it begins")
-	flags.DurationVar(&f.start.Timeout, "timeout", 0, "ends the run as timed out, from its begin on; 0: never")
+	flags.DurationVar(&f.start.Timeout, "run-timeout", 0, "ends the run as timed out, from its begin on; 0: never")
 	flags.StringArrayVar(&f.attributes, "attribute", nil, "attribute by which the run is found, as NAME=VALUE; may be repeated")
 	flags.StringVar(&f.memo, "memo", "", "JSON that is kept and shown; @FILE or -")
 	flags.StringVar(&f.start.Correlation, "correlation", "", "correlation id of all that the run does; default its id")
@@ -55,7 +55,7 @@ complete.`,
 		if err != nil {
 			return err
 		}
-		c, err := a.connect(defaultTimeout)
+		c, err := a.connect(a.timeout)
 		if err != nil {
 			return err
 		}
@@ -134,8 +134,7 @@ func signalFrom(text string) (*workflows.Signal, error) {
 }
 
 func (a *app) startRun(ctx context.Context, c *client.Client, s workflows.Start, wait bool) error {
-	// Of this command --timeout is the run's.
-	first, cancel := context.WithTimeoutCause(ctx, defaultTimeout, errTookTooLong)
+	first, cancel := context.WithTimeoutCause(ctx, a.timeout, errTookTooLong)
 	defer cancel()
 	run, byThis, err := c.StartRun(first, s)
 	if err != nil {

@@ -2,6 +2,7 @@ package managerstest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -27,6 +28,7 @@ type Cluster struct {
 	ids           map[[2]string]event.Position // by source and id
 	subscriptions map[string]*subscription
 	requests      map[event.Position]chan event.Event // open; one response each
+	givenUp       map[event.Position]string           // of them, and why
 	generation    uint64
 	keys          map[[2]string]managers.Key // by bucket and key
 	keyChanges    event.Position
@@ -41,6 +43,7 @@ func NewCluster() *Cluster {
 		ids:           make(map[[2]string]event.Position),
 		subscriptions: make(map[string]*subscription),
 		requests:      make(map[event.Position]chan event.Event),
+		givenUp:       make(map[event.Position]string),
 		keys:          make(map[[2]string]managers.Key),
 		changed:       make(chan struct{}),
 	}
@@ -198,4 +201,36 @@ func (c *Cluster) buryLocked(s *subscription, p *pending) {
 	}
 	// It can be no duplicate and expects nothing.
 	_, _ = c.commitLocked([]managers.Append{{Stream: s.DeadLetterStream, Expected: event.ExpectAny, Event: letter}})
+	if _, open := c.requests[p.position]; open {
+		c.givenUp[p.position] = p.reasons[len(p.reasons)-1]
+	}
+	c.answerLocked(p.position)
+}
+
+// answerLocked tells the caller of a request that it was given up, once no subscription
+// may answer it.
+func (c *Cluster) answerLocked(p event.Position) {
+	reason, ok := c.givenUp[p]
+	waiter, open := c.requests[p]
+	if !open {
+		delete(c.givenUp, p) // it was answered
+	}
+	if !ok || !open {
+		return
+	}
+	for _, s := range c.subscriptions {
+		if slices.ContainsFunc(s.pending, func(other *pending) bool { return other.position == p }) {
+			return
+		}
+	}
+	delete(c.givenUp, p)
+	delete(c.requests, p)
+	problem, _ := json.Marshal(map[string]any{ // of strings and a number
+		"type": event.ProblemGivenUp, "title": "the request was given up", "status": 500, "detail": reason,
+	})
+	waiter <- event.Event{
+		ID: fmt.Sprintf("%d/given up", p), Source: "/subscriptions", Type: "edri.request.given_up",
+		DataContentType: "application/problem+json", Data: problem,
+		Extensions: map[string]event.Value{event.AttrKind: event.String(event.KindResponse)},
+	} // has room for the one
 }

@@ -197,6 +197,7 @@ func (m *member) settle(s *subscription, p *pending, held *lease, settlement man
 	case managers.Skip:
 		p.lease = nil
 		s.remove(p)
+		c.answerLocked(p.position)
 		c.changedLocked()
 	}
 	return nil

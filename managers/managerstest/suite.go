@@ -20,7 +20,8 @@ type Harness struct {
 	Append func(ctx context.Context, stream string, e event.Event) (event.Position, error)
 	// Read returns all events of a stream; none where it does not exist.
 	Read func(ctx context.Context, stream string) ([]event.Recorded, error)
-	// Call sends a request and returns the response.
+	// Call sends a request and returns the response; one that is a problem may be an error
+	// beside it.
 	Call func(ctx context.Context, e event.Event) (event.Event, error)
 	// Dead lists the dead letters of a subscription.
 	Dead func(ctx context.Context, subscription string) ([]Dead, error)
@@ -60,6 +61,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"what is under way at the end is settled", finishes},
 		{"what is not done at the end goes to others uncounted", handsBack},
 		{"a request is answered", answers},
+		{"a request that is given up is answered too", answersGivenUp},
 		{"a newer version supersedes", supersedes},
 		{"a process handles events", processes},
 		{"keys change with the acknowledgement", keysChange},

@@ -2,6 +2,7 @@ package managerstest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -219,5 +220,35 @@ func answers(s *scene) {
 	}
 	if receive(s, deadlines).IsZero() {
 		s.Error("the handler saw no deadline")
+	}
+}
+
+// answersGivenUp has one subscription that looks on give a request up, and then the one
+// that should answer: the caller hears of the second alone, and long before its deadline.
+func answersGivenUp(s *scene) {
+	typ := s.named("asked")
+	for _, name := range []string{"looks on", "m"} {
+		s.subscribe(name, typ, event.Subscription{})
+	}
+	rejects := func(name, why string) {
+		m := s.manager(name, managers.Config{})
+		managers.Handle(m, typ, func(ctx, thing) (effects, error) { return effects{}, managers.Reject(errors.New(why)) })
+		s.run(m)
+	}
+	responses := make(chan event.Event, 1)
+	go func() {
+		response, _ := s.Call(s.ctx, event.Event{ // the problem is the error
+			ID: s.named("request"), Source: "/managerstest", Type: typ,
+			DataContentType: "application/json", Data: []byte(`{"number":1}`),
+		})
+		responses <- response
+	}()
+	rejects("looks on", "not for me")
+	s.until("it is given up", func() bool { return len(s.dead("looks on")) == 1 })
+	rejects("m", "no such article")
+	response := receive(s, responses)
+	var problem struct{ Type, Detail string }
+	if err := json.Unmarshal(response.Data, &problem); err != nil || problem.Type != event.ProblemGivenUp || !strings.Contains(problem.Detail, "no such article") {
+		s.Errorf("response %s, %v", response.Data, err)
 	}
 }
