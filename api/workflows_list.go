@@ -76,12 +76,9 @@ func (s *service) resetRun(ctx context.Context, f *wire.Frame[edriv1.ResetRun]) 
 // resetOp is the operation, with what the node adds.
 func (s *service) resetOp(m *edriv1.ResetRun) ([]byte, error) {
 	op := &edriv1.ResetRun{Id: m.Id, Number: m.Number, Revision: m.Revision, Reason: m.Reason, DropSignals: m.DropSignals}
-	if m.DropSignals {
-		return proto.Marshal(op)
-	}
 	v := s.cfg.Node.View()
 	defer v.Close()
-	info, err := engine.ResetInfoOf(v, m.Id, m.Number, event.Revision(m.Revision))
+	info, err := engine.ResetInfoOf(v, m.Id, m.Number, event.Revision(m.Revision), m.DropSignals)
 	if err != nil {
 		return nil, err
 	}

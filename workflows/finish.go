@@ -85,7 +85,7 @@ func (m *machine) finish(result json.RawMessage, err error, next *continued) {
 			kind, end.Status = KindCanceled, Canceled
 		}
 	}
-	m.emit(kind, mustMarshal(record), *end)
+	m.endAt = m.emit(kind, mustMarshal(record), *end)
 	m.end = end
 }
 

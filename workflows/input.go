@@ -76,7 +76,7 @@ func (m *machine) apply(in input) {
 	case KindRetryRequested:
 		m.applyRetry()
 	case KindReset:
-		m.applyReset()
+		m.applyReset(in.at)
 	default:
 		m.diverge(recorded{kind: in.kind, data: in.data, revision: in.at}, "", nil)
 	}

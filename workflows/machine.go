@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/edri-io/edri/event"
 )
 
 // maxOpen is how many steps, timers, requests, waits and children a run may have open.
@@ -47,7 +49,8 @@ type machine struct {
 	todo   []*op         // steps that a worker has to begin, or to cancel
 	blocks []stepBlocked // steps that block the run, and it is not said yet
 	end    *End          // the run has ended
-	halt   *fault        // it cannot go on
+	endAt  event.Revision
+	halt   *fault // it cannot go on
 
 	replay replay
 }
@@ -203,18 +206,17 @@ func (m *machine) enterChanging() *coroutine {
 }
 
 // emit lets out a record that the code asks for, or holds it to what was recorded. It
-// reports whether it is new.
-func (m *machine) emit(kind string, data []byte, do Command) bool {
+// returns where it is recorded; 0: it is new.
+func (m *machine) emit(kind string, data []byte, do Command) event.Revision {
 	if m.halt != nil {
-		return false
+		return 0
 	}
 	m.events++
 	if m.replay.expects() {
-		m.hold(kind, data)
-		return false
+		return m.hold(kind, data)
 	}
 	m.out = append(m.out, Record{Kind: kind, Time: m.now, Data: data, Do: do})
-	return true
+	return 0
 }
 
 // main is the coroutine of the workflow's function.

@@ -38,7 +38,8 @@ type op struct {
 	value    any // in the place of the result, of opEvent and opLocal
 	err      error
 	then     func() // called when it is done
-	opened   asked  // of timers, events and children
+	opened   asked
+	closing  Command // of a child that was asked to end
 
 	// Of steps and requests.
 	attempt int       // from 1
@@ -97,7 +98,8 @@ func (o *op) cancel(why *Error) {
 		m.emitSeq(KindEventDropped, o.seq, DropEvent{o.seq})
 		o.resolve(nil, why)
 	case o.kind == opChild:
-		m.emitSeq(KindChildCanceled, o.seq, CancelChild{o.seq, note(why.Message)})
+		o.closing = CancelChild{o.seq, note(why.Message)}
+		m.emitSeq(KindChildCanceled, o.seq, o.closing)
 	}
 }
 

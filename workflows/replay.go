@@ -19,6 +19,13 @@ import (
 //
 // Replay feeds the inputs in order, and holds what the code asks for to what follows. At
 // the last input, what the code asks for beyond that is new.
+//
+// A reset may cut between an input and what was asked for after it. The code does not know
+// of the cut: what it asks for at that input is partly before the reset and partly behind it,
+// followed by what the reset has asked for again.
+//
+//	signal.received  [timer.set]  reset  [child.started, timer.set]
+//	                 asked for    cut    asked for   again
 
 // replay is where a machine stands in what was recorded.
 type replay struct {
@@ -89,12 +96,12 @@ func describe(kind string, data []byte) string {
 	return b.String()
 }
 
-// hold compares what the code asks for with what was recorded.
-func (m *machine) hold(kind string, data []byte) {
+// hold compares what the code asks for with what was recorded, and returns where that is.
+func (m *machine) hold(kind string, data []byte) event.Revision {
 	r := &m.replay
 	if len(r.expected) == 0 {
 		m.diverge(r.more, kind, data)
-		return
+		return 0
 	}
 	next := r.expected[0]
 	same := next.kind == kind
@@ -103,9 +110,10 @@ func (m *machine) hold(kind string, data []byte) {
 	}
 	if !same {
 		m.diverge(next, kind, data)
-		return
+		return 0
 	}
 	r.expected = r.expected[1:]
+	return next.revision
 }
 
 // Divergence says that the code of a run asks for something other than what is recorded
@@ -138,7 +146,7 @@ func (m *machine) diverge(was recorded, kind string, data []byte) {
 // replayAll feeds a history, and the machine is live then. An error is one of reading it.
 func (m *machine) replayAll(history iter.Seq2[event.Recorded, error]) error {
 	var in recorded
-	var asked []recorded
+	var resets, asked []recorded // after it
 	for e, err := range history {
 		if err != nil {
 			return fmt.Errorf("read history of run %s: %w", m.run.ID, err)
@@ -157,25 +165,38 @@ func (m *machine) replayAll(history iter.Seq2[event.Recorded, error]) error {
 		case classAsked:
 			asked = append(asked, r)
 		case classInput:
-			if in.kind != "" && !m.replayOne(in, asked, r) {
+			if kind == KindReset && in.kind != "" {
+				resets = append(resets, r)
+				continue
+			}
+			if in.kind != "" && !m.replayOne(in, resets, asked, r) {
 				return nil
 			}
-			in, asked = r, asked[:0]
+			in, resets, asked = r, resets[:0], asked[:0]
 		}
 	}
 	if in.kind == "" {
 		return fmt.Errorf("history of run %s: has no beginning", m.run.ID)
 	}
 	m.replay.live.Store(true)
-	m.replayOne(in, asked, recorded{})
+	m.replayOne(in, resets, asked, recorded{})
 	return nil
 }
 
-// replayOne feeds one input with what was recorded after it. It reports whether the
-// machine can take more.
-func (m *machine) replayOne(in recorded, asked []recorded, more recorded) bool {
+// replayOne feeds one input, and the resets that cut the history after it, with what was
+// recorded after them. It reports whether the machine can take more.
+func (m *machine) replayOne(in recorded, resets, asked []recorded, more recorded) bool {
 	m.replay.expected, m.replay.more = asked, more
 	m.feed(input{kind: in.kind, time: in.time, data: in.data, at: in.revision})
+	for _, reset := range resets {
+		if m.end != nil && m.endAt != 0 && m.endAt < reset.revision {
+			m.diverge(reset, KindCompleted, nil)
+		}
+		if m.halted() {
+			break
+		}
+		m.feed(input{kind: reset.kind, time: reset.time, data: reset.data, at: reset.revision})
+	}
 	if m.halt == nil && len(m.replay.expected) > 0 {
 		m.diverge(m.replay.expected[0], "", nil)
 	}

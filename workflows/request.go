@@ -118,7 +118,7 @@ func (m *machine) send(o *op) {
 		return
 	}
 	data := mustMarshal(RequestRecord{Seq: o.seq, Name: r.typ, Attempt: o.attempt, Timeout: r.options.Timeout.String()})
-	m.emit(KindRequestSent, data, SendRequest{Seq: o.seq, Stream: r.options.Stream, Event: e, Timeout: r.options.Timeout})
+	m.emitOpen(o, KindRequestSent, data, SendRequest{Seq: o.seq, Stream: r.options.Stream, Event: e, Timeout: r.options.Timeout})
 }
 
 // sourceOf is the source of the events that the runs of a workflow make.
@@ -178,7 +178,7 @@ func (m *machine) failRequest(o *op, err *Error) {
 		return
 	}
 	o.leaveAsked(opBackoff)
-	m.emit(KindTimerSet, appendTimer(nil, o.seq, wait), SetTimer{o.seq, wait})
+	m.emitOpen(o, KindTimerSet, appendTimer(nil, o.seq, wait), SetTimer{o.seq, wait})
 }
 
 // jitter is within [0, 1), for each attempt the same on each replay.

@@ -77,9 +77,6 @@ func TestARunThatWasResetAsksAgainForWhatItWaitsFor(t *testing.T) {
 	records, _ := m.take()
 	for _, r := range records {
 		got = append(got, fmt.Sprintf("%s %T", r.Kind, r.Do))
-		if c, ok := r.Do.(StartChild); ok && c.Start.Conflict != ConflictTerminate {
-			t.Errorf("the child is started with %q", c.Start.Conflict)
-		}
 		if c, ok := r.Do.(SendRequest); ok && c.Event.ID != "9/5/1" {
 			t.Errorf("the request has the id %q", c.Event.ID)
 		}

@@ -114,10 +114,15 @@ func (s Step[In, Out]) Start(ctx Context, in In) *Future[Out] {
 func (m *machine) begin(o *op) {
 	o.lost = false
 	if o.step.once() {
-		data := appendStep(nil, &StepRecord{Seq: o.seq, Name: o.name, Attempt: o.attempt, Started: m.now})
-		o.lost = !m.emit(KindStepStarted, data, nil)
+		m.emitStarted(o)
 	}
 	o.ask()
+}
+
+// emitStarted says of a step that runs at most once that it begins.
+func (m *machine) emitStarted(o *op) {
+	m.emitOpen(o, KindStepStarted, appendStep(nil, &StepRecord{Seq: o.seq, Name: o.name, Attempt: o.attempt, Started: m.now}), nil)
+	o.lost = o.opened.at != 0
 }
 
 func (m *machine) applyStep(in input, r StepRecord) {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/edri-io/edri/event"
@@ -43,6 +44,20 @@ func (w *work) startChild(r *run, c startChild) error {
 	}
 	w.tx.Put(pairKey(kindChild, r.number, c.seq), pair(child.number, uint64(c.onClose)))
 	return nil
+}
+
+// madeBeforeReset reports whether a run is a child of the run that parent was reset from, or
+// of one before that: what the code does again there, it does in the child's place.
+func (w *work) madeBeforeReset(child, parent *run) (bool, error) {
+	if child.parent == 0 || child.parent == parent.number {
+		return false, nil
+	}
+	before, err := w.run(child.parent)
+	if before == nil || err != nil {
+		return false, err
+	}
+	// They have the beginning of their histories in common.
+	return bytes.Equal(before.id, parent.id) && before.history[0].From == parent.history[0].From, nil
 }
 
 // childEnded tells a run how a child ended.

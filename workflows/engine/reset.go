@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
@@ -159,7 +160,8 @@ func cut(history []workflows.Range, to event.Revision) (kept []workflows.Range, 
 type ResetInfo struct {
 	Number  uint64
 	Through event.Revision // where its history ends
-	// Signals are those that are in the history after a revision, also as unhandled.
+	// Signals are those that are in the history after a revision, also as unhandled; none, if
+	// they are to be dropped.
 	Signals []workflows.Signal
 }
 
@@ -168,8 +170,9 @@ type ResetInfo struct {
 const maxResetBytes = 4<<20 - 128<<10
 
 // ResetInfoOf collects what a reset of a run to a revision has to say: number 0 is the last
-// of the id. Where the signals are more than a reset can take it is too_large.
-func ResetInfoOf(v *consensus.View, id string, number uint64, revision event.Revision) (ResetInfo, error) {
+// of the id. Where the signals are more than a reset can take it is too_large. A revision at
+// which the code has ended is invalid: it has nothing to go on with.
+func ResetInfoOf(v *consensus.View, id string, number uint64, revision event.Revision, drop bool) (ResetInfo, error) {
 	r, err := findRun(v, target{[]byte(id), number})
 	if err != nil {
 		return ResetInfo{}, err
@@ -183,12 +186,22 @@ func ResetInfoOf(v *consensus.View, id string, number uint64, revision event.Rev
 		for len(rest) > 0 && got.Revision > rest[0].To {
 			rest = rest[1:]
 		}
-		if len(rest) == 0 || got.Revision < rest[0].From || got.Revision <= revision {
+		if len(rest) == 0 || got.Revision < rest[0].From {
+			continue
+		}
+		holds := got.Revision <= revision
+		if holds && r.status == statusRunning || !holds && drop {
 			continue
 		}
 		e, err := event.DecodeEvent(got.Event)
 		if err != nil {
 			return ResetInfo{}, err
+		}
+		if holds {
+			if ends[strings.TrimPrefix(e.Type, workflows.HistoryPrefix)] {
+				return ResetInfo{}, event.Errorf(event.CodeInvalid, "revision %d: run %s had ended by then, at %d", revision, r.name(), got.Revision)
+			}
+			continue
 		}
 		s, ok, err := signalIn(&e)
 		if err != nil {
@@ -206,6 +219,11 @@ func ResetInfoOf(v *consensus.View, id string, number uint64, revision event.Rev
 		}
 	}
 	return info, records.Err()
+}
+
+// ends are the kinds of the last that a workflow's code asks for.
+var ends = map[string]bool{
+	workflows.KindCompleted: true, workflows.KindFailed: true, workflows.KindCanceled: true, workflows.KindContinued: true,
 }
 
 // signalIn returns the signal that an event of a history is about.

@@ -16,7 +16,7 @@ func (p *plant) resetTo(m *edriv1.ResetRun) *edriv1.CommitResult {
 	p.Helper()
 	if !m.DropSignals {
 		v := p.core.View()
-		info, err := ResetInfoOf(v, m.Id, m.Number, event.Revision(m.Revision))
+		info, err := ResetInfoOf(v, m.Id, m.Number, event.Revision(m.Revision), false)
 		v.Close()
 		if err != nil {
 			p.Fatalf("reset info: %v", err)
@@ -199,7 +199,7 @@ func TestResetWithTooManySignals(t *testing.T) {
 				p.mustStep("o-1", records...)
 			}
 			v := p.core.View()
-			_, err := ResetInfoOf(v, "o-1", 0, 1)
+			_, err := ResetInfoOf(v, "o-1", 0, 1, false)
 			v.Close()
 			if (test.want == "") != (err == nil) || err != nil && (event.CodeOf(err) != event.CodeTooLarge || !strings.Contains(err.Error(), test.want)) {
 				t.Fatalf("got %v, want %q", err, test.want)
@@ -215,4 +215,62 @@ func TestResetWithTooManySignals(t *testing.T) {
 			equal(t, "unread", p.run("o-1").Unread, uint64(test.signals))
 		})
 	}
+}
+
+func TestARunIsNotResetToItsEnd(t *testing.T) {
+	t.Parallel()
+	for _, drop := range []bool{false, true} {
+		p, _, _ := signalledPlant(t)
+		if r := p.resetTo(&edriv1.ResetRun{Id: "o-1", Revision: 6, DropSignals: drop}); r.Error != nil {
+			t.Fatalf("before the end: %v", r.Error)
+		}
+		records := []*edriv1.RunRecord{completeRecord("1")}
+		if !drop {
+			records = append([]*edriv1.RunRecord{entryRecord(1)}, records...)
+		}
+		p.mustStep("o-1", records...)
+		end := p.run("o-1").History
+		v := p.core.View()
+		_, err := ResetInfoOf(v, "o-1", 0, event.Revision(end[len(end)-1].To), drop)
+		v.Close()
+		if event.CodeOf(err) != event.CodeInvalid || !strings.Contains(fmt.Sprint(err), "had ended by then") {
+			t.Errorf("drop %v: %v", drop, err)
+		}
+		if r := p.resetTo(&edriv1.ResetRun{Id: "o-1", Revision: 1, DropSignals: drop}); r.Error != nil {
+			t.Errorf("the beginning of a run that has ended: %v", r.Error)
+		}
+	}
+}
+
+// What a run does again after a reset, it does in the place of the children from before,
+// whether they are under way or not, and whatever their policies say; those of others stay.
+func TestARunThatWasResetStartsItsChildrenAgain(t *testing.T) {
+	t.Parallel()
+	p, _ := setup(t)
+	p.begin(&edriv1.StartRun{Id: "p", Type: "order"})
+	p.begin(&edriv1.StartRun{Id: "others", Type: "order"})
+	child := func(seq uint64, id string) *edriv1.RunRecord {
+		return childRecord(seq, &edriv1.StartRun{Id: id, Type: "order", Reuse: edriv1.StartRun_NEVER}, closeAbandoned)
+	}
+	p.mustStep("p", child(1, "running"), child(2, "ended"))
+	p.mustStep("ended", completeRecord("1"))
+	before := p.run("running").Number
+	for range 2 {
+		p.must(resetRunOp(&edriv1.ResetRun{Id: "p", Revision: 1, DropSignals: true}))
+		p.mustStep("p", child(1, "running"), child(2, "ended"), child(3, "others"))
+		equal(t, "inbox", p.inbox("p"), `1 child.failed {"seq":3,"status":"failed","error":{"type":"edri.exists","message":"run others/`+
+			fmt.Sprint(p.run("others").Number)+` is under way"}}`)
+		equal(t, "started again", p.run("running").Status, workflows.Running)
+		equal(t, "started again", p.run("ended").Status, workflows.Running)
+		v := p.core.View()
+		was, err := findRun(v, target{[]byte("running"), before})
+		v.Close()
+		if err != nil || was.status != statusTerminated {
+			t.Fatalf("the child from before is %v, %v", was, err)
+		}
+		before = p.run("running").Number
+		p.check1(t)
+	}
+	p.mustStep("running", completeRecord("2"))
+	equal(t, "inbox", strings.Contains(p.inbox("p"), `child.completed {"seq":1`), true)
 }

@@ -90,6 +90,16 @@ func (w *work) resolve(o *startOp) (definition, error) {
 // meet decides what a start does about the last run of its id: use it, an error, or
 // neither, and then nothing stands against the start.
 func (w *work) meet(o *startOp, from origin, other *run) (use bool, err error) {
+	if from.parent != nil {
+		switch made, err := w.madeBeforeReset(other, from.parent); {
+		case err != nil:
+			return false, err
+		case made && other.status == statusRunning:
+			return false, w.end(other, stopped(statusTerminated, "its parent was reset, and starts it again"))
+		case made:
+			return false, nil
+		}
+	}
 	if other.status != statusRunning {
 		if o.reuse == reuseNever || o.reuse == reuseIfFailed && other.status == statusCompleted {
 			return false, event.Errorf(event.CodeExists, "run %s has ended, %s, and its id is not to be used again", other.name(), other.status)

@@ -81,6 +81,7 @@ type run struct {
 
 	parent    *run
 	parentSeq uint64
+	resetFrom *run
 	carried   []workflows.Signal // for the run that continues it
 	ahead     []workflows.Signal // the same, which went ahead of the end
 }
@@ -140,7 +141,9 @@ func (c *Cluster) startLocked(s workflows.Start, parent, continues *run) (*run, 
 		s.ID = fmt.Sprintf("%s-%d", s.Type, c.numbers+1)
 	}
 	if before := c.current[s.ID]; before != nil && continues == nil {
-		if before.status == workflows.Running {
+		if madeBeforeReset(before, parent) {
+			c.closeLocked(before, workflows.Terminated, nil, nil, "its parent was reset, and starts it again")
+		} else if before.status == workflows.Running {
 			switch {
 			case s.Conflict == workflows.ConflictUse && parent == nil:
 				if s.Signal != nil {

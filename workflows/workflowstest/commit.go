@@ -85,6 +85,9 @@ func (c *Cluster) commitAdvanceLocked(a *workflows.Advance) (event.Revision, *ev
 				return 0, event.Errorf(event.CodeInvalid, "entry %d is not the next one", rec.Entry)
 			}
 		}
+		if seq, open := r.isOpen(rec.Do); open {
+			return 0, event.Errorf(event.CodeInvalid, "%s: run %s has one of sequence number %d", rec.Kind, r.ID, seq)
+		}
 		if e, ok := rec.Do.(workflows.End); ok {
 			end = &e
 		}
@@ -135,6 +138,23 @@ func (c *Cluster) commitAdvanceLocked(a *workflows.Advance) (event.Revision, *ev
 		}
 	}
 	return last, nil
+}
+
+// isOpen reports whether what is asked for is there already.
+func (r *run) isOpen(do workflows.Command) (seq uint64, open bool) {
+	switch do := do.(type) {
+	case workflows.SetTimer:
+		seq, open = do.Seq, r.timers[do.Seq] != nil
+	case workflows.SendRequest:
+		_, open = r.requests[do.Seq]
+		seq = do.Seq
+	case workflows.AwaitEvent:
+		_, open = r.awaits[do.Seq]
+		seq = do.Seq
+	case workflows.StartChild:
+		seq, open = do.Seq, r.children[do.Seq] != nil
+	}
+	return seq, open
 }
 
 // checkCarry says why signals cannot go ahead of an end, or with it.
