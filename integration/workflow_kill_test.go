@@ -53,9 +53,9 @@ var flowFaults = []struct {
 // beyond their sessions. In the end each run has its result and each effect once.
 func TestEachRunEndsAndHasItsEffectsOnceWhoeverIsKilled(t *testing.T) {
 	t.Parallel()
-	rounds, batch := 6, 10
+	rounds, batch := len(flowFaults), 84 // 500 runs
 	if soak() {
-		rounds, batch = 25, 20
+		rounds = 25
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
