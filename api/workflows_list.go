@@ -82,9 +82,6 @@ func (s *service) resetOp(m *edriv1.ResetRun) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.Revision > uint64(info.Through) {
-		return nil, event.Errorf(event.CodeInvalid, "revision %d: the history of run %s ends at %d", m.Revision, m.Id, info.Through)
-	}
 	op.Number, op.Through = info.Number, uint64(info.Through)
 	for _, signal := range info.Signals {
 		op.Signals = append(op.Signals, &edriv1.RunSignal{Name: signal.Name, Input: string(signal.Input)})

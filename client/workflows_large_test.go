@@ -139,3 +139,40 @@ func TestPayloadsAroundTheLimit(t *testing.T) {
 		}
 	}
 }
+
+// The effects of a step and what the code asks for after it may be more than one commit
+// takes, though neither is too large by itself.
+func TestLargeEffectsBesideALargeEnd(t *testing.T) {
+	t.Parallel()
+	const most = event.MaxDataBytes - 4096
+	var ran atomic.Int32
+	step := workflows.NewStep("emit", func(ctx context.Context, _ struct{}) (int32, error) {
+		for range 3 {
+			workflows.Effects(ctx).Emit("notes", "noted", strings.Repeat("x", most-2))
+		}
+		return ran.Add(1), nil
+	})
+	large := workflows.Define("large", 1, func(ctx workflows.Context, _ struct{}) (string, error) {
+		_, err := step.Do(ctx, struct{}{})
+		return strings.Repeat("y", most-2), err
+	})
+	ctx, c := workerOf(t, large)
+	id := client.RunID{ID: "r"}
+	if _, _, err := c.StartRun(ctx, workflows.Start{ID: id.ID, Type: "large"}); err != nil {
+		t.Fatal(err)
+	}
+	o, err := c.WaitRun(ctx, id)
+	if err != nil || o.Status != workflows.Completed || len(o.Result) != most || ran.Load() != 1 {
+		t.Errorf("%s with %d bytes, %v, %v; the step ran %d times", o.Status, len(o.Result), o.Err, err, ran.Load())
+	}
+	events := 0
+	for _, err := range c.Read(ctx, client.Query{Stream: "notes"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		events++
+	}
+	if events != 3 {
+		t.Errorf("%d effects, want 3", events)
+	}
+}

@@ -9,8 +9,8 @@ import (
 )
 
 // A commit may have 4 MiB and 1,000 operations. Inputs are fed as long as what comes of
-// them is below the first two; what a single one makes beyond the others is of the next
-// advances. So all inputs that were fed are in the first of these.
+// them, and the effects of a step, are below the first two; what a single one makes beyond
+// the others is of the next advances. So all inputs that were fed are in the first of these.
 const (
 	maxFedRecords     = 400
 	maxFedBytes       = 1 << 20
@@ -39,9 +39,12 @@ func (r *live) advance() *Advance {
 		for i := range m.out[before:] {
 			bytes += m.out[before+i].size()
 		}
+		if p.result != nil {
+			bytes += effectsSize(&p.result.effects)
+		}
 	}
 	var more bool
-	a.Records, more = m.take()
+	a.Records, more = m.take(effectsSize(&a.Effects))
 	switch {
 	case more:
 		a.Busy = true
@@ -88,6 +91,9 @@ func endOf(a *Advance) *End {
 // before it ends by a result. Effects are of one step an advance.
 func (r *live) nextInput(a *Advance) (p pending, ok bool) {
 	hasEffects := len(a.Effects.Appends)+len(a.Effects.Keys) > 0
+	fits := func(res *result) bool {
+		return len(r.batch) == 0 || !res.hasEffects() || !hasEffects && effectsSize(&res.effects) < maxFedBytes
+	}
 	switch {
 	case len(r.front) > 0:
 		p = r.front[0]
@@ -95,7 +101,7 @@ func (r *live) nextInput(a *Advance) (p pending, ok bool) {
 	case len(r.entries) > 0 && !r.refusedOnce: // these follow those that were in what was refused
 		p = pending{entry: &r.entries[0]}
 		r.entries = r.entries[1:]
-	case len(r.results) > 0 && !(hasEffects && r.results[0].hasEffects()):
+	case len(r.results) > 0 && fits(r.results[0]):
 		p = pending{result: r.results[0]}
 		r.results = r.results[1:]
 	default:
@@ -120,6 +126,7 @@ func (r *live) feedEntry(e *Entry) {
 		}
 		if record.Reject != nil {
 			m.out = append(m.out, record)
+			m.fed = len(m.out)
 			return
 		}
 	}

@@ -46,6 +46,7 @@ type machine struct {
 
 	// What comes out.
 	out    []Record
+	fed    int           // of out, up to the last input
 	todo   []*op         // steps that a worker has to begin, or to cancel
 	blocks []stepBlocked // steps that block the run, and it is not said yet
 	end    *End          // the run has ended
@@ -87,6 +88,7 @@ func (m *machine) feed(in input) {
 	if in.record != nil {
 		m.out = append(m.out, *in.record)
 		kept++
+		m.fed = kept
 	}
 	m.apply(in)
 	if m.halt == nil {
@@ -102,17 +104,18 @@ func (m *machine) feed(in input) {
 	}
 }
 
-// take returns the next records that came out, as many as an advance may have; more says
-// that others are left.
-func (m *machine) take() (records []Record, more bool) {
+// take returns the next records that came out, as many as an advance may have that has some
+// bytes besides, but in any case all inputs; more says that others are left.
+func (m *machine) take(bytes int) (records []Record, more bool) {
 	out := m.out
 	if m.halt != nil {
 		out = out[:m.halt.kept]
 	}
 	n := 0
-	for bytes := 0; n < len(out) && n < maxAdvanceRecords && bytes < maxAdvanceBytes; n++ {
+	for ; n < len(out) && (n < m.fed || n < maxAdvanceRecords && bytes < maxAdvanceBytes); n++ {
 		bytes += out[n].size()
 	}
+	m.fed = 0
 	if n < len(out) {
 		m.out = slices.Clone(out[n:])
 	} else {

@@ -86,7 +86,7 @@ func TestTheSameInputsMakeTheSameRecords(t *testing.T) {
 			return nil
 		})
 		m.feed(input{kind: KindTimerFired, time: time.Unix(61, 0), data: mustMarshal(Seq{1})})
-		out, _ := m.take()
+		out, _ := m.take(0)
 		data, err := json.Marshal(out)
 		if err != nil || m.end == nil {
 			t.Fatal(err, m.halt)

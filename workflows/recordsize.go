@@ -1,5 +1,7 @@
 package workflows
 
+import "github.com/edri-io/edri/managers"
+
 // size is about what a record has in a commit: its data, and what its command repeats or has
 // besides. It is what advances are cut by, so that none is above what a commit may have.
 func (r *Record) size() int {
@@ -31,4 +33,15 @@ func (e *End) size() int {
 		signals += e.Signals[i].size()
 	}
 	return n + min(signals, maxEndSignalBytes) // the others go ahead
+}
+
+// effectsSize is about what effects have in a commit.
+func effectsSize(e *managers.Effects) (n int) {
+	for i := range e.Appends {
+		n += len(e.Appends[i].Event.Data)
+	}
+	for i := range e.Keys {
+		n += len(e.Keys[i].Value)
+	}
+	return n
 }

@@ -74,7 +74,7 @@ func TestARunThatWasResetAsksAgainForWhatItWaitsFor(t *testing.T) {
 		t.Fatalf("replay: %v, %+v", err, m.halt)
 	}
 	var got []string
-	records, _ := m.take()
+	records, _ := m.take(0)
 	for _, r := range records {
 		got = append(got, fmt.Sprintf("%s %T", r.Kind, r.Do))
 		if c, ok := r.Do.(SendRequest); ok && c.Event.ID != "9/5/1" {

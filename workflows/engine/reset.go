@@ -170,14 +170,18 @@ type ResetInfo struct {
 const maxResetBytes = 4<<20 - 128<<10
 
 // ResetInfoOf collects what a reset of a run to a revision has to say: number 0 is the last
-// of the id. Where the signals are more than a reset can take it is too_large. A revision at
-// which the code has ended is invalid: it has nothing to go on with.
+// of the id. Where the signals are more than a reset can take it is too_large. A revision
+// beyond the history is invalid, and one at which the code has ended: it has nothing to go on
+// with.
 func ResetInfoOf(v *consensus.View, id string, number uint64, revision event.Revision, drop bool) (ResetInfo, error) {
 	r, err := findRun(v, target{[]byte(id), number})
 	if err != nil {
 		return ResetInfo{}, err
 	}
 	info := ResetInfo{Number: r.number, Through: r.history[len(r.history)-1].To}
+	if revision > info.Through {
+		return ResetInfo{}, event.Errorf(event.CodeInvalid, "revision %d: the history of run %s ends at %d", revision, r.name(), info.Through)
+	}
 	records := v.Journal().Read(log.Query{Stream: workflows.HistoryStream(id), From: r.pin})
 	defer records.Close()
 	size := 0
