@@ -428,6 +428,12 @@ func TestQueries(t *testing.T) {
 		}
 		return c
 	}
+	for input, code := range map[string]event.Code{"{": event.CodeInvalid, `"` + strings.Repeat("x", maxPayload-1) + `"`: event.CodeTooLarge} {
+		_, _, err := o.engine.Query(t.Context(), "o-1", 0, "q", []byte(input))
+		equal(t, "input", event.CodeOf(err), code)
+	}
+	_, _, err := o.engine.Query(t.Context(), "o-1", 0, "", nil)
+	equal(t, "name", event.CodeOf(err), event.CodeInvalid)
 	equal(t, "without a worker", event.CodeOf((<-ask("o-1")).err), event.CodeUnavailable)
 	equal(t, "of no run", event.CodeOf((<-ask("o-2")).err), event.CodeNotFound)
 	a, b := o.join("a", 1), o.join("b", 1)

@@ -26,6 +26,14 @@ func (e *Engine) Query(ctx context.Context, id string, number uint64, name strin
 	if d == nil {
 		return nil, nil, event.Errorf(event.CodeNotLeader, "this node does not lead")
 	}
+	// It goes to a worker in a message between others.
+	err := event.CheckName("query", name)
+	if err == nil {
+		err = checkJSON("input of query "+name, input)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
 	q, asked, err := d.ask(target{[]byte(id), number}, name, input)
 	if err != nil {
 		return nil, nil, err
