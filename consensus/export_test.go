@@ -3,6 +3,9 @@ package consensus
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/hashicorp/raft"
 
@@ -74,6 +77,27 @@ func (n *Node) ForwardedRefusals(commits ...[]byte) ([]*event.Error, error) {
 // TransferTo hands leadership to a node.
 func (n *Node) TransferTo(peer *Node) error {
 	return n.raft.Load().LeadershipTransferToServer(peer.serverID, raft.ServerAddress(peer.serverID)).Error()
+}
+
+// LogRange returns the first and the last index of the raft log.
+func (n *Node) LogRange() (first, last uint64) {
+	first, _ = n.log.FirstIndex()
+	last, _ = n.log.LastIndex()
+	return first, last
+}
+
+// Explain tells how Raft stands on this node and what its log holds, for a test that
+// waited in vain.
+func (n *Node) Explain() string {
+	first, last := n.LogRange()
+	text := fmt.Sprintf("log %d to %d, base %+v, export %v, held %v", first, last, n.entries.base.Load(), n.exporting.Load(), n.logHeld())
+	if r := n.raft.Load(); r != nil {
+		stats := r.Stats()
+		for _, key := range slices.Sorted(maps.Keys(stats)) {
+			text += fmt.Sprintf(", %s %s", key, stats[key])
+		}
+	}
+	return text
 }
 
 // ScrubNow reads everything once.

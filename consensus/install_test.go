@@ -154,3 +154,49 @@ func crashInstall(t *testing.T, n int) (reached bool) {
 	c.verify(l)
 	return injector.Fired()
 }
+
+// A follower truncates its log right after an install, before anything follows: its
+// last entry is the snapshot's then, of which the next leader knows the term. That
+// leader's log begins at 1, so that it would never send a snapshot.
+func TestTruncationAfterAnInstallKeepsTheTerm(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &simLedger{acked: map[string]event.Position{}}
+		c := newSimCluster(t)
+		defer c.endAll()
+		c.startAll()
+		c.eventually("all are ready", c.allReady)
+		c.lead("n1")
+		session := c.openSession()
+		time.Sleep(5 * time.Second) // the nodes commit their addresses
+		c.end("n3", true)
+		for i := range uint64(30) {
+			c.append(l, session, i+1)
+		}
+		c.eventually("n1 truncates its log", func() bool { return c.node("n1").Compact() == nil })
+		c.start("n3")
+		c.eventually("n3 has caught up", func() bool { return c.caughtUp("n3", l) })
+		if err := c.node("n3").Compact(); err != nil {
+			t.Fatal(err)
+		}
+		if first, last := c.node("n3").LogRange(); last != 0 {
+			t.Fatalf("n3 has entries %d to %d: the stage does not show the trap any more", first, last)
+		}
+		c.end("n1", true) // n2 leads, and needs n3
+		c.append(l, session, 31)
+		c.start("n1")
+		c.verify(l)
+	})
+}
+
+// lead hands leadership to a node.
+func (c *simCluster) lead(name string) {
+	c.Helper()
+	c.eventually(name+" leads", func() bool {
+		leader := c.leader()
+		if leader != "" && leader != name {
+			_ = c.node(leader).TransferTo(c.node(name)) // tried again
+		}
+		return leader == name
+	})
+}

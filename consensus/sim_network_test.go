@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +34,8 @@ type simNetwork struct {
 	// carried, if set, is called with the bytes of segments that were carried so far.
 	carried func(total int)
 	bytes   int // of segments
+	// calls are the last answered ones, by sender, receiver and kind.
+	calls map[string]string
 }
 
 // count counts bytes of segments.
@@ -45,7 +50,48 @@ func (n *simNetwork) count(bytes int) {
 }
 
 func newSimNetwork() *simNetwork {
-	return &simNetwork{nodes: map[string]*simPort{}, cut: map[[2]string]bool{}, slow: map[string]bool{}}
+	return &simNetwork{nodes: map[string]*simPort{}, cut: map[[2]string]bool{}, slow: map[string]bool{}, calls: map[string]string{}}
+}
+
+// note keeps a call for lastCalls.
+func (n *simNetwork) note(from, to string, command any, got raft.RPCResponse) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	way := fmt.Sprintf("%s to %s %T", from, to, command)
+	if req, ok := command.(*raft.AppendEntriesRequest); ok && isHeartbeat(req) {
+		way += " (heartbeat)"
+	}
+	n.calls[way] = fmt.Sprintf("%s: %s: %s %v", time.Now().Format("15:04:05.000"), describe(command), describe(got.Response), got.Error)
+}
+
+// describe tells what decides of a call or an answer.
+func describe(message any) string {
+	switch m := message.(type) {
+	case *raft.AppendEntriesRequest:
+		return fmt.Sprintf("term %d, previous %d of term %d, %d entries, commit %d", m.Term, m.PrevLogEntry, m.PrevLogTerm, len(m.Entries), m.LeaderCommitIndex)
+	case *raft.AppendEntriesResponse:
+		return fmt.Sprintf("success %v, term %d, last log %d", m.Success, m.Term, m.LastLog)
+	case *raft.InstallSnapshotRequest:
+		return fmt.Sprintf("term %d, last %d of term %d", m.Term, m.LastLogIndex, m.LastLogTerm)
+	case *raft.InstallSnapshotResponse:
+		return fmt.Sprintf("success %v, term %d", m.Success, m.Term)
+	case *raft.RequestVoteRequest:
+		return fmt.Sprintf("term %d, last %d of term %d", m.Term, m.LastLogIndex, m.LastLogTerm)
+	case *raft.RequestVoteResponse:
+		return fmt.Sprintf("granted %v, term %d", m.Granted, m.Term)
+	}
+	return fmt.Sprintf("%+v", message)
+}
+
+// lastCalls tells the last calls, a line for each.
+func (n *simNetwork) lastCalls() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var lines []string
+	for _, way := range slices.Sorted(maps.Keys(n.calls)) {
+		lines = append(lines, way+" "+n.calls[way])
+	}
+	return strings.Join(lines, "\n")
 }
 
 // partition cuts every way between the two groups.
@@ -323,6 +369,7 @@ func (t simRaft) call(to raft.ServerAddress, command any, body io.Reader) (any, 
 	case <-time.After(simTimeout):
 		return nil, errCut
 	case got := <-answer:
+		t.p.net.note(t.p.name, peer.name, command, got)
 		t.p.net.wait(t.p, peer)
 		if req, ok := command.(*raft.AppendEntriesRequest); ok && hold != nil {
 			hold(t.p.name, peer.name, req)

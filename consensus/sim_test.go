@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -221,13 +223,33 @@ func (c *simCluster) eventually(what string, ok func() bool) {
 	c.Helper()
 	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			for name, node := range c.nodes {
-				status, err := node.Status()
-				c.Logf("%s: %+v %v", name, status, err)
-			}
+			c.explain()
 			c.Fatalf("not within a minute: %s", what)
 		}
 	}
+}
+
+// explain logs how all nodes stand, what they said to each other last, and what
+// their goroutines wait for.
+func (c *simCluster) explain() {
+	c.Helper()
+	for _, name := range c.names {
+		if node := c.node(name); node != nil {
+			status, err := node.Status()
+			c.Logf("%s: %+v %v", name, status, err)
+			c.Logf("%s: %s", name, node.Explain())
+		}
+	}
+	c.Logf("last calls between the nodes:\n%s", c.net.lastCalls())
+	c.Logf("goroutines:\n%s", bubbleStacks())
+}
+
+// bubbleStacks are the stacks of the goroutines in the caller's bubble.
+func bubbleStacks() string {
+	stacks := make([]byte, 4<<20)
+	all := strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n")
+	bubble := regexp.MustCompile(`synctest bubble \d+\b`).FindString(all[0]) // of the caller
+	return strings.Join(slices.DeleteFunc(all, func(s string) bool { return !strings.Contains(s, bubble+"]") && !strings.Contains(s, bubble+",") }), "\n\n")
 }
 
 func (c *simCluster) leader() string {

@@ -39,12 +39,13 @@ func (s snapshots) List() ([]*raft.SnapshotMeta, error) {
 // follower that is too far behind for the log.
 func (s snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	if strings.HasPrefix(id, installedPrefix) {
-		// Raft opens what it has just received, to hand it to Restore.
+		// Raft opens what it has just received, to hand it to Restore. It keeps index and
+		// term for the next snapshot that it takes itself.
 		received := s.node.install.Load()
 		if received == nil {
 			return nil, nil, fmt.Errorf("no received snapshot %s", id)
 		}
-		return &raft.SnapshotMeta{ID: id, Index: received.index}, io.NopCloser(strings.NewReader("")), nil
+		return &raft.SnapshotMeta{ID: id, Index: received.index, Term: received.term}, io.NopCloser(strings.NewReader("")), nil
 	}
 	return s.node.export()
 }
