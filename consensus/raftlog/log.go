@@ -89,7 +89,7 @@ type Log struct {
 	sizes  sizes
 
 	// deleted is the end of the prefix that was deleted since Open: raft-wal goes on
-	// reading what of it lies in the tail.
+	// reading what of it lies in the tail. An emptied log may begin again before it.
 	deleted atomic.Uint64
 
 	failed atomic.Bool // Fatal was called
@@ -229,6 +229,8 @@ func (l *Log) StoreLogs(entries []*raft.Log) error {
 	defer l.stall.end()
 	l.codec.arena.reset(size)
 	l.codec.first = entries[0].Index
+	// Only an emptied log takes such entries, and raft-wal has removed its segments.
+	l.deleted.Store(min(l.deleted.Load(), entries[0].Index-1))
 	if err := l.wal.StoreLogs(entries); err != nil {
 		return l.fail(fmt.Errorf("store raft log: %w", err))
 	}

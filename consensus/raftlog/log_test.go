@@ -227,6 +227,35 @@ func TestDeletePrefixAndSuffixSurviveReopen(t *testing.T) {
 	}
 }
 
+// A log that begins after an installed snapshot may hold nothing but entries that a
+// newer leader replaces.
+func TestAnEmptiedLogBeginsAgainWhereItBegan(t *testing.T) {
+	t.Parallel()
+	dir, f := t.TempDir(), &fatals{}
+	cfg := Config{SegmentBytes: minSegmentBytes, Fatal: f.record}
+	l := mustOpen(t, dir, cfg)
+	for range 2 {
+		mustStore(t, l, 121, 10, 1000)
+		if err := l.DeleteRange(121, 130); err != nil {
+			t.Fatal(err)
+		}
+		wantEntries(t, l, 0, 0, 1000)
+	}
+	mustStore(t, l, 121, 5, 1000)
+	wantEntries(t, l, 121, 125, 1000)
+	wantEntries(t, mustOpen(t, copyDir(t, dir), cfg), 121, 125, 1000) // after a crash
+	if err := l.DeleteRange(121, 122); err != nil {
+		t.Fatal(err)
+	}
+	mustStore(t, l, 126, 5, 1000)
+	wantEntries(t, l, 123, 130, 1000)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantEntries(t, mustOpen(t, dir, cfg), 123, 130, 1000)
+	f.none(t)
+}
+
 func TestStableStoreKeepsItsValues(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
