@@ -86,6 +86,15 @@ func (n *Node) LogRange() (first, last uint64) {
 	return first, last
 }
 
+// LastEntry returns index and term of the last entry in the raft log.
+func (n *Node) LastEntry() (index, term uint64) {
+	var last raft.Log
+	if _, index = n.LogRange(); index > 0 && n.log.GetLog(index, &last) != nil {
+		return index, 0
+	}
+	return index, last.Term
+}
+
 // Explain tells how Raft stands on this node and what its log holds, for a test that
 // waited in vain.
 func (n *Node) Explain() string {

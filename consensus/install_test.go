@@ -128,6 +128,16 @@ func crashInstall(t *testing.T, n int) (reached bool) {
 	l := &simLedger{acked: map[string]event.Position{}}
 	c := behind(t, l)
 	defer c.endAll()
+	reached = c.crashDuringInstall(n)
+	c.start("n3")
+	c.verify(l)
+	return reached
+}
+
+// crashDuringInstall starts n3 and ends it at its nth step of a file operation, or
+// when it has installed the snapshot.
+func (c *simCluster) crashDuringInstall(n int) (reached bool) {
+	c.Helper()
 	injector := fault.CrashAt(n)
 	died := make(chan struct{}, 1)
 	c.tune = func(name string, cfg *consensus.Config) {
@@ -150,8 +160,6 @@ func crashInstall(t *testing.T, n int) (reached bool) {
 		c.forget("n3")
 	}
 	c.tune = nil
-	c.start("n3")
-	c.verify(l)
 	return injector.Fired()
 }
 

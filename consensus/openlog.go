@@ -55,7 +55,9 @@ func (n *Node) openLog(generation string, applied uint64) (*raftlog.Log, error) 
 // Entries are written before they are committed and applied, so the log ends at
 // or after the state, and begins at most one after it. The exception is a state
 // that came from another node: until the leader sends what follows, the log may
-// end before it. Raft would then append with a gap, so such a log is emptied.
+// end before it. Raft would then append with a gap, so such a log is emptied. So is
+// one that conflicts with such a state, where a crash kept raft from removing it:
+// what the log holds from there on was never committed.
 func (n *Node) joinLog(l *raftlog.Log, generation string, applied uint64) error {
 	first, err := l.FirstIndex()
 	if err != nil {
@@ -73,8 +75,12 @@ func (n *Node) joinLog(l *raftlog.Log, generation string, applied uint64) error 
 	if applied > max(last, origin.Index) {
 		return fmt.Errorf("%w: the state has applied entry %d, the raft log ends at %d: %w", store.ErrCorrupt, applied, last, ErrReplace)
 	}
-	if last > 0 && last < applied {
-		n.logger.Info("emptying the raft log, which ends before the installed state", "last", last, "applied", applied)
+	conflicts, err := conflictsWith(l, origin, first, last)
+	if err != nil {
+		return err
+	}
+	if last > 0 && last < applied || conflicts && applied == origin.Index {
+		n.logger.Info("emptying the raft log, which does not lead to the installed state", "first", first, "last", last, "applied", applied)
 		if err := l.DeleteRange(first, last); err != nil {
 			return fmt.Errorf("empty raft log: %w", err)
 		}
@@ -84,6 +90,18 @@ func (n *Node) joinLog(l *raftlog.Log, generation string, applied uint64) error 
 		return fmt.Errorf("%w: the state has applied entry %d, the raft log begins at %d", store.ErrCorrupt, applied, first)
 	}
 	return nil
+}
+
+// conflictsWith reports whether the log has another entry where an installed state ends.
+func conflictsWith(l *raftlog.Log, origin snapshotOrigin, first, last uint64) (bool, error) {
+	if origin.Index == 0 || origin.Index < first || origin.Index > last {
+		return false, nil
+	}
+	var entry raft.Log
+	if err := l.GetLog(origin.Index, &entry); err != nil {
+		return false, fmt.Errorf("read raft log: %w", err)
+	}
+	return entry.Term != origin.Term, nil
 }
 
 // replaceable reports whether this node leads and a quorum has answered it
