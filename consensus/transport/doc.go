@@ -31,6 +31,8 @@
 //   - A snapshot may take as long as its size allows, hours, also to a peer that is
 //     gone; and no longer, also where its receiver is busy with segments: conn.go
 //     waits as long as the peer answers heartbeats.
+//   - A follower commits up to the end of its own log what a call did not compare
+//     with the leader's: compared.go bounds the commit index.
 //   - A follower that has fetched its state beside Raft is led back through the
 //     leader's whole log, an entry a call: base.go.
 //   - A repeated vote is granted, and a candidate told from the known leader, by

@@ -86,7 +86,7 @@ func (t *Raft) pump() {
 				t.hearts.handle(rpc)
 				continue
 			}
-			if !t.enqueue(t.base.aboveBase(rpc)) {
+			if !t.enqueue(t.base.aboveBase(onlyCompared(rpc))) {
 				rpc.Respond(nil, raft.ErrTransportShutdown)
 				return
 			}
