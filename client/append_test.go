@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -268,6 +269,52 @@ func TestARefusedCommitDoesNotHoldBackItsLane(t *testing.T) {
 	if there := cluster.count(); len(there) != 27 || there["bad"] != 0 {
 		t.Errorf("there are %d events, %d of them bad", len(there), there["bad"])
 	}
+}
+
+// The second of two refused commits was written before the first was refused. What the
+// stream that is given up has to say of it is certain.
+func TestARefusalBehindARefusalIsCertain(t *testing.T) {
+	t.Parallel()
+	cluster := newFakeCluster(t, 1)
+	c := cluster.client(t, Config{})
+	mustAppend(t, c, "s", "1") // there is a lane
+	first := make(chan struct{})
+	cluster.with(func() {
+		cluster.judge = func(_ *fakeNode, c *edriv1.Commit) verdict {
+			if len(c.Ops) > 0 && strings.HasPrefix(c.Ops[0].GetAppend().GetEvent().GetId(), "bad") {
+				return sayInvalid
+			}
+			return execute // an emptied one too
+		}
+		cluster.hold = func(ctx context.Context) {
+			close(first)
+			for ctx.Err() == nil && !c.pool.lanes[0].wrote(2) {
+				time.Sleep(time.Millisecond)
+			}
+		}
+	})
+	var callers sync.WaitGroup
+	refused := func(id string) {
+		callers.Go(func() {
+			_, err := c.Append(testContext(t), "s", event.ExpectAny, testEvent(id))
+			if event.CodeOf(err) != event.CodeInvalid {
+				t.Errorf("%s: got %v, want invalid", id, err)
+			}
+		})
+	}
+	refused("bad-1")
+	<-first
+	cluster.with(func() { cluster.hold = nil })
+	refused("bad-2")
+	callers.Wait()
+	mustAppend(t, c, "s", "2")
+}
+
+// wrote reports whether so many calls are under way.
+func (l *lane) wrote(n int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sent >= n
 }
 
 func TestWritesFollowTheLeaderAndSurviveItsDeath(t *testing.T) {

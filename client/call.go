@@ -18,6 +18,8 @@ type call struct {
 	// sends counts the streams that it was written to. 0: nobody can have
 	// executed it.
 	sends int
+	// heard is what sends was when a stream last answered the call.
+	heard int
 	// settled: the caller has an answer.
 	settled bool
 	// finished: the cluster has given its answer too, or cannot any more. The lane

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,6 +55,8 @@ type lane struct {
 	// quiet: no result since owesQuietly was last called. draining: nothing more is
 	// written to this stream, and run wants to know when nothing is under way.
 	quiet, draining bool
+	// refused: this stream is given up for a commit that the server does not take.
+	refused bool
 	// patience is how long a server that does not say that it is alive may owe
 	// results; see silence.go.
 	patience time.Duration
@@ -119,7 +122,7 @@ func (l *lane) idle() bool {
 func (l *lane) rewind(n *server) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.server, l.sent, l.quiet, l.draining = n, 0, false, false
+	l.server, l.sent, l.quiet, l.draining, l.refused = n, 0, false, false, false
 	if l.producer != "" {
 		return
 	}
@@ -185,6 +188,16 @@ func (l *lane) drained() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.sent == 0
+}
+
+// hearsOut reports whether the stream is read on although it is given up: for a refused
+// commit, and others are under way behind it. They are not executed before it, but what
+// the server says of each is certain on the stream that carried it first. On the next
+// one a refusal would be an outcome_unknown.
+func (l *lane) hearsOut() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.refused && slices.ContainsFunc(l.queue[:l.sent], func(c *call) bool { return !c.finished && c.heard < c.sends })
 }
 
 // sequence returns the next to be given.

@@ -54,6 +54,7 @@ func (l *lane) findLocked(sequence uint64) (int, bool) {
 
 func (l *lane) resolveLocked(i int, r *wire.CommitResult) (final bool, again *event.Error) {
 	c := l.queue[i]
+	c.heard = c.sends
 	if r.Error == nil {
 		c.finish(newResult(r))
 		return true, nil
@@ -77,7 +78,7 @@ func (l *lane) resolveLocked(i int, r *wire.CommitResult) (final bool, again *ev
 		} else {
 			c.settle(Result{}, e)
 		}
-		c.abandoned = true
+		c.abandoned, l.refused = true, true
 		return false, event.Errorf(event.CodeUnavailable, "sequence %d is open: %v", c.last, e)
 	case l.producer != "" && e.Code == event.CodeInvalid:
 		// Someone else uses the name, with other sequences: what follows is out of
@@ -104,7 +105,7 @@ func (l *lane) expireLocked(i int, e *event.Error) {
 		case l.producer == "" && !c.abandoned && j >= i && (c.sends == 0 || c.sends == 1 && j < l.sent):
 			// Written once at most, and that on this stream, behind the call that
 			// found no session. What an earlier stream carried may have been executed.
-			c.first, c.last, c.sends = 0, 0, 0
+			c.first, c.last, c.sends, c.heard = 0, 0, 0, 0
 		default:
 			c.finish(Result{}, outcomeUnknown("commit was sent before its session ended: "+e.Error(), nil))
 		}

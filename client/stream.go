@@ -82,10 +82,14 @@ func (s *stream) reason() *event.Error {
 func (s *stream) receive() {
 	var results [][]byte
 	var scratch wire.CommitResult
+	var given *event.Error // why the stream is given up, by a result
 	for {
 		frame, err := s.conn.Receive()
 		if err != nil {
-			s.ended <- streamEnd(err)
+			if given == nil {
+				given = streamEnd(err)
+			}
+			s.ended <- given
 			return
 		}
 		results, err = wire.SplitResults(results[:0], frame.Bytes)
@@ -95,9 +99,12 @@ func (s *stream) receive() {
 		}
 		progress, again := s.lane.resolve(results, &scratch)
 		s.progress = s.progress || progress
-		if again != nil {
+		if given == nil && again != nil {
 			s.answered = true
-			s.ended <- again
+			given = again
+		}
+		if given != nil && !s.lane.hearsOut() {
+			s.ended <- given
 			return
 		}
 	}
