@@ -13,6 +13,7 @@ import (
 // Client talks to one cluster. Close it.
 type Client struct {
 	cfg     Config
+	ownHTTP bool // Config had no HTTPClient
 	servers *servers
 	pool    pool
 	reads   keyReads
@@ -31,11 +32,12 @@ type Client struct {
 
 // New returns a client. It connects when it is first used.
 func New(cfg Config) (*Client, error) {
+	ownHTTP := cfg.HTTPClient == nil
 	cfg, err := cfg.normalised()
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, servers: newServers(cfg.HTTPClient, cfg.Servers), watchEvery: watchInterval, silenceAfter: firstPatience}
+	c := &Client{cfg: cfg, ownHTTP: ownHTTP, servers: newServers(cfg.HTTPClient, cfg.Servers), watchEvery: watchInterval, silenceAfter: firstPatience}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.pool.client = c
 	c.reads.client, c.reads.wake = c, make(chan struct{}, 1)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http/httptrace"
+	"sync/atomic"
 
 	"github.com/edri-io/edri/event"
 )
@@ -14,7 +16,7 @@ import (
 func (c *Client) once(ctx context.Context, call func(context.Context, *server) error) error {
 	var unknown error
 	err := c.ask(ctx, func(ctx context.Context, n *server) error {
-		err := call(ctx, n)
+		err := c.tellUnsent(ctx, n, call)
 		if mayHaveHappened(err) {
 			unknown = outcomeUnknown("it may have taken effect: "+fromRPC(err).Error(), context.Cause(ctx))
 			return unknown
@@ -33,7 +35,7 @@ func (c *Client) once(ctx context.Context, call func(context.Context, *server) e
 func (c *Client) repeat(ctx context.Context, call func(context.Context, *server) error) error {
 	unknown := false
 	err := c.ask(ctx, func(ctx context.Context, n *server) error {
-		err := call(ctx, n)
+		err := c.tellUnsent(ctx, n, call)
 		if err == nil {
 			return nil
 		}
@@ -68,8 +70,30 @@ func mayHaveHappened(err error) bool {
 	return false
 }
 
-// neverSent reports whether no connection was made on which the call could have gone.
+// neverSent reports whether there was no connection on which the call could have gone.
 func neverSent(err error) bool {
+	var unsent *unsentError
 	var dial *net.OpError
-	return errors.As(err, &dial) && dial.Op == "dial"
+	return errors.As(err, &unsent) || errors.As(err, &dial) && dial.Op == "dial"
+}
+
+// unsentError is why a call failed that had no connection yet.
+type unsentError struct{ error }
+
+func (e *unsentError) Unwrap() error { return e.error }
+
+// tellUnsent makes the error of a call without a connection an *unsentError: where the
+// caller's time ended first, the error is the context's, whatever was sent. An HTTP client
+// of the caller may have sent anything unless it says that it looked for a connection.
+func (c *Client) tellUnsent(ctx context.Context, n *server, call func(context.Context, *server) error) error {
+	var looked, got atomic.Bool
+	looked.Store(c.ownHTTP)
+	err := call(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { looked.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { got.Store(true) },
+	}), n)
+	if err != nil && looked.Load() && !got.Load() {
+		return &unsentError{err}
+	}
+	return err
 }

@@ -57,10 +57,13 @@ func TestACallThatEndedTellsWhatAServerSaid(t *testing.T) {
 func TestACallThatAServerHasHasNoLastTry(t *testing.T) {
 	t.Parallel()
 	cluster := newFakeCluster(t, 1)
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithCancel(testContext(t))
 	defer cancel()
-	err := cluster.client(t, Config{}).repeat(ctx, func(ctx context.Context, _ *server) error {
-		<-ctx.Done()
+	err := cluster.client(t, Config{}).repeat(ctx, func(ctx context.Context, n *server) error {
+		if _, err := n.askStatus(ctx); err != nil {
+			t.Error(err)
+		}
+		cancel()
 		return ctx.Err()
 	})
 	wantCode(t, err, event.CodeOutcomeUnknown)
