@@ -245,7 +245,8 @@ func serveSaying(t *testing.T, cfg Config, progress time.Duration) *fixture {
 	if err != nil {
 		t.Fatalf("listen: %v", err)
 	}
-	server := NewServer(f.service.handler())
+	calls := &countedCalls{handler: f.service.handler()}
+	server := NewServer(calls)
 	server.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	done := make(chan struct{})
 	go func() {
@@ -253,8 +254,9 @@ func serveSaying(t *testing.T, cfg Config, progress time.Duration) *fixture {
 		_ = server.Serve(listener)
 	}()
 	t.Cleanup(func() {
-		_ = server.Close()
+		_ = server.Close() // it does not wait for what it has begun to answer
 		<-done
+		calls.end()
 	})
 	f.url = "http://" + listener.Addr().String()
 	f.client, err = client.New(client.Config{Servers: []string{f.url}, GiveUpAfter: 5 * time.Second})
@@ -263,6 +265,34 @@ func serveSaying(t *testing.T, cfg Config, progress time.Duration) *fixture {
 	}
 	t.Cleanup(func() { _ = f.client.Close() })
 	return f
+}
+
+// countedCalls is a handler that can be waited for.
+type countedCalls struct {
+	handler http.Handler
+	mu      sync.Mutex
+	ended   bool
+	running sync.WaitGroup
+}
+
+func (c *countedCalls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	if c.ended {
+		c.mu.Unlock()
+		return
+	}
+	c.running.Add(1)
+	c.mu.Unlock()
+	defer c.running.Done()
+	c.handler.ServeHTTP(w, r)
+}
+
+// end returns when no call runs any more, nor will.
+func (c *countedCalls) end() {
+	c.mu.Lock()
+	c.ended = true
+	c.mu.Unlock()
+	c.running.Wait()
 }
 
 func testContext(t *testing.T) context.Context {
