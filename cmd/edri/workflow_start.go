@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -165,6 +166,25 @@ func (a *app) startRun(ctx context.Context, c *client.Client, s workflows.Start,
 	return wrapWrite(err)
 }
 
+// errNotWithin is the cause of a wait's end by --within.
+var errNotWithin = errors.New("not within --within")
+
+// notEnded says how a run stands that was awaited for long enough.
+func notEnded(ctx context.Context, c *client.Client, run client.RunID, within time.Duration) error {
+	r, err := c.Run(ctx, run, client.Linearizable)
+	if err != nil {
+		return err
+	}
+	how := "is " + statusText(r)
+	switch {
+	case r.Paused && r.Note != "":
+		how += ": " + r.Note
+	case r.Next != 0:
+		how = "goes on as " + runName(client.RunID{ID: r.ID, Number: r.Next})
+	}
+	return event.Errorf(event.CodeDeadlineExceeded, "run %s has not ended within %v, it %s", runName(r.RunID), within, how)
+}
+
 func (a *app) workflowWaitCommand() *cobra.Command {
 	var within time.Duration
 	cmd := &cobra.Command{
@@ -179,17 +199,18 @@ code is 6 where it did not complete.`,
 	cmd.Flags().DurationVar(&within, "within", 0, "give up after this time, with exit code 5; 0: never")
 	cmd.RunE = a.does(func(ctx context.Context, args []string) error {
 		return a.withRun(ctx, args[0], func(ctx context.Context, c *client.Client, run client.RunID) error {
+			waited := ctx
 			if within > 0 {
 				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, within)
+				waited, cancel = context.WithTimeoutCause(ctx, within, errNotWithin)
 				defer cancel()
 			}
-			o, err := c.WaitRun(ctx, run)
+			o, err := c.WaitRun(waited, run)
+			if err != nil && errors.Is(context.Cause(waited), errNotWithin) {
+				return notEnded(ctx, c, run, within)
+			}
 			if err != nil {
 				return err
-			}
-			if o.Status == workflows.Running {
-				return event.Errorf(event.CodeDeadlineExceeded, "run %s has not ended", runName(o.Run))
 			}
 			return a.writeOutcome(o)
 		})
