@@ -36,7 +36,10 @@ all. A test can replay them too:
       }
   }
 
-A history is taken as it is when it is read; files of earlier checks stay. ` + filterHelp,
+A history is taken as it is when it is read; files of earlier checks stay. JSON has each
+history with its run and its file, and an error where the run could not go on.
+
+` + filterHelp,
 		Example: `  edri workflow check -- ./orders --server http://127.0.0.1:7420
   edri workflow check --dir testdata/histories
   edri workflow check --dir testdata/histories --filter 'type = "fulfil"' --limit 100`,
@@ -62,8 +65,7 @@ A history is taken as it is when it is read; files of earlier checks stay. ` + f
 			return err
 		}
 		if len(program) == 0 {
-			_, err = fmt.Fprintf(a.stdout, "%s\n", counted(len(runs), "history", "histories"))
-			return wrapWrite(err)
+			return a.tellKept(runs)
 		}
 		return a.replayWith(ctx, into, program, runs)
 	})
