@@ -10,13 +10,17 @@ import (
 
 	"github.com/edri-io/edri/client"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/workflows"
 )
 
 func (a *app) workflowQueryCommand() *cobra.Command {
 	var input string
 	cmd := &cobra.Command{
-		Use:     "query RUN NAME",
-		Short:   "Ask a run's code, which changes nothing; unavailable (5) where no worker has it",
+		Use:   "query RUN NAME",
+		Short: "Ask a run's code, which changes nothing; unavailable (5) where no worker has it",
+		Long: `Ask a run's code, also when the run has ended. It changes nothing. Where within --timeout
+no worker has the code, in the run's version, the exit code is 5 (unavailable). An error of
+the code is exit code 1; JSON has it as {"error":...}, with its type and details.`,
 		Example: `  edri workflow query order-7 progress`,
 		Args:    cobra.ExactArgs(2),
 	}
@@ -33,7 +37,7 @@ func (a *app) workflowQueryCommand() *cobra.Command {
 			}
 			result, err := c.QueryRun(ctx, run, args[1], in)
 			if err != nil {
-				return err
+				return a.writeRefusal(err)
 			}
 			return a.writeAnswer(result)
 		})
@@ -48,7 +52,8 @@ func (a *app) workflowUpdateCommand() *cobra.Command {
 		Short: "Ask a run's code to change something, and wait for its answer",
 		Long: `Ask a run's code to change something, and wait for its answer, up to --timeout. An update
 that has no answer by then is kept until a worker has the run; the same command with its
---id waits for the answer again. The exit code is then 5.`,
+--id waits for the answer again. The exit code is then 5. An error of the code is exit code
+1; JSON has it as {"error":...}, with its type and details.`,
 		Example: `  edri workflow update order-7 add --input '{"item":"bulb"}' --id add-1`,
 		Args:    cobra.ExactArgs(2),
 	}
@@ -67,12 +72,26 @@ that has no answer by then is kept until a worker has the run; the same command 
 			defer stop()
 			result, err := c.UpdateRun(ctx, run, id, args[1], in)
 			if err != nil {
-				return unansweredUpdate(ctx, err, id)
+				return a.writeRefusal(unansweredUpdate(ctx, err, id))
 			}
 			return a.writeAnswer(result)
 		})
 	})
 	return cmd
+}
+
+// refusalJSON is the error of the run's code in the place of its answer, as JSON.
+type refusalJSON struct {
+	Error *workflows.Error `json:"error"`
+}
+
+// writeRefusal writes an error that is the answer of the run's code, for programs: with its
+// type and details. It returns the error.
+func (a *app) writeRefusal(err error) error {
+	if refusal := (*workflows.Error)(nil); a.output != outputText && errors.As(err, &refusal) {
+		return errors.Join(err, a.writeJSON(refusalJSON{refusal}))
+	}
+	return err
 }
 
 // unansweredUpdate tells how to ask again for the answer to an update. It may be repeated,

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/edri-io/edri/client"
+	"github.com/edri-io/edri/event"
 	"github.com/edri-io/edri/workflows"
 )
 
@@ -143,8 +144,8 @@ func (a *app) changeAll(ctx context.Context, b batchFlags, do func(context.Conte
 
 // goOn says how a change of many runs goes on after an error.
 func goOn(err error, cursor string) error {
-	if cursor == "" {
-		return err
+	if cursor == "" || event.CodeOf(err) == event.CodeInvalid {
+		return err // nothing was done, or the cursor or the filter is none
 	}
 	return fmt.Errorf("%w; it goes on with --cursor %s", err, cursor)
 }
