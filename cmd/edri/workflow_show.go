@@ -148,8 +148,18 @@ func writeRunHead(out *bytes.Buffer, r client.Run, t *timeline) {
 	}
 	if r.Err != nil {
 		row("error", r.Err.Error())
+		row("details", errorDetails(r.Err))
 	}
 	_ = table.Flush() // into memory
+}
+
+// errorDetails is what the code added to an error, on one line. Those of a timeout are its message
+// once more, those of a panic are a stack.
+func errorDetails(e *workflows.Error) string {
+	if len(e.Details) == 0 || e.Type == workflows.ErrorTimeout || e.Type == workflows.ErrorPanic {
+		return ""
+	}
+	return preview(e.Details)
 }
 
 func writeOpen(out *bytes.Buffer, r client.Run, t *timeline) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/edri-io/edri/client"
 	"github.com/edri-io/edri/event"
@@ -42,6 +43,21 @@ type blockedStep struct {
 	Error *workflows.Error
 }
 
+// whichRevision says where the revisions of a run stand.
+const whichRevision = "which N there are: edri workflow history "
+
+// shellWord is an id as a shell takes it.
+func shellWord(id string) string {
+	plain := func(r rune) bool {
+		return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_./:@%+=,", r)
+	}
+	id = printable(id)
+	if id != "" && id[0] != '-' && strings.IndexFunc(id, func(r rune) bool { return !plain(r) }) < 0 {
+		return id
+	}
+	return "'" + strings.ReplaceAll(id, "'", `'\''`) + "'"
+}
+
 // writePause says why a run is paused, and what can be done.
 func writePause(out *bytes.Buffer, r client.Run, p *pause) {
 	var d pauseDetails
@@ -52,12 +68,15 @@ func writePause(out *bytes.Buffer, r client.Run, p *pause) {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	row := func(name, text string) { fmt.Fprintf(table, "  %s\t%s\n", name, printable(text)) }
 	why := func(text string) { row("why", p.Reason+": "+text) }
-	id := printable(r.ID)
+	id := shellWord(r.ID)
 	next := []string{"edri workflow resume " + id}
 	mend := func(reset, point string) {
 		next[0] = "mend the code, then: " + next[0]
 		if point != "" {
 			next = append(next, fmt.Sprintf("or run it again from %s: edri workflow reset %s --revision %s", reset, id, point))
+			if point == "N" {
+				next = append(next, whichRevision+id)
+			}
 		}
 	}
 	out.WriteString("\npaused\n")
@@ -88,6 +107,7 @@ func writePause(out *bytes.Buffer, r client.Run, p *pause) {
 		next = []string{
 			"mend the code, then: " + next[0],
 			fmt.Sprintf("or run it again without the signals after a revision: edri workflow reset %s --revision N --drop-signals", id),
+			whichRevision + id,
 		}
 	case d.Reason != "":
 		why(d.Reason)

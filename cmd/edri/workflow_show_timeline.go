@@ -38,6 +38,7 @@ type timelineItem struct {
 	state      string
 	next       string // what is to come, behind the state as long as it lasts
 	blocks     bool   // a step that waits for a person
+	once       bool   // a step that runs at most once, and has begun
 	abandoned  bool   // a child that goes on without the run
 }
 
@@ -138,6 +139,9 @@ func (t *timeline) add(e *event.Recorded) {
 		if state, ok := endStates[kind]; ok {
 			t.answered(d.Seq, at, failedState(d.Error, state))
 		} else if what, ok := moments[kind]; ok {
+			if kind == workflows.KindWorkerLost {
+				t.lose(at)
+			}
 			t.moment(what, momentName(&d), momentStates[kind], at)
 		}
 	}
@@ -174,6 +178,15 @@ func momentName(d *told) string {
 
 func (t *timeline) moment(kind, name, state string, at time.Time) {
 	t.items = append(t.items, timelineItem{kind: kind, name: name, begin: at, end: at, state: state})
+}
+
+// lose ends the steps that run at most once and were under way: nobody knows what came of them.
+func (t *timeline) lose(at time.Time) {
+	for i := range t.items {
+		if item := &t.items[i]; item.once && item.end.IsZero() {
+			t.finish(i, at, "failed: "+workflows.ErrorUnknown)
+		}
+	}
 }
 
 func (t *timeline) resume(at time.Time, state string) {
@@ -252,6 +265,7 @@ func (t *timeline) step(kind string, d *told, at time.Time) {
 	item.attempts = d.Attempt
 	switch {
 	case kind == workflows.KindStepStarted:
+		item.once = true
 		return
 	case kind == workflows.KindStepHeartbeat:
 		item.state = "at " + preview(d.Heartbeat)

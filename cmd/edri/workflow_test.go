@@ -247,6 +247,7 @@ paused
          …
   next   mend the code, then: edri workflow resume o-1
          or run it again from an earlier point: edri workflow reset o-1 --revision N
+         which N there are: edri workflow history o-1
 `},
 		"by code that is stuck": {
 			`{"reason":"stuck","details":{"text":"did not wait","stack":"goroutine 7 [sleep]:\ntime.Sleep(0x1)\n\t/go/time.go:3 +0x5e\nmain.fulfil({0x1})\n\t/orders/main.go:31 +0x8\n"}}`, `
@@ -258,6 +259,7 @@ paused
              /orders/main.go:31 +0x8
   next   mend the code, then: edri workflow resume o-1
          or run it again from an earlier point: edri workflow reset o-1 --revision N
+         which N there are: edri workflow history o-1
 `},
 		"by a step": {
 			`{"reason":"step failed","details":[{"seq":2,"name":"charge card","error":{"type":"late","message":"not yet"}},{"seq":3,"name":"ship","error":{"type":"broken","message":"no wheel"}}]}`, `
@@ -274,6 +276,7 @@ paused
   why   too_large: memo and attributes leave no room
   next  mend the code, then: edri workflow resume o-1
         or run it again from an earlier point: edri workflow reset o-1 --revision N
+        which N there are: edri workflow history o-1
 `},
 		"by a signal": {
 			`{"reason":"invalid signal","details":{"reason":"input of signal approved: is a number, and not a text","signal":"approved"}}`, `
@@ -281,6 +284,7 @@ paused
   why   invalid signal: input of signal approved: is a number, and not a text
   next  mend the code, then: edri workflow resume o-1
         or run it again without the signals after a revision: edri workflow reset o-1 --revision N --drop-signals
+        which N there are: edri workflow history o-1
 `},
 		"by a person": {
 			`{"reason":"a count"}`, `
@@ -395,6 +399,39 @@ child   pack c-2  5          +50s    50s    ················█�
 update  rename               +50s    50s    ················████████████████  unfinished
 pause   a count              +1m15s  25s    ························████████  unfinished
 `)
+}
+
+// A step that runs at most once fails when its worker is lost: its history says no more than that.
+func TestShowOfAStepWhoseOutcomeIsUnknown(t *testing.T) {
+	t.Parallel()
+	r := runOf(workflows.Failed)
+	r.Err = workflows.NewError("sold out", "no lamp", map[string]int{"left": 0})
+	head, got := shownAs(t, r,
+		timelineEvent(0, "step.started", `{"seq":1,"name":"charge","attempt":1,"started":"2026-01-01T00:00:00Z"}`),
+		timelineEvent(0, "step.heartbeat", `{"seq":2,"name":"copy","attempt":1,"started":"2026-01-01T00:00:00Z","heartbeat":7}`),
+		timelineEvent(50, "worker.lost", `{}`),
+	)
+	wantShown(t, got, `
+WHAT         NAME    NO  TRIES  AT    TOOK                                     STATE
+step         charge  1   1      +0s   50s    ████████████████················  failed: edri.outcome_unknown
+step         copy    2   1      +0s   1m40s  ████████████████████████████████  at 7, unfinished
+worker lost                     +50s         ················█···············
+`)
+	if want := "\nerror     sold out: no lamp\ndetails   {\"left\":0}"; !strings.HasSuffix(head, want) {
+		t.Errorf("its head is\n%s\nwant at its end%s", head, want)
+	}
+}
+
+// The commands that are shown can be pasted.
+func TestShellWord(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]string{
+		"order-7": "order-7", "o/7:ä": "o/7:ä", "a b": "'a b'", "it's": `'it'\''s'`, "$HOME": "'$HOME'", "-f": "'-f'", "a\nb": `'a\nb'`,
+	} {
+		if got := shellWord(id); got != want {
+			t.Errorf("of %q it is %s, want %s", id, got, want)
+		}
+	}
 }
 
 // What is waited for is told once, an event with the values that it is to have.
