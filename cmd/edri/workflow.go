@@ -256,7 +256,7 @@ func (a *app) workflowDefinitionsCommand() *cobra.Command {
 func (a *app) writeDefinitions(list []workflows.Definition) error {
 	out := newListWriter(a.stdout, a.output)
 	if a.output == outputText && len(list) > 0 {
-		_, _ = fmt.Fprintf(out.out, "%-24s  %7s  %10s  %s\n", "NAME", "VERSION", "KEEPS", "ATTRIBUTES") // close tells of errors
+		_, _ = fmt.Fprintf(out.out, "%-24s  %7s  %18s  %s\n", "NAME", "VERSION", "KEEPS", "ATTRIBUTES") // close tells of errors
 	}
 	for _, d := range list {
 		keeps := cmp.Or(d.RetentionAge, 7*24*time.Hour)
@@ -266,7 +266,7 @@ func (a *app) writeDefinitions(list []workflows.Definition) error {
 		}
 		err := out.item(
 			func(b []byte) ([]byte, error) {
-				return fmt.Appendf(b, "%-24s  %7d  %10s  %s", printable(d.Name), d.Version, keeps, strings.Join(attributes, ", ")), nil
+				return fmt.Appendf(b, "%-24s  %7d  %18s  %s", printable(d.Name), d.Version, keepsText(keeps, d.RetentionCount), strings.Join(attributes, ", ")), nil
 			},
 			func(b []byte) ([]byte, error) {
 				return appendJSONLine(b, definitionJSON{d.Name, d.Version, d.Description, d.Attributes, keeps.String(), d.RetentionCount})
@@ -277,6 +277,14 @@ func (a *app) writeDefinitions(list []workflows.Definition) error {
 		}
 	}
 	return out.close()
+}
+
+// keepsText is how long runs are known after their end, and how many of them.
+func keepsText(age time.Duration, count uint64) string {
+	if count == 0 {
+		return age.String()
+	}
+	return fmt.Sprintf("%v, %s", age, counted(count, "run"))
 }
 
 type definitionJSON struct {

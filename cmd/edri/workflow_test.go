@@ -51,7 +51,7 @@ var fulfilScript = workflows.Define("fulfil", 2, func(ctx workflows.Context, o s
 		return "", err
 	}
 	return o.Item + " for " + by, nil
-}, workflows.Options{Attributes: map[string]workflows.AttributeType{
+}, workflows.Options{RetentionCount: 1000, Attributes: map[string]workflows.AttributeType{
 	"customer": workflows.TypeString, "total": workflows.TypeNumber,
 }})
 
