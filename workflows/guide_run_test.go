@@ -102,6 +102,26 @@ var Claim = workflows.Define("claim", 1, func(ctx workflows.Context, amount int)
 	},
 })
 
+var (
+	unlock = workflows.NewStep("unlock", func(context.Context, string) (struct{}, error) { return struct{}{}, nil })
+	lock   = workflows.NewStep("lock", func(ctx context.Context, car string) (struct{}, error) {
+		workflows.Effects(ctx).Emit("cars", "locked", car)
+		return struct{}{}, nil
+	})
+)
+
+var Rent = workflows.Define("rent", 1, func(ctx workflows.Context, car string) (string, error) {
+	if _, err := unlock.Do(ctx, car); err != nil {
+		return "", err
+	}
+	by, err := workflows.Signals[string](ctx, "returned").Receive(ctx)
+	if err != nil {
+		_, failed := lock.Do(workflows.WithoutCancel(ctx), car) // not ctx, which is canceled
+		return "", errors.Join(err, failed)
+	}
+	return "returned by " + by, nil
+})
+
 // booked counts the tries of bookRoom.
 var booked struct {
 	sync.Mutex
@@ -200,6 +220,25 @@ func TestGuideSetsAttributes(t *testing.T) {
 			t.Errorf("attributes %v", got)
 		}
 	}, Claim)
+}
+
+func TestGuideCleansUp(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start("rent", "r-1", "car 7")
+		time.Sleep(time.Minute)
+		_ = w.Cancel("r-1", "enough")
+		if r := w.wait("r-1"); r.Status != workflows.Canceled || r.Err.Type != workflows.ErrorCanceled {
+			t.Errorf("a run that was canceled: %s, %v", r.Status, r.Err)
+		}
+		if n := len(w.Stream("cars")); n != 1 {
+			t.Errorf("%d cars are locked", n)
+		}
+		w.start("rent", "r-2", "car 8")
+		_ = w.Signal("r-2", "returned", "c-17")
+		if got := completed[string](w, "r-2"); got != "returned by c-17" {
+			t.Errorf("got %q", got)
+		}
+	}, Rent)
 }
 
 func TestGuidePassesOverSignals(t *testing.T) {
