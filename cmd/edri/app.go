@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, lookupEnv func(string) (string, boo
 	a := &app{ctx: ctx, lookupEnv: lookupEnv, stdin: stdin, stdout: stdout, stderr: stderr}
 	root := a.root()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !a.began {
 		err = &usageError{err} // cobra did not understand it
 	}
@@ -67,7 +67,10 @@ func run(ctx context.Context, args []string, lookupEnv func(string) (string, boo
 	default:
 		fmt.Fprintln(stderr, "edri:", printable(err.Error()))
 		if code == exitUsage {
-			fmt.Fprintln(stderr, "Try 'edri --help', or --help behind the command.")
+			if !a.began && !cmd.HasSubCommands() {
+				fmt.Fprintln(stderr, "Usage:", cmd.UseLine())
+			}
+			fmt.Fprintf(stderr, "Try '%s --help'.\n", cmd.CommandPath())
 		}
 	}
 	return code
