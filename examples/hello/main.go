@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -26,15 +28,16 @@ var Hello = workflows.Define("hello", 1, func(ctx workflows.Context, name string
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := work(ctx, client.DefaultServer); err != nil {
+	servers := cmp.Or(os.Getenv("EDRI_URL"), client.DefaultServer)
+	if err := work(ctx, strings.Split(servers, ",")...); err != nil {
 		fmt.Fprintln(os.Stderr, "hello:", err)
 		os.Exit(1)
 	}
 }
 
 // work runs the workflow's code, as one of its workers, until ctx ends.
-func work(ctx context.Context, server string) error {
-	c, err := client.New(client.Config{Servers: []string{server}})
+func work(ctx context.Context, servers ...string) error {
+	c, err := client.New(client.Config{Servers: servers})
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/edri-io/edri/client"
 	"github.com/edri-io/edri/managers"
@@ -20,8 +21,8 @@ func makeInvoice(ctx context.Context, o Order) (managers.Effects, error) {
 }
 
 func run(ctx context.Context) error {
-	server := cmp.Or(os.Getenv("EDRI_URL"), client.DefaultServer)
-	cluster, err := client.New(client.Config{Servers: []string{server}})
+	servers := strings.Split(cmp.Or(os.Getenv("EDRI_URL"), client.DefaultServer), ",")
+	cluster, err := client.New(client.Config{Servers: servers})
 	if err != nil {
 		return err
 	}
