@@ -20,6 +20,8 @@ type pause struct {
 	Revision event.Revision  `json:"revision"`
 	Reason   string          `json:"reason,omitempty"`
 	Details  json.RawMessage `json:"details,omitempty"`
+
+	signals map[string]event.Revision // the last of each name that came before
 }
 
 // pausedRunJSON is a run as JSON, and why it is paused.
@@ -104,10 +106,12 @@ func writePause(out *bytes.Buffer, r client.Run, p *pause) {
 		mend("an earlier point", "N")
 	case d.Signal != "":
 		why(d.Reason)
-		next = []string{
-			"mend the code, then: " + next[0],
-			fmt.Sprintf("or run it again without the signals after a revision: edri workflow reset %s --revision N --drop-signals", id),
-			whichRevision + id,
+		next[0] = "mend the code, then: " + next[0]
+		// As a rule that one, as the code takes them as they come.
+		if last := p.signals[d.Signal]; revisionBefore(r.History, last) != "" {
+			row("event", fmt.Sprint(last))
+			next = append(next, fmt.Sprintf("or run it again from before that, without the signals since: edri workflow reset %s --revision %s --drop-signals",
+				id, revisionBefore(r.History, last)))
 		}
 	case d.Reason != "":
 		why(d.Reason)

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -23,8 +24,9 @@ type timeline struct {
 	over            bool           // the run has ended
 	bySeq           map[uint64]int // what the code asked for
 	updates         map[string]int
-	pause           *pause // that lasts
-	paused          int    // 1 + its index
+	pause           *pause                    // that lasts
+	paused          int                       // 1 + its index
+	signals         map[string]event.Revision // the last of each name
 }
 
 // timelineItem is one line: a span, or a moment where begin and end are one.
@@ -58,7 +60,7 @@ func (i *timelineItem) wanted(known string) string {
 }
 
 func newTimeline(r client.Run, now time.Time) *timeline {
-	t := &timeline{now: now, begin: r.Started, end: now, last: r.Started, bySeq: map[uint64]int{}, updates: map[string]int{}}
+	t := &timeline{now: now, begin: r.Started, end: now, last: r.Started, bySeq: map[uint64]int{}, updates: map[string]int{}, signals: map[string]event.Revision{}}
 	if !r.Ended.IsZero() {
 		t.end, t.over = r.Ended, true
 	}
@@ -128,7 +130,7 @@ func (t *timeline) add(e *event.Recorded) {
 	case workflows.KindPaused:
 		t.items = append(t.items, timelineItem{kind: "pause", name: d.Reason, begin: at})
 		t.paused = len(t.items)
-		t.pause = &pause{At: at, Revision: e.Revision, Reason: d.Reason, Details: d.Details}
+		t.pause = &pause{At: at, Revision: e.Revision, Reason: d.Reason, Details: d.Details, signals: maps.Clone(t.signals)}
 	case workflows.KindResumed:
 		t.resume(at, strings.TrimSuffix("resumed: "+d.Reason, ": "))
 	case workflows.KindRetryRequested:
@@ -139,8 +141,11 @@ func (t *timeline) add(e *event.Recorded) {
 		if state, ok := endStates[kind]; ok {
 			t.answered(d.Seq, at, failedState(d.Error, state))
 		} else if what, ok := moments[kind]; ok {
-			if kind == workflows.KindWorkerLost {
+			switch kind {
+			case workflows.KindWorkerLost:
 				t.lose(at)
+			case workflows.KindSignal:
+				t.signals[d.Name] = e.Revision
 			}
 			t.moment(what, momentName(&d), momentStates[kind], at)
 		}

@@ -281,10 +281,10 @@ paused
 		"by a signal": {
 			`{"reason":"invalid signal","details":{"reason":"input of signal approved: is a number, and not a text","signal":"approved"}}`, `
 paused
-  why   invalid signal: input of signal approved: is a number, and not a text
-  next  mend the code, then: edri workflow resume o-1
-        or run it again without the signals after a revision: edri workflow reset o-1 --revision N --drop-signals
-        which N there are: edri workflow history o-1
+  why    invalid signal: input of signal approved: is a number, and not a text
+  event  5
+  next   mend the code, then: edri workflow resume o-1
+         or run it again from before that, without the signals since: edri workflow reset o-1 --revision 4 --drop-signals
 `},
 		"by a person": {
 			`{"reason":"a count"}`, `
@@ -309,6 +309,11 @@ paused
 			line := newTimeline(r, timelineBegin.Add(100*time.Second))
 			line.add(timelineEvent(10, "paused", `{"reason":"earlier"}`))
 			line.add(timelineEvent(20, "resumed", `{}`))
+			for revision, name := range []string{3: "approved", 5: "approved", 6: "counted"} {
+				came := timelineEvent(25, "signal.received", fmt.Sprintf(`{"name":%q}`, name))
+				came.Revision = event.Revision(revision)
+				line.add(came)
+			}
 			line.add(timelineEvent(30, "paused", test.data))
 			if got := string(renderRun(r, line)); !strings.HasSuffix(got, test.want) {
 				t.Errorf("it shows\n%s\nwant at its end%s", got, test.want)
