@@ -124,7 +124,9 @@ func writeRunHead(out *bytes.Buffer, r client.Run, t *timeline) {
 	for _, name := range sortedKeys(r.Attributes) {
 		row(name, fmt.Sprint(r.Attributes[name]))
 	}
-	row("memo", string(r.Memo))
+	if len(r.Memo) > 0 {
+		row("memo", preview(r.Memo))
+	}
 	if r.Correlation != r.ID {
 		row("correlation", r.Correlation)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -117,7 +118,7 @@ func writePause(out *bytes.Buffer, r client.Run, p *pause) {
 		why(d.Reason)
 		mend("an earlier point", "N")
 	default:
-		row("why", p.Reason)
+		row("why", cmp.Or(p.Reason, "by request"))
 		if len(p.Details) > 0 {
 			row("details", preview(p.Details))
 		}

@@ -292,6 +292,12 @@ paused
   why   a count
   next  edri workflow resume o-1
 `},
+		"by a person who does not say why": {
+			`{}`, `
+paused
+  why   by request
+  next  edri workflow resume o-1
+`},
 		"by what is not known yet": {
 			`{"reason":"tired","details":{"hours":[7]}}`, `
 paused
