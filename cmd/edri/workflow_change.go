@@ -18,6 +18,7 @@ import (
 // change is a command that changes one run, or all that match a filter.
 type change struct {
 	use, short, example string
+	about               string // what short does not say, a paragraph
 	// args are the arguments behind RUN.
 	args int
 	// reason names the flag for why; empty: none.
@@ -36,6 +37,12 @@ type batchFlags struct {
 	concurrency    int
 }
 
+const batchHelp = `
+
+With --filter all runs that match, by their numbers. What was done is told run by run; after
+an interruption the same command goes on where --cursor says, or from the begin.
+`
+
 func (a *app) changeCommand(ch change) *cobra.Command {
 	var reason string
 	var b batchFlags
@@ -43,7 +50,7 @@ func (a *app) changeCommand(ch change) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     strings.Replace(ch.use, "RUN", "{RUN | --filter FILTER}", 1),
 		Short:   ch.short,
-		Long:    ch.short + ".\n\nWith --filter all runs that match, by their numbers. What was done is told run by run; after\nan interruption the same command goes on where --cursor says, or from the begin.\n" + filterHelp,
+		Long:    ch.short + "." + strings.TrimRight("\n\n"+ch.about, "\n") + batchHelp + filterHelp,
 		Example: ch.example,
 	}
 	flags := cmd.Flags()
@@ -224,6 +231,8 @@ func simple(f func(*client.Client, context.Context, client.RunID, string) error)
 func (a *app) workflowCancelCommand() *cobra.Command {
 	return a.changeCommand(change{
 		use: "cancel RUN", short: "Ask a run's code to clean up and end", reason: "reason", done: "was asked to end",
+		about: `What its code waits for ends with edri.canceled; how it ends, and when, is its own. A run that
+is paused, or waits for its delay, is told when that is over. Terminate ends it at once.`,
 		example: `  edri workflow cancel order-7 --reason 'the customer called'
   edri workflow cancel --filter 'type = "fulfil" and customer = "c-1" and status = "running"'`,
 		do: simple((*client.Client).CancelRun),
@@ -241,6 +250,8 @@ func (a *app) workflowTerminateCommand() *cobra.Command {
 func (a *app) workflowPauseCommand() *cobra.Command {
 	return a.changeCommand(change{
 		use: "pause RUN", short: "Keep a run from going on", reason: "note", done: "is paused",
+		about: `Steps that are under way end, and what they came to is recorded; no other begins. Signals,
+updates and timers that come are kept for when it is resumed.`,
 		example: `  edri workflow pause order-7 --note 'until the stock is counted'`,
 		do:      simple((*client.Client).PauseRun),
 	})
@@ -249,6 +260,7 @@ func (a *app) workflowPauseCommand() *cobra.Command {
 func (a *app) workflowResumeCommand() *cobra.Command {
 	return a.changeCommand(change{
 		use: "resume RUN", short: "Let a paused run go on", reason: "note", done: "goes on",
+		about:   "Whoever or whatever paused it; a step that has no attempt left begins anew, as by retry.",
 		example: `  edri workflow resume --filter 'paused = true and type = "fulfil"'`,
 		do:      simple((*client.Client).ResumeRun),
 	})
@@ -296,6 +308,9 @@ func (a *app) workflowResetCommand() *cobra.Command {
 	var to client.Reset
 	return a.changeCommand(change{
 		use: "reset RUN", reason: "reason", done: "is reset",
+		about: `A run that is under way is terminated. What its history has up to the point holds; what was
+open there is asked for again: steps run again, also those that run at most once. Signals
+that came after it are received again, updates are not made again.`,
 		short: "Run a run again from a point of its history, as a new run of its id",
 		example: `  edri workflow reset order-7 --step charge --reason 'was charged from the wrong account'
   edri workflow reset order-7 --revision 12 --drop-signals`,

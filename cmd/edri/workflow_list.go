@@ -16,7 +16,8 @@ import (
 const filterHelp = `A filter compares fields with =, !=, <, <=, >, >=, in (...) and prefix, joined by and, or,
 not and parentheses. Fields are status, type, id, started, ended, version, paused and the
 attributes that workflows declare. Texts stand in quotation marks, times among them, as RFC
-3339 or a date.`
+3339 or a date. The status is running, completed, failed, canceled, terminated, timed_out or
+continued; paused is true or false.`
 
 func (a *app) workflowListCommand() *cobra.Command {
 	var filter, consistency string
