@@ -174,12 +174,13 @@ func (s *saidTexts) put(run client.RunID, text string) {
 	s.texts[run] = text
 }
 
-func (s *saidTexts) take(run client.RunID) string {
+// take returns what was said of a run, and whether it was tried.
+func (s *saidTexts) take(run client.RunID) (text string, tried bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	text := s.texts[run]
+	text, tried = s.texts[run]
 	delete(s.texts, run)
-	return text
+	return text, tried
 }
 
 // batch is client.Batch with what to say of each run.
@@ -195,9 +196,15 @@ func (a *app) batch(ctx context.Context, c *client.Client, b batchFlags, do func
 		for page, err := range pages {
 			out := changedPage{cursor: page.Cursor}
 			for _, r := range page.Results {
-				j := changedJSON{ID: r.Run.ID, Number: r.Run.Number, Done: said.take(r.Run.RunID)}
-				if r.Err != nil {
-					j.Done, j.Error = "", r.Err.Error()
+				j := changedJSON{ID: r.Run.ID, Number: r.Run.Number}
+				text, tried := said.take(r.Run.RunID)
+				switch {
+				case r.Err == nil:
+					j.Done = text
+				case tried:
+					j.Error = r.Err.Error()
+				default:
+					j.Error = fmt.Sprintf("nothing was done: %v", context.Cause(ctx))
 				}
 				out.results = append(out.results, j)
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -144,6 +145,48 @@ func checkHistories(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if files == 0 {
 		ts.Fatalf("there are no histories in %s", args[0])
+	}
+}
+
+// After an interruption it is known of which runs nothing was done.
+func TestBatchTellsWhatWasNotTried(t *testing.T) {
+	t.Parallel()
+	url, stop, err := startNode(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	c, err := client.New(client.Config{Servers: []string{url}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if err := c.Define(t.Context(), workflows.Definition{Name: "fulfil", Version: 1}); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"a", "b", "c"} {
+		if _, _, err := c.StartRun(t.Context(), workflows.Start{ID: id, Type: "fulfil"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	var got []string
+	pages := new(app).batch(ctx, c, batchFlags{filter: `type = "fulfil"`, concurrency: 1},
+		func(_ context.Context, _ *client.Client, run client.RunID) (string, error) {
+			if run.ID == "c" { // the last started comes first
+				return "is done", nil
+			}
+			interrupt(errInterrupted)
+			return "", context.Canceled
+		})
+	for page := range pages {
+		for _, r := range page.results {
+			got = append(got, r.ID+" "+r.Done+r.Error)
+		}
+	}
+	want := []string{"c is done", "b context canceled", "a nothing was done: interrupted"}
+	if !slices.Equal(got, want) {
+		t.Errorf("it tells %q, want %q", got, want)
 	}
 }
 
