@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -76,11 +77,20 @@ func renderRun(r client.Run, t *timeline) []byte {
 	if t.pause != nil && r.Paused {
 		writePause(&out, r, t.pause)
 	}
-	if len(r.Open) > 0 {
+	if len(r.Open) > 0 || waitsForInput(r) {
 		out.WriteString("\nwaits for\n")
 		writeOpen(&out, r, t)
 	}
 	return untrailed(out.Bytes())
+}
+
+// waitsForInput reports whether a run is at rest until someone sends it something: that its code
+// waits for a signal is no record, but all else that would wake it is open.
+func waitsForInput(r client.Run) bool {
+	if r.Status != workflows.Running || r.Paused || r.Busy || r.Unread > 0 {
+		return false
+	}
+	return !slices.ContainsFunc(r.Open, func(o client.OpenItem) bool { return o.Kind != "timeout" })
 }
 
 // untrailed removes the blanks with which tables fill their last columns.
@@ -180,6 +190,9 @@ func writeOpen(out *bytes.Buffer, r client.Run, t *timeline) {
 			seq = fmt.Sprint(o.Seq)
 		}
 		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", o.Kind, seq, printable(what), due)
+	}
+	if waitsForInput(r) {
+		fmt.Fprintln(table, "  a signal or an update")
 	}
 	_ = table.Flush() // into memory
 }

@@ -511,7 +511,9 @@ func TestShowSaysWhatIsWaitedFor(t *testing.T) {
 // tried again is under way.
 func TestShowDrawsWhatCameOfAPause(t *testing.T) {
 	t.Parallel()
-	_, got := shownAs(t, runOf(workflows.Running),
+	r := runOf(workflows.Running)
+	r.Busy = true
+	_, got := shownAs(t, r,
 		timelineEvent(0, "step.failed", `{"seq":1,"name":"ship","attempt":2,"started":"2026-01-01T00:00:00Z","error":{"type":"late","message":"not yet"},"blocks":true}`),
 		timelineEvent(0, "paused", `{"reason":"step failed"}`),
 		stamped(timelineEvent(50, "resumed", `{"reason":"the road is free"}`), 50),
@@ -535,7 +537,7 @@ step     bill         3   1      +50s  50s    ················�
 func TestShowOfAResetHasOneTimeBase(t *testing.T) {
 	t.Parallel()
 	r := runOf(workflows.Running)
-	r.Started = timelineBegin.Add(50 * time.Second)
+	r.Started, r.Busy = timelineBegin.Add(50*time.Second), true
 	head, got := shownAs(t, r,
 		timelineEvent(0, "started", `{"type":"fulfil"}`),
 		timelineEvent(0, "timer.set", `{"seq":1,"for":"1h0m0s"}`),
@@ -555,6 +557,33 @@ timer  1h0m0s  1          +50s  50s   ················███�
 `)
 }
 
+// A run of which nothing is open but its own timeout can be woken by a signal or an update alone.
+func TestShowSaysThatARunWaitsForInput(t *testing.T) {
+	t.Parallel()
+	timeout := client.OpenItem{Kind: "timeout", Due: timelineBegin.Add(200 * time.Second)}
+	for name, test := range map[string]struct {
+		change func(*client.Run)
+		want   string
+	}{
+		"with nothing open":  {func(*client.Run) {}, "waits for\n  a signal or an update\n"},
+		"with its timeout":   {func(r *client.Run) { r.Open = []client.OpenItem{timeout} }, "waits for\n  timeout      due 2026-01-01T00:03:20.000Z, in 1m40s\n  a signal or an update\n"},
+		"with a timer":       {func(r *client.Run) { r.Open = []client.OpenItem{{Kind: "timer", Seq: 1}} }, "waits for\n  timer  1\n"},
+		"at work":            {func(r *client.Run) { r.Busy = true }, ""},
+		"paused":             {func(r *client.Run) { r.Paused = true }, ""},
+		"with what has come": {func(r *client.Run) { r.Unread = 1 }, ""},
+		"that has ended":     {func(r *client.Run) { r.Status = workflows.Completed }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := runOf(workflows.Running)
+			test.change(&r)
+			if _, rest := shownAs(t, r); rest != test.want {
+				t.Errorf("it shows\n%q\nwant\n%q", rest, test.want)
+			}
+		})
+	}
+}
+
 // A run at work says so, though nothing is recorded of the step that is under way.
 func TestShowSaysWhoIsAtWork(t *testing.T) {
 	t.Parallel()
@@ -569,7 +598,7 @@ func TestShowSaysWhoIsAtWork(t *testing.T) {
 		t.Errorf("with a step that is known it shows\n%s", rest)
 	}
 	r.Busy = false
-	if _, rest := shownAs(t, r, began); rest != "" {
+	if _, rest := shownAs(t, r, began); strings.Contains(rest, "at work") {
 		t.Errorf("of a run that waits it shows\n%s", rest)
 	}
 }
