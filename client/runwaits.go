@@ -56,7 +56,7 @@ func (w *RunWaiter) Wait(ctx context.Context, run RunID) (RunOutcome, error) {
 		return err
 	})
 	if err != nil {
-		return RunOutcome{}, err
+		return RunOutcome{}, notEnded(ctx, run, err)
 	}
 	return newOutcomeOf(run.ID, m)
 }

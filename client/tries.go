@@ -65,6 +65,16 @@ func (t *tries) ended(ctx context.Context) error {
 	return g
 }
 
+// notEnded returns err as that of a wait for a run. Where no try had failed until its context
+// ended, most likely a server waited with it, and the run takes longer.
+func notEnded(ctx context.Context, run RunID, err error) error {
+	g := (*gaveUp)(nil)
+	if !errors.As(err, &g) || g.last != nil || ctx.Err() == nil {
+		return err
+	}
+	return &gaveUp{error: withCause(event.Errorf(event.CodeOf(err), "the end of run %s was not heard of in time", run.ID), context.Cause(ctx))}
+}
+
 // unavailable returns err as the unavailable that a server said last, if that is why the
 // tries of the call failed until its context ended. It is for a call to which that is an
 // answer, and not only a reason to ask again.

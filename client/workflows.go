@@ -298,7 +298,7 @@ func (c *Client) WaitRun(ctx context.Context, run RunID) (RunOutcome, error) {
 		return err
 	})
 	if err != nil {
-		return RunOutcome{}, err
+		return RunOutcome{}, notEnded(ctx, run, err)
 	}
 	return newOutcomeOf(run.ID, m)
 }

@@ -300,3 +300,20 @@ func TestAQueryWithoutAWorkerIsUnavailable(t *testing.T) {
 		t.Errorf("an update without a worker: %v", err)
 	}
 }
+
+// Whoever waits for a run until a deadline hears of the run, and not that no server answers.
+func TestAWaitThatIsGivenUpSaysThatItIsForTheRun(t *testing.T) {
+	t.Parallel()
+	ctx, c := workflowClient(t)
+	run := begin(t, ctx, c, "o-1", 1)
+	waiter := c.RunWaiter()
+	defer waiter.Close()
+	for name, wait := range map[string]func(context.Context, client.RunID) (client.RunOutcome, error){"alone": c.WaitRun, "many": waiter.Wait} {
+		short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+		_, err := wait(short, run)
+		cancel()
+		if event.CodeOf(err) != event.CodeDeadlineExceeded || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "the end of run o-1 was not heard of") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

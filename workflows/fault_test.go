@@ -1,10 +1,12 @@
 package workflows_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -572,6 +574,34 @@ func TestRunnersThatCannotBe(t *testing.T) {
 	if _, err := workflows.NewRunner(workflows.Config{Steps: -1}, ok); event.CodeOf(err) != event.CodeInvalid {
 		t.Errorf("negative: %v", err)
 	}
+}
+
+// silentCluster answers nothing.
+type silentCluster struct{ *workflowstest.Cluster }
+
+func (silentCluster) Define(ctx context.Context, _ workflows.Definition) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestAWorkerSaysThatItIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var said bytes.Buffer
+		flow := workflows.Define("flow", 1, func(workflows.Context, int) (int, error) { return 0, nil })
+		r, err := workflows.NewRunner(workflows.Config{Name: "w", Logger: slog.New(slog.NewTextHandler(&said, nil))}, flow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if err := r.Run(ctx, silentCluster{workflowstest.NewCluster()}); err != nil {
+			t.Error(err)
+		}
+		if got := said.String(); strings.Count(got, "has not answered") != 1 || !strings.Contains(got, "workflow=flow") {
+			t.Errorf("it said %q", got)
+		}
+	})
 }
 
 // record returns a history that some code made.

@@ -114,6 +114,9 @@ func (r *Runner) Stats() Stats {
 	}
 }
 
+// longSilence is after how long a worker says that the cluster does not answer.
+const longSilence = 5 * time.Second
+
 // Run makes the workflows known and works for the cluster until ctx ends: then steps have
 // Config.Grace to finish, what they did is committed, and the runs go to other workers.
 // It returns nil when ctx has ended, and an error where trying again is of no use. No
@@ -125,7 +128,12 @@ func (r *Runner) Run(ctx context.Context, c Cluster) error {
 		return r.checkInstead(dir)
 	}
 	for _, d := range r.defs {
+		// The client goes on trying for as long as no node answers.
+		silent := time.AfterFunc(longSilence, func() {
+			r.cfg.Logger.Warn("cluster has not answered yet; the worker goes on asking", "workflow", d.name)
+		})
 		err := c.Define(ctx, d.told())
+		silent.Stop()
 		switch {
 		case err == nil, event.CodeOf(err) == event.CodeExists: // there is a newer one
 		case ctx.Err() != nil:
