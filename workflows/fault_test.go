@@ -168,7 +168,8 @@ func TestAForeignGoroutineIsFound(t *testing.T) {
 			inWorld(t, func(w *world) {
 				w.start("foreign", "r", nil)
 				reason, details := w.blockedBy("r")
-				if reason != "panic" || !strings.Contains(details, "goroutine that is not the run's") {
+				if reason != "panic" || !strings.Contains(details, "goroutine that is not the run's") || !strings.Contains(details, "TestAForeignGoroutineIsFound.func") ||
+					strings.Contains(details, "(*machine)") {
 					t.Errorf("blocked by %s: %s", reason, details)
 				}
 			}, flow)

@@ -1,11 +1,13 @@
 package workflows
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"time"
@@ -182,7 +184,13 @@ func (m *machine) enter() *coroutine {
 
 // foreign ends a goroutine that must not call the API, and the run with it.
 func (m *machine) foreign() {
-	m.replay.foreign.Store(true)
+	stack := debug.Stack()
+	if i := bytes.LastIndex(stack, []byte("(*machine).enter")); i >= 0 { // from the API's function on
+		if lines := bytes.SplitN(stack[i:], []byte("\n"), 3); len(lines) == 3 {
+			stack = lines[2]
+		}
+	}
+	m.replay.foreign.CompareAndSwap(nil, &stack)
 	if tell := m.replay.tellForeign; tell != nil {
 		tell()
 	}
@@ -191,12 +199,13 @@ func (m *machine) foreign() {
 
 // checkForeign halts the machine if its context was used by another goroutine.
 func (m *machine) checkForeign() {
-	if m.halt != nil || !m.replay.foreign.Load() {
+	stack := m.replay.foreign.Load()
+	if m.halt != nil || stack == nil {
 		return
 	}
 	m.co.closing.Store(true)
 	text := "the workflow's context was used by a goroutine that is not the run's: use workflows.Go, and steps for what is done outside"
-	m.halt = &fault{reason: reasonPanic, details: stackDetails{Text: text}, err: &Error{Type: ErrorPanic, Message: text}}
+	m.halt = &fault{reason: reasonPanic, details: newStackDetails(text, *stack), err: &Error{Type: ErrorPanic, Message: text}}
 }
 
 // enterChanging is enter for what a query or a validator must not do.

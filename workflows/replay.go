@@ -37,8 +37,9 @@ type replay struct {
 	more     recorded
 	// seen is the revision of the last event that was replayed.
 	seen event.Revision
-	// foreign: a goroutine that is not the run's used its context. tellForeign is told.
-	foreign     atomic.Bool
+	// foreign is the stack of the first goroutine that used the run's context and is not the
+	// run's; nil: none did. tellForeign is told.
+	foreign     atomic.Pointer[[]byte]
 	tellForeign func()
 }
 
