@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -571,6 +572,17 @@ func TestWaitForAnEventOfTheJournal(t *testing.T) {
 		completed[int](w, "r")
 		if got := completed[int](w, "a"); got != 1 {
 			t.Errorf("amount %d", got)
+		}
+		// The filter is in the history; those from before it was there are replayed too.
+		r, _ := w.Look("r")
+		history := w.Recorded(r.Number)
+		awaited, filter := &history[1].Event, []byte(`,"filter":{"prefix":{"source":"/bank"}}`)
+		if !bytes.Contains(awaited.Data, filter) {
+			t.Errorf("%s: %s", awaited.Type, awaited.Data)
+		}
+		awaited.Data = bytes.Replace(awaited.Data, filter, nil, 1)
+		if err := workflows.Check(flow, history); err != nil {
+			t.Error(err)
 		}
 	}, flow, amount)
 }

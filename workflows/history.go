@@ -167,9 +167,10 @@ type RequestRecord struct {
 
 // AwaitRecord is a wait for an event.
 type AwaitRecord struct {
-	Seq   uint64            `json:"seq"`
-	Type  string            `json:"type"`
-	Match map[string]string `json:"match,omitempty"`
+	Seq    uint64            `json:"seq"`
+	Type   string            `json:"type"`
+	Match  map[string]string `json:"match,omitempty"`
+	Filter *event.Filter     `json:"filter,omitempty"`
 }
 
 // ChildRecord is a child.

@@ -42,7 +42,7 @@ func NextEvent(ctx Context, match Match) *Future[event.Recorded] {
 		o.resolve(nil, refusal(err))
 		return &Future[event.Recorded]{o}
 	}
-	data := mustMarshal(AwaitRecord{Seq: o.seq, Type: match.Type, Match: match.Values})
+	data := mustMarshal(AwaitRecord{Seq: o.seq, Type: match.Type, Match: match.Values, Filter: match.Filter})
 	m.emitOpen(o, KindEventAwaited, data, AwaitEvent{o.seq, match.Type, match.Filter, maps.Clone(match.Values)})
 	return &Future[event.Recorded]{o}
 }

@@ -34,6 +34,7 @@ type timelineItem struct {
 	kind, name string
 	typ        string            // of a child
 	values     map[string]string // that an event is to have
+	filter     json.RawMessage   // that is to select it
 	seq        uint64
 	attempts   int
 	begin, end time.Time // end zero: it lasts
@@ -51,6 +52,9 @@ func (i *timelineItem) wanted(known string) string {
 		known = i.name
 		for _, name := range sortedKeys(i.values) {
 			known += fmt.Sprintf(", %s = %q", name, i.values[name])
+		}
+		if i.filter != nil {
+			known += ", filter " + preview(i.filter)
 		}
 		return known
 	case "child":
@@ -86,6 +90,7 @@ type told struct {
 
 	Heartbeat json.RawMessage       `json:"heartbeat"`
 	Match     map[string]string     `json:"match"`
+	Filter    json.RawMessage       `json:"filter"`
 	OnClose   workflows.ClosePolicy `json:"on_close"`
 	Revision  event.Revision        `json:"revision"`
 	Data      struct{ Name string } `json:"data"`
@@ -116,7 +121,8 @@ func (t *timeline) add(e *event.Recorded) {
 	case workflows.KindRequestSent:
 		t.ask("request", d.Name, &d, at).attempts = d.Attempt
 	case workflows.KindEventAwaited:
-		t.ask("event", d.Type, &d, at).values = d.Match
+		item := t.ask("event", d.Type, &d, at)
+		item.values, item.filter = d.Match, d.Filter
 	case workflows.KindChildStarted:
 		item := t.ask("child", strings.TrimSpace(d.Type+" "+d.ID), &d, at)
 		item.typ, item.abandoned = d.Type, d.OnClose == workflows.CloseAbandon

@@ -495,13 +495,13 @@ func TestShowSaysWhatIsWaitedFor(t *testing.T) {
 	r.Open = []client.OpenItem{{Kind: "event", Seq: 5, What: "visa.granted"}, {Kind: "event", Seq: 6, What: "paid"}, {Kind: "child", Seq: 7, What: "t6/9"}}
 	_, got := shownAs(t, r,
 		timelineEvent(0, "event.awaited", `{"seq":5,"type":"visa.granted","match":{"/id":"t9","/by":"c 1"}}`),
-		timelineEvent(0, "event.awaited", `{"seq":6,"type":"paid"}`),
+		timelineEvent(0, "event.awaited", `{"seq":6,"type":"paid","filter":{"prefix":{"subject":"c"}}}`),
 		timelineEvent(0, "child.started", `{"seq":7,"id":"t6","type":"pack"}`),
 	)
 	_, got, _ = strings.Cut(got, "waits for\n")
 	wantShown(t, got, `
   event  5  visa.granted, /by = "c 1", /id = "t9"
-  event  6  paid
+  event  6  paid, filter {"prefix":{"subject":"c"}}
   child  7  pack t6/9
 `)
 }
