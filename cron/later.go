@@ -143,10 +143,7 @@ func (m *Machine) Fire(tx *consensus.Tx, _ timers.Timer, key []byte) error {
 	if err != nil {
 		return err
 	}
-	return appendOwn(tx, StreamDelayed, TypeAppendFailed, fmt.Sprintf("delayed/%d", l.timer), struct {
-		Source string `json:"source"`
-		ID     string `json:"id"`
-		Stream string `json:"stream,omitempty"`
-		Reason string `json:"reason"`
-	}{string(h.Source), string(h.ID), string(l.stream), refused.Error()})
+	var data object
+	data.text("source", string(h.Source)).text("id", string(h.ID)).given("stream", string(l.stream)).text("reason", refused.Error())
+	return appendOwn(tx, StreamDelayed, TypeAppendFailed, fmt.Sprintf("delayed/%d", l.timer), data.done())
 }

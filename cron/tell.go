@@ -1,8 +1,8 @@
 package cron
 
 import (
-	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
@@ -16,7 +16,7 @@ const (
 	TypeFailed  = "edri.schedule.failed"
 )
 
-// told is the data of these events.
+// told is the data of these events, as it is read. Data writes it.
 type told struct {
 	Schedule    string `json:"schedule"`
 	Incarnation uint64 `json:"incarnation,string"`
@@ -31,6 +31,23 @@ type told struct {
 	Count uint64 `json:"count,omitempty"`
 	// AtLeast: there were too many to count.
 	AtLeast bool `json:"at_least,omitempty"`
+}
+
+func (t *told) data() []byte {
+	var o object
+	o.text("schedule", t.Schedule).text("incarnation", strconv.FormatUint(t.Incarnation, 10)).given("kind", t.Kind)
+	if t.Batch != 0 {
+		o.text("batch", strconv.FormatUint(t.Batch, 10))
+	}
+	o.given("nominal", t.Nominal).given("reason", t.Reason).given("from", t.From).given("to", t.To)
+	if t.Count != 0 {
+		o.number("count", t.Count)
+	}
+	if t.AtLeast {
+		o.key("at_least")
+		o.b = append(o.b, "true"...)
+	}
+	return o.done()
 }
 
 func tellSkipped(tx *consensus.Tx, s *schedule, f fire, reason string) error {
@@ -52,18 +69,14 @@ func tellMissed(tx *consensus.Tx, s *schedule, m missed) error {
 
 func tell(tx *consensus.Tx, s *schedule, typ, id string, what told) error {
 	what.Schedule, what.Incarnation = string(s.name), s.incarnation
-	return appendOwn(tx, streamPrefix+string(s.name), typ, id, what)
+	return appendOwn(tx, streamPrefix+string(s.name), typ, id, what.data())
 }
 
 // appendOwn appends an event of edri's own, of which nothing can be refused: ids of
 // clients' events with this source and id, of which one might be, are refused nobody.
-func appendOwn(tx *consensus.Tx, stream, typ, id string, what any) error {
-	data, err := json.Marshal(what)
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", typ, err)
-	}
+func appendOwn(tx *consensus.Tx, stream, typ, id string, data []byte) error {
 	e := event.Event{ID: id, Source: defaultSource, Type: typ, DataContentType: "application/json", Data: data}
-	_, _, err = tx.Append(stream, event.ExpectAny, event.AppendEvent(nil, &e))
+	_, _, err := tx.Append(stream, event.ExpectAny, event.AppendEvent(nil, &e))
 	if event.CodeOf(err) == event.CodeIDConflict {
 		// A client has given an event of its own this id. Its event is there, ours has
 		// another id.

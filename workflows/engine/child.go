@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"errors"
 
 	"github.com/edri-io/edri/event"
@@ -52,12 +51,17 @@ func (w *work) madeBeforeReset(child, parent *run) (bool, error) {
 	if child.parent == 0 || child.parent == parent.number {
 		return false, nil
 	}
-	before, err := w.run(child.parent)
+	// They have the beginning of their histories in common. The run before may be forgotten
+	// by now, so the child itself says where that was.
+	d, err := w.details(child.number)
+	if err != nil || d.root != 0 {
+		return d.root == parent.pin, err
+	}
+	before, err := w.run(child.parent) // versions that wrote no root
 	if before == nil || err != nil {
 		return false, err
 	}
-	// They have the beginning of their histories in common.
-	return bytes.Equal(before.id, parent.id) && before.history[0].From == parent.history[0].From, nil
+	return before.pin == parent.pin, nil
 }
 
 // childEnded tells a run how a child ended.

@@ -199,3 +199,24 @@ func TestRequests(t *testing.T) {
 	*now += int64(2 * time.Hour)
 	p.ring()
 }
+
+// Rows of children from before they said where their parent's history begins are read.
+func TestDetailsOfBothLayouts(t *testing.T) {
+	t.Parallel()
+	const first = "\x01\x05\x01m\x01n\x03p/1"
+	values := string(appendValues(nil, nil))
+	for _, c := range []struct {
+		row  string
+		root event.Position
+	}{{first + values, 0}, {"\x02" + first[1:] + "\xac\x02" + values, 300}} {
+		d, err := parseDetails([]byte(c.row))
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "details", fmt.Sprintf("%d %s %s %s %d", d.timeout, d.memo, d.note, d.parent, d.root), fmt.Sprint("5 m n p/1 ", c.root))
+		equal(t, "row", string(d.append(nil)), c.row)
+	}
+	if _, err := parseDetails([]byte("\x03" + first[1:] + values)); err == nil {
+		t.Error("a layout that there is not was read")
+	}
+}

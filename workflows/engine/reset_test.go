@@ -274,3 +274,42 @@ func TestARunThatWasResetStartsItsChildrenAgain(t *testing.T) {
 	p.mustStep("running", completeRecord("2"))
 	equal(t, "inbox", strings.Contains(p.inbox("p"), `child.completed {"seq":1`), true)
 }
+
+// What the code starts again is in the child's place, also when nobody knows any more the
+// run that had started it.
+func TestResetStartsChildrenOfForgottenRunsAgain(t *testing.T) {
+	t.Parallel()
+	for what, leave := range map[string]func(p *plant){
+		"under way": func(*plant) {},
+		"continued": func(p *plant) { p.mustStep("c", continueRecord(&edriv1.StartRun{})) },
+		"reset":     func(p *plant) { p.must(resetRun("c", 0, uint64(p.run("c").History[0].From))) },
+		"ended":     func(p *plant) { p.mustStep("c", completeRecord("1")) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			p, _ := setup(t)
+			child := &edriv1.StartRun{Id: "c", Type: "order", Reuse: edriv1.StartRun_NEVER}
+			first := p.begin(&edriv1.StartRun{Id: "p", Type: "order"})
+			p.mustStep("p", childRecord(1, child, closeAbandoned))
+			leave(p)
+			p.must(resetRun("p", 0, uint64(p.run("p").History[0].From)))
+			p.must(deleteRun("p", first))
+			before := p.run("c").Number
+			p.mustStep("p", childRecord(1, child, closeAbandoned))
+			equal(t, "inbox", p.inbox("p"), "")
+			if now := p.run("c").Number; now == before {
+				t.Errorf("child %d is still the one from before", now)
+			}
+			p.mustStep("c", completeRecord("2"))
+			equal(t, "inbox at the child's end", p.inbox("p"), `1 child.completed {"seq":1,"status":"completed","result":2}`)
+			// Of another run of the parent's id it is not in the place.
+			p.must(terminateRun("p", ""))
+			p.begin(&edriv1.StartRun{Id: "p", Type: "order"})
+			p.mustStep("p", childRecord(1, child, closeAbandoned))
+			if got := p.inbox("p"); !strings.Contains(got, "edri.exists") {
+				t.Errorf("inbox of another run: %s", got)
+			}
+			p.check1(t)
+		})
+	}
+}

@@ -12,10 +12,11 @@ import (
 
 // rowVersion begins the rows that may get another layout one day, and runVersion that of a
 // run, which was of version 1 when updates were not counted, and of version 2 when signals
-// that were not received were not.
+// that were not received were not. rootedVersion is that of a child's details.
 const (
-	rowVersion = 1
-	runVersion = 3
+	rowVersion    = 1
+	runVersion    = 3
+	rootedVersion = 2
 )
 
 var errRow = fmt.Errorf("%w: row of a workflow", store.ErrCorrupt)
@@ -172,19 +173,27 @@ func parseRun(number uint64, row []byte) (*run, error) {
 
 // details are what of a run seldom changes:
 //
-//	version | uvarint timeout | texts: memo, note, parent | attributes
+//	version | uvarint timeout | texts: memo, note, parent | in version 2 uvarint root | attributes
 type details struct {
 	timeout    int64
-	memo       []byte // JSON
-	note       []byte // why it is paused, or was ended from outside
-	parent     []byte // ID/number
+	memo       []byte         // JSON
+	note       []byte         // why it is paused, or was ended from outside
+	parent     []byte         // ID/number
+	root       event.Position // of the first event of the parent's history; 0: not known
 	attributes map[string]value
 }
 
 func (d *details) append(dst []byte) []byte {
-	dst = binary.AppendUvarint(append(dst, rowVersion), uint64(d.timeout))
+	layout := byte(rowVersion)
+	if d.root != 0 {
+		layout = rootedVersion
+	}
+	dst = binary.AppendUvarint(append(dst, layout), uint64(d.timeout))
 	for _, text := range [...][]byte{d.memo, d.note, d.parent} {
 		dst = wire.AppendText(dst, text)
+	}
+	if d.root != 0 {
+		dst = binary.AppendUvarint(dst, uint64(d.root))
 	}
 	return appendValues(dst, d.attributes)
 }
@@ -194,8 +203,16 @@ func parseDetails(row []byte) (details, error) {
 		return details{}, nil // nothing was said
 	}
 	b := wire.ReadRow(row)
-	b.Version(rowVersion)
-	d := details{timeout: int64(b.Uvarint()), memo: b.Text(), note: b.Text(), parent: b.Text(), attributes: readValues(&b)}
+	layout := b.Byte()
+	d := details{timeout: int64(b.Uvarint()), memo: b.Text(), note: b.Text(), parent: b.Text()}
+	switch layout {
+	case rowVersion:
+	case rootedVersion:
+		d.root = event.Position(b.Uvarint())
+	default:
+		b.Fail()
+	}
+	d.attributes = readValues(&b)
 	return d, b.Done(errRow, "details of a run")
 }
 

@@ -142,7 +142,7 @@ func (w *work) newRun(o *startOp, values map[string]value, from origin, last uin
 	switch {
 	case from.parent != nil:
 		r.parent, r.seq = from.parent.number, from.seq
-		d.parent = []byte(from.parent.name())
+		d.parent, d.root = []byte(from.parent.name()), from.parent.pin
 	case from.before != nil:
 		b := from.before
 		r.first, r.parent, r.seq = b.first, b.parent, b.seq
@@ -151,7 +151,7 @@ func (w *work) newRun(o *startOp, values map[string]value, from origin, last uin
 		if err != nil {
 			return nil, err
 		}
-		d.parent = before.parent
+		d.parent, d.root = before.parent, before.root
 		data.text("continues", strconv.AppendUint(nil, b.number, 10))
 		if len(from.signals) > 0 {
 			data.json("signals", signalList(from.signals))
