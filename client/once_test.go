@@ -2,8 +2,7 @@ package client
 
 import (
 	"context"
-	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -76,7 +75,7 @@ func reachServer(tls bool) func(*testing.T, func()) (string, *http.Client) {
 			}
 			<-r.Context().Done()
 		}))
-		s.Config.ErrorLog = log.New(io.Discard, "", 0)
+		s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 		t.Cleanup(s.Close)
 		if tls {
 			s.EnableHTTP2 = true
