@@ -7,6 +7,7 @@ import (
 
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/jsonwrite"
 	"github.com/edri-io/edri/timers"
 )
 
@@ -143,7 +144,7 @@ func (m *Machine) Fire(tx *consensus.Tx, _ timers.Timer, key []byte) error {
 	if err != nil {
 		return err
 	}
-	var data object
-	data.text("source", string(h.Source)).text("id", string(h.ID)).given("stream", string(l.stream)).text("reason", refused.Error())
-	return appendOwn(tx, StreamDelayed, TypeAppendFailed, fmt.Sprintf("delayed/%d", l.timer), data.done())
+	var data jsonwrite.Object
+	data.String("source", string(h.Source)).String("id", string(h.ID)).String("stream", string(l.stream)).String("reason", refused.Error())
+	return appendOwn(tx, StreamDelayed, TypeAppendFailed, fmt.Sprintf("delayed/%d", l.timer), data.Done())
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/jsonwrite"
 )
 
 // Types of the events by which edri tells what did not happen, in the stream schedule/
@@ -34,20 +35,19 @@ type told struct {
 }
 
 func (t *told) data() []byte {
-	var o object
-	o.text("schedule", t.Schedule).text("incarnation", strconv.FormatUint(t.Incarnation, 10)).given("kind", t.Kind)
+	var o jsonwrite.Object
+	o.String("schedule", t.Schedule).String("incarnation", strconv.FormatUint(t.Incarnation, 10)).String("kind", t.Kind)
 	if t.Batch != 0 {
-		o.text("batch", strconv.FormatUint(t.Batch, 10))
+		o.String("batch", strconv.FormatUint(t.Batch, 10))
 	}
-	o.given("nominal", t.Nominal).given("reason", t.Reason).given("from", t.From).given("to", t.To)
+	o.String("nominal", t.Nominal).String("reason", t.Reason).String("from", t.From).String("to", t.To)
 	if t.Count != 0 {
-		o.number("count", t.Count)
+		o.Number("count", t.Count)
 	}
 	if t.AtLeast {
-		o.key("at_least")
-		o.b = append(o.b, "true"...)
+		o.JSON("at_least", []byte("true"))
 	}
-	return o.done()
+	return o.Done()
 }
 
 func tellSkipped(tx *consensus.Tx, s *schedule, f fire, reason string) error {

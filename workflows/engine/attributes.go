@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/jsonwrite"
 	"github.com/edri-io/edri/internal/wire"
 )
 
@@ -271,18 +272,18 @@ func valuesJSON(values map[string]value) []byte {
 	if len(values) == 0 {
 		return nil
 	}
-	var o object
+	var o jsonwrite.Object
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		switch v := values[name].(type) {
 		case string:
-			o.json(name, appendString(nil, v))
+			o.JSON(name, jsonwrite.AppendString(nil, v))
 		case float64:
-			o.json(name, strconv.AppendFloat(nil, v, 'g', -1, 64))
+			o.JSON(name, strconv.AppendFloat(nil, v, 'g', -1, 64))
 		case bool:
-			o.json(name, strconv.AppendBool(nil, v))
+			o.JSON(name, strconv.AppendBool(nil, v))
 		case int64:
-			o.json(name, appendString(nil, time.Unix(0, v).UTC().Format(time.RFC3339Nano)))
+			o.JSON(name, jsonwrite.AppendString(nil, time.Unix(0, v).UTC().Format(time.RFC3339Nano)))
 		}
 	}
-	return o.done()
+	return o.Done()
 }

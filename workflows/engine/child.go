@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/jsonwrite"
 	"github.com/edri-io/edri/workflows"
 )
 
@@ -70,9 +71,9 @@ func (w *work) childEnded(r *run, seq uint64, s status, o outcome) {
 	if s == statusCompleted {
 		kind = workflows.KindChildCompleted
 	}
-	var data object
-	data.number("seq", seq).text("status", []byte(s.String())).json("result", o.result).json("error", o.failure)
-	w.deliver(r, kind, data.done())
+	var data jsonwrite.Object
+	data.Number("seq", seq).Text("status", []byte(s.String())).JSON("result", o.result).JSON("error", o.failure)
+	w.deliver(r, kind, data.Done())
 }
 
 func (w *work) cancelChild(r *run, c cancelChild) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/jsonwrite"
 	"github.com/edri-io/edri/workflows"
 )
 
@@ -198,9 +199,9 @@ func (w *work) clearInbox(r *run, continues bool) (moved []entry, err error) {
 			continue
 		}
 		if e.mail {
-			var data object
-			data.text("kind", e.kind).json("data", e.data)
-			if err := w.record(r, workflows.KindUnhandled, e.time, data.done()); err != nil {
+			var data jsonwrite.Object
+			data.Text("kind", e.kind).JSON("data", e.data)
+			if err := w.record(r, workflows.KindUnhandled, e.time, data.Done()); err != nil {
 				return nil, err
 			}
 		}

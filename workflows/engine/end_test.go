@@ -9,6 +9,7 @@ import (
 
 	"github.com/edri-io/edri/api/edriv1"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/jsonwrite"
 	"github.com/edri-io/edri/workflows"
 )
 
@@ -275,15 +276,15 @@ func TestRunContinuesWithAllThatItMayTakeAlong(t *testing.T) {
 	text := func(n int) string { return `"` + strings.Repeat("x", n-2) + `"` }
 	typ, id := strings.Repeat(`"`, 79), strings.Repeat(`"`, 200)
 	names := make([]*edriv1.WorkflowAttribute, maxAttributes)
-	given := object{}
+	given := jsonwrite.Object{}
 	for i := range names {
 		names[i] = &edriv1.WorkflowAttribute{Name: fmt.Sprintf("%s%02d", strings.Repeat("n", 62), i)}
-		given.json(names[i].Name, []byte(appendString(nil, strings.Repeat("\x01", event.MaxNameBytes))))
+		given.JSON(names[i].Name, []byte(jsonwrite.AppendString(nil, strings.Repeat("\x01", event.MaxNameBytes))))
 	}
 	p.must(defineOp(&edriv1.DefineWorkflow{Name: typ, Version: 1, Attributes: names}))
 	p.begin(&edriv1.StartRun{Id: "parent", Type: "order"})
 	p.mustStep("parent", childRecord(1, &edriv1.StartRun{
-		Id: id, Type: typ, Memo: text(maxMemo), Attributes: string(given.done()), Input: text(maxPayload - maxMemo - maxAttributeBytes), Correlation: strings.Repeat(`"`, 255),
+		Id: id, Type: typ, Memo: text(maxMemo), Attributes: string(given.Done()), Input: text(maxPayload - maxMemo - maxAttributeBytes), Correlation: strings.Repeat(`"`, 255),
 	}, 0))
 	number := p.run(id).Number
 	for range 2 {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/jsonwrite"
 	"github.com/edri-io/edri/workflows"
 )
 
@@ -89,8 +90,8 @@ func (w *work) take(r *run) (entry, error) {
 }
 
 func signalData(s *signal) []byte {
-	var o object
-	return o.text("name", s.name).json("input", s.input).done()
+	var o jsonwrite.Object
+	return o.Text("name", s.name).JSON("input", s.input).Done()
 }
 
 // signal executes signal_run.
@@ -121,9 +122,9 @@ func (w *work) update(o updateOp) ([]byte, error) {
 	case r.answers >= maxAnswerBytes:
 		return nil, event.Errorf(event.CodeQuotaExceeded, "run %s keeps answers to updates of %d bytes, and takes no more from %d on: let it continue as new", r.name(), r.answers, maxAnswerBytes)
 	}
-	var data object
-	data.text("id", o.updateID).text("name", o.name).json("input", o.input)
-	if err := w.deliverMail(r, workflows.KindUpdate, data.done()); err != nil {
+	var data jsonwrite.Object
+	data.Text("id", o.updateID).Text("name", o.name).JSON("input", o.input)
+	if err := w.deliverMail(r, workflows.KindUpdate, data.Done()); err != nil {
 		return nil, err
 	}
 	w.openUpdate(r, o.updateID)

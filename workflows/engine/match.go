@@ -10,6 +10,7 @@ import (
 
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/jsonwrite"
 	"github.com/edri-io/edri/internal/wire"
 	"github.com/edri-io/edri/workflows"
 )
@@ -347,9 +348,9 @@ func (w *work) matchFrom(e *consensus.Appended, h *event.Header, prefix, after [
 		if err := w.removeAwait(number, seq, key); err != nil {
 			return false, err
 		}
-		var received object
-		received.number("seq", seq).number("position", uint64(e.Position)).text("stream", []byte(e.Stream)).json("event", data).json("error", failed)
-		w.deliver(r, workflows.KindEvent, received.done())
+		var received jsonwrite.Object
+		received.Number("seq", seq).Number("position", uint64(e.Position)).Text("stream", []byte(e.Stream)).JSON("event", data).JSON("error", failed)
+		w.deliver(r, workflows.KindEvent, received.Done())
 		spent += len(data) + len(failed)
 	}
 	if spent <= maxMatchedBytes && len(keys) < maxMatched {

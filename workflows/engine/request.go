@@ -5,6 +5,7 @@ import (
 
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/jsonwrite"
 	"github.com/edri-io/edri/router"
 	"github.com/edri-io/edri/workflows"
 )
@@ -48,9 +49,9 @@ func (w *work) responded(number, seq uint64, end router.RequestEnd) error {
 			return err
 		}
 	}
-	var data object
-	data.number("seq", seq).number("position", uint64(end.Response)).json("response", response)
-	w.deliver(r, workflows.KindResponse, data.done())
+	var data jsonwrite.Object
+	data.Number("seq", seq).Number("position", uint64(end.Response)).JSON("response", response)
+	w.deliver(r, workflows.KindResponse, data.Done())
 	return nil
 }
 
@@ -74,19 +75,19 @@ func withoutData(end router.RequestEnd, size int) ([]byte, error) {
 		return nil, fmt.Errorf("%w: event: %v", consensus.ErrUndecodable, err)
 	}
 	e.DataContentType, e.DataSchema = "application/problem+json", ""
-	var problem object
-	problem.text("type", []byte(workflows.ErrorTooLarge)).text("title", []byte("the response is larger than a history can take"))
-	problem.number("status", 413).text("detail", fmt.Appendf(nil, "the event at position %d has %d bytes in JSON, and not %d", end.Response, size, maxEventJSON))
-	e.Data = problem.done()
+	var problem jsonwrite.Object
+	problem.Text("type", []byte(workflows.ErrorTooLarge)).Text("title", []byte("the response is larger than a history can take"))
+	problem.Number("status", 413).Text("detail", fmt.Appendf(nil, "the event at position %d has %d bytes in JSON, and not %d", end.Response, size, maxEventJSON))
+	e.Data = problem.Done()
 	return e.AppendJSON(nil), nil
 }
 
 // tooLargeEvent is the error of a wait for an event that is more than a history can take.
 func tooLargeEvent(e *consensus.Appended, h *event.Header, size int) []byte {
-	var details, failure object
-	details.number("position", uint64(e.Position)).text("stream", []byte(e.Stream)).text("type", []byte(h.Type))
-	details.number("size", uint64(size)).number("max", maxEventJSON)
-	failure.text("type", []byte(workflows.ErrorTooLarge))
-	failure.text("message", fmt.Appendf(nil, "the event of type %s at position %d, stream %s, has %d bytes in JSON; a history can take %d", h.Type, e.Position, e.Stream, size, maxEventJSON))
-	return failure.json("details", details.done()).json("final", []byte("true")).done()
+	var details, failure jsonwrite.Object
+	details.Number("position", uint64(e.Position)).Text("stream", []byte(e.Stream)).Text("type", []byte(h.Type))
+	details.Number("size", uint64(size)).Number("max", maxEventJSON)
+	failure.Text("type", []byte(workflows.ErrorTooLarge))
+	failure.Text("message", fmt.Appendf(nil, "the event of type %s at position %d, stream %s, has %d bytes in JSON; a history can take %d", h.Type, e.Position, e.Stream, size, maxEventJSON))
+	return failure.JSON("details", details.Done()).JSON("final", []byte("true")).Done()
 }

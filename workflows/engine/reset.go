@@ -7,6 +7,7 @@ import (
 
 	"github.com/edri-io/edri/consensus"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/jsonwrite"
 	"github.com/edri-io/edri/log"
 	"github.com/edri-io/edri/workflows"
 )
@@ -111,9 +112,9 @@ func (w *work) beginReset(r, next *run, o *resetOp) error {
 	d.note = nil
 	w.tx.Put(numberKey(kindDetails, next.number), d.append(nil))
 	w.index(next, d.attributes)
-	var data object
-	data.text("from", strconv.AppendUint(nil, r.number, 10)).number("revision", o.revision).text("reason", o.reason)
-	if err := w.record(next, workflows.KindReset, w.now(), data.done()); err != nil {
+	var data jsonwrite.Object
+	data.Text("from", strconv.AppendUint(nil, r.number, 10)).Number("revision", o.revision).Text("reason", o.reason)
+	if err := w.record(next, workflows.KindReset, w.now(), data.Done()); err != nil {
 		return err
 	}
 	for i := range o.signals {

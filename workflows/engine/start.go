@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/internal/jsonwrite"
 	"github.com/edri-io/edri/workflows"
 )
 
@@ -135,10 +136,10 @@ func (w *work) newRun(o *startOp, values map[string]value, from origin, last uin
 	}
 	w.tx.Put(nameKey(kindID, r.id), binary.BigEndian.AppendUint64(nil, r.number))
 	d := details{timeout: o.timeout, attributes: values, memo: o.memo}
-	var data object
-	data.text("type", r.typ).number("version", uint64(r.version)).json("input", o.input)
-	data.json("attributes", o.attributes).json("memo", o.memo)
-	data.text("seed", strconv.AppendUint(nil, mix(r.number, uint64(w.tx.Stamp())), 10))
+	var data jsonwrite.Object
+	data.Text("type", r.typ).Number("version", uint64(r.version)).JSON("input", o.input)
+	data.JSON("attributes", o.attributes).JSON("memo", o.memo)
+	data.Text("seed", strconv.AppendUint(nil, mix(r.number, uint64(w.tx.Stamp())), 10))
 	switch {
 	case from.parent != nil:
 		r.parent, r.seq = from.parent.number, from.seq
@@ -152,13 +153,13 @@ func (w *work) newRun(o *startOp, values map[string]value, from origin, last uin
 			return nil, err
 		}
 		d.parent, d.root = before.parent, before.root
-		data.text("continues", strconv.AppendUint(nil, b.number, 10))
+		data.Text("continues", strconv.AppendUint(nil, b.number, 10))
 		if len(from.signals) > 0 {
-			data.json("signals", signalList(from.signals))
+			data.JSON("signals", signalList(from.signals))
 		}
 	}
-	data.text("parent", d.parent)
-	if err := w.record(r, workflows.KindStarted, w.now(), data.done()); err != nil {
+	data.Text("parent", d.parent)
+	if err := w.record(r, workflows.KindStarted, w.now(), data.Done()); err != nil {
 		return nil, err
 	}
 	if d.timeout != 0 || len(d.attributes) > 0 || d.memo != nil || d.parent != nil {
