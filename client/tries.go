@@ -66,10 +66,11 @@ func (t *tries) ended(ctx context.Context) error {
 }
 
 // notEnded returns err as that of a wait for a run. Where no try had failed until its context
-// ended, most likely a server waited with it, and the run takes longer.
+// ended, or a server knew a moment before that it would, a server waited with it, most likely,
+// and the run takes longer.
 func notEnded(ctx context.Context, run RunID, err error) error {
 	g := (*gaveUp)(nil)
-	if !errors.As(err, &g) || g.last != nil || ctx.Err() == nil {
+	if !errors.As(err, &g) || g.last != nil && g.last.Code != event.CodeDeadlineExceeded || ctx.Err() == nil {
 		return err
 	}
 	return &gaveUp{error: withCause(event.Errorf(event.CodeOf(err), "the end of run %s was not heard of in time", run.ID), context.Cause(ctx))}
