@@ -86,6 +86,13 @@ type run struct {
 	ahead     []workflows.Signal // the same, which went ahead of the end
 }
 
+// state is the run as it stands, for a worker.
+func (r *run) state() workflows.Run {
+	state := r.Run
+	state.History = slices.Clone(r.History)
+	return state
+}
+
 type child struct {
 	run     *run
 	onClose workflows.ClosePolicy
@@ -336,7 +343,7 @@ func (c *Cluster) Query(ctx context.Context, id, name string, input any) (json.R
 	c.queryID++
 	answer := make(chan *workflows.Answer, 1)
 	c.queries[c.queryID] = answer
-	s.pushLocked(workflows.Message{Query: &workflows.Query{ID: c.queryID, Run: r.Run, Name: name, Input: mustMarshal(input)}})
+	s.pushLocked(workflows.Message{Query: &workflows.Query{ID: c.queryID, Run: r.state(), Name: name, Input: mustMarshal(input)}})
 	c.mu.Unlock()
 	select {
 	case <-ctx.Done():

@@ -242,8 +242,7 @@ func (c *Cluster) dispatchLocked() {
 		}
 		r.queued, r.worker = false, s
 		s.credits--
-		a := &workflows.Assign{Run: r.Run, Entries: slices.Clone(r.entries)}
-		a.Run.History = slices.Clone(r.History)
+		a := &workflows.Assign{Run: r.state(), Entries: slices.Clone(r.entries)}
 		if r.Advance == 0 {
 			stream := c.streams[workflows.HistoryStream(r.ID)]
 			for _, g := range r.History {
