@@ -243,6 +243,13 @@ func (n *node) signals(run string, f func(run string, id int)) {
 type plan struct {
 	fates  []int
 	cancel time.Duration // 0: never
+	resets []reset
+}
+
+// reset is of the run that has all others as its children.
+type reset struct {
+	after int // so many more advances, or at its end
+	to    int // which event of its history, counted around
 }
 
 const (
@@ -264,6 +271,9 @@ func TestCrashesDoNotChangeWhatWorkflowsDo(t *testing.T) {
 		if rapid.IntRange(0, 4).Draw(rt, "canceled") == 0 {
 			p.cancel = time.Duration(rapid.IntRange(1, 15_000).Draw(rt, "cancel after")) * time.Millisecond
 		}
+		for range rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(rt, "resets") {
+			p.resets = append(p.resets, reset{rapid.IntRange(0, 30).Draw(rt, "after"), rapid.IntRange(0, 100).Draw(rt, "to")})
+		}
 		synctest.Test(t, func(t *testing.T) {
 			w := &world{T: t, Cluster: workflowstest.NewCluster(), flows: []workflows.Defined{modelFlow}}
 			if problem := playModel(w, tree, p); problem != "" {
@@ -276,7 +286,12 @@ func TestCrashesDoNotChangeWhatWorkflowsDo(t *testing.T) {
 // playModel runs a tree while what is planned goes wrong, and says what differs.
 func playModel(w *world, tree node, p plan) string {
 	crashed := make(chan int, 100)
+	advanced := make(chan struct{}, 10_000)
 	w.OnAdvance(func(*workflows.Advance) (f workflowstest.Fate) {
+		select {
+		case advanced <- struct{}{}:
+		default:
+		}
 		if len(p.fates) == 0 {
 			return f
 		}
@@ -317,10 +332,28 @@ func playModel(w *world, tree node, p plan) string {
 			}
 		}
 	}()
-	sendSignals(w, &tree, stop)
+	sendSignals(w, &tree, stop, false)
 	if p.cancel > 0 {
-		time.Sleep(p.cancel)
-		_ = w.Cancel("r", "by the plan") // or it has ended
+		go func() {
+			time.Sleep(p.cancel)
+			_ = w.Cancel("r", "by the plan") // or it has ended
+		}()
+	}
+	for _, x := range p.resets {
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_, _ = w.Wait(w.Context(), "r")
+		}()
+		for range x.after {
+			select {
+			case <-advanced:
+			case <-ended:
+			}
+		}
+		resetToEvent(w, x.to)
+		// Children that are started once more need their signals once more.
+		sendSignals(w, &tree, stop, true)
 	}
 	r := w.wait("r")
 	close(stop)
@@ -330,9 +363,37 @@ func playModel(w *world, tree node, p plan) string {
 	return judge(w, tree, p, r)
 }
 
+// resetToEvent resets the run to one of the events of its history that it can be reset to;
+// to the others it cannot.
+func resetToEvent(w *world, to int) {
+	r, err := w.Look("r")
+	if err != nil {
+		w.Fatal(err)
+	}
+	history := w.Recorded(r.Number)
+	end := slices.IndexFunc(history, func(e event.Recorded) bool {
+		kind := strings.TrimPrefix(e.Type, workflows.HistoryPrefix)
+		return kind == workflows.KindCompleted || kind == workflows.KindFailed || kind == workflows.KindCanceled
+	})
+	if end < 0 {
+		end = len(history)
+	}
+	for _, e := range history[end:] {
+		if _, err := w.Reset("r", e.Revision); event.CodeOf(err) != event.CodeInvalid {
+			w.Errorf("reset to %s: %v", e.Type, err)
+		}
+	}
+	if _, err := w.Reset("r", history[to%end].Revision); err != nil {
+		w.Errorf("reset: %v", err)
+	}
+}
+
 // sendSignals sends each signal once its run is there, if it ever is.
-func sendSignals(w *world, tree *node, stop <-chan struct{}) {
+func sendSignals(w *world, tree *node, stop <-chan struct{}, children bool) {
 	tree.signals("r", func(run string, id int) {
+		if children && run == "r" {
+			return // its own go along with a reset
+		}
 		go func() {
 			for w.Signal(run, fmt.Sprint("s", id), fmt.Sprint("sig", id)) != nil {
 				select {
@@ -352,7 +413,11 @@ func judge(w *world, tree node, p plan, r workflowstest.Result) string {
 		effects = append(effects, strings.Trim(string(e.Data), `"`))
 	}
 	slices.Sort(effects)
-	if len(slices.Compact(slices.Clone(effects))) != len(effects) {
+	once := slices.Compact(slices.Clone(effects))
+	switch {
+	case len(p.resets) > 0:
+		effects = once // what was done is done again
+	case len(once) != len(effects):
 		return fmt.Sprintf("effects are doubled: %q", effects)
 	}
 	numbers, ended := w.Runs()
@@ -365,7 +430,7 @@ func judge(w *world, tree node, p plan, r workflowstest.Result) string {
 		}
 	}
 	if p.cancel > 0 {
-		if r.Status == workflows.Completed && slices.ContainsFunc(effects, func(s string) bool { return s[0] == 'u' }) {
+		if len(p.resets) == 0 && r.Status == workflows.Completed && slices.ContainsFunc(effects, func(s string) bool { return s[0] == 'u' }) {
 			return fmt.Sprintf("completed, and undone: %q", effects)
 		}
 		return ""
