@@ -313,3 +313,23 @@ func TestResetStartsChildrenOfForgottenRunsAgain(t *testing.T) {
 		})
 	}
 }
+
+// A child that ended after its parent, and is reset before the parent's children are closed,
+// is nobody's: closing them is no answer to someone who wants it to run again.
+func TestResetChildOfAnEndedParentIsNotClosed(t *testing.T) {
+	t.Parallel()
+	p, _ := setup(t)
+	p.begin(&edriv1.StartRun{Id: "p", Type: "order"})
+	p.mustStep("p", childRecord(1, &edriv1.StartRun{Id: "ended", Type: "order"}, closeTerminated),
+		childRecord(2, &edriv1.StartRun{Id: "running", Type: "order"}, closeTerminated))
+	p.must(terminateRun("p", ""))
+	p.must(terminateRun("ended", ""))
+	for _, id := range []string{"ended", "running"} {
+		p.must(resetRun(id, 0, uint64(p.run(id).History[0].From)))
+	}
+	p.check1(t)
+	p.ring()
+	p.check1(t)
+	equal(t, "the one that had ended", p.run("ended").Status, workflows.Running)
+	equal(t, "the one that had not", p.run("running").Status, workflows.Terminated)
+}
