@@ -28,6 +28,8 @@ type node struct {
 	Fails int           `json:",omitempty"`
 	Undo  bool          `json:",omitempty"`
 	Takes time.Duration `json:",omitempty"`
+	// OnClose is what a child is closed by.
+	OnClose workflows.ClosePolicy `json:",omitempty"`
 }
 
 const (
@@ -115,7 +117,7 @@ func interpret(ctx workflows.Context, n node) (string, error) {
 		i, err := workflows.First(ctx, workflows.After(scope, n.Takes+time.Minute), workflows.After(scope, n.Takes))
 		return fmt.Sprint("any", i), err
 	case opChild:
-		child := workflows.StartChildNamed[string](ctx, "model", n.Kids[0], workflows.ChildOptions{ID: fmt.Sprint("child", n.ID)})
+		child := workflows.StartChildNamed[string](ctx, "model", n.Kids[0], workflows.ChildOptions{ID: fmt.Sprint("child", n.ID), OnClose: n.OnClose})
 		return child.Get(ctx)
 	}
 	panic("no such op: " + n.Op)
@@ -219,11 +221,23 @@ func drawNode(t *rapid.T, depth int, ids *int) node {
 		kids = rapid.IntRange(1, 4).Draw(t, "kids")
 	case opChild:
 		kids = 1
+		n.OnClose = rapid.SampledFrom([]workflows.ClosePolicy{workflows.CloseTerminate, workflows.CloseCancel, workflows.CloseAbandon}).Draw(t, "on close")
 	}
 	for range kids {
 		n.Kids = append(n.Kids, drawNode(t, depth-1, ids))
 	}
 	return n
+}
+
+// closeNested has the children of children be terminated with them. Else one of a child that
+// a reset starts again may be under way, and its id is not free: see docs/workflows.md.
+func (n *node) closeNested(within bool) {
+	if within {
+		n.OnClose = ""
+	}
+	for i := range n.Kids {
+		n.Kids[i].closeNested(within || n.Op == opChild)
+	}
 }
 
 // signals calls f with the id of each signal of a tree and the run that it is for.
@@ -267,6 +281,7 @@ func TestCrashesDoNotChangeWhatWorkflowsDo(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		ids := 0
 		tree := drawNode(rt, 3, &ids)
+		tree.closeNested(false)
 		p := plan{fates: rapid.SliceOfN(rapid.IntRange(-fates, fates-1), 0, 12).Draw(rt, "fates")}
 		if rapid.IntRange(0, 4).Draw(rt, "canceled") == 0 {
 			p.cancel = time.Duration(rapid.IntRange(1, 15_000).Draw(rt, "cancel after")) * time.Millisecond
@@ -332,7 +347,7 @@ func playModel(w *world, tree node, p plan) string {
 			}
 		}
 	}()
-	sendSignals(w, &tree, stop, false)
+	sendSignals(w, &tree, stop)
 	if p.cancel > 0 {
 		go func() {
 			time.Sleep(p.cancel)
@@ -352,10 +367,9 @@ func playModel(w *world, tree node, p plan) string {
 			}
 		}
 		resetToEvent(w, x.to)
-		// Children that are started once more need their signals once more.
-		sendSignals(w, &tree, stop, true)
 	}
 	r := w.wait("r")
+	time.Sleep(10 * time.Minute) // children that were abandoned wait for signals too
 	close(stop)
 	<-stopped
 	time.Sleep(time.Hour) // for children that are canceled
@@ -388,14 +402,16 @@ func resetToEvent(w *world, to int) {
 	}
 }
 
-// sendSignals sends each signal once its run is there, if it ever is.
-func sendSignals(w *world, tree *node, stop <-chan struct{}, children bool) {
+// sendSignals sends each signal once its run is there, if it ever is, and once more to a
+// child that is started again. Those of the run itself go along with a reset.
+func sendSignals(w *world, tree *node, stop <-chan struct{}) {
 	tree.signals("r", func(run string, id int) {
-		if children && run == "r" {
-			return // its own go along with a reset
-		}
 		go func() {
-			for w.Signal(run, fmt.Sprint("s", id), fmt.Sprint("sig", id)) != nil {
+			for sent := uint64(0); run != "r" || sent == 0; {
+				r, _ := w.Look(run)
+				if r.Number != sent && w.Signal(run, fmt.Sprint("s", id), fmt.Sprint("sig", id)) == nil {
+					sent = r.Number
+				}
 				select {
 				case <-stop:
 					return
@@ -414,10 +430,7 @@ func judge(w *world, tree node, p plan, r workflowstest.Result) string {
 	}
 	slices.Sort(effects)
 	once := slices.Compact(slices.Clone(effects))
-	switch {
-	case len(p.resets) > 0:
-		effects = once // what was done is done again
-	case len(once) != len(effects):
+	if len(p.resets) == 0 && len(once) != len(effects) {
 		return fmt.Sprintf("effects are doubled: %q", effects)
 	}
 	numbers, ended := w.Runs()
@@ -438,6 +451,10 @@ func judge(w *world, tree node, p plan, r workflowstest.Result) string {
 	var d direct
 	want, ok := d.run(tree)
 	slices.Sort(d.effects)
+	if len(p.resets) > 0 {
+		// What was done is done again, and what was canceled on the way is undone.
+		effects = slices.DeleteFunc(once, func(s string) bool { return !slices.Contains(d.effects, s) })
+	}
 	switch {
 	case !slices.Equal(effects, d.effects):
 		return fmt.Sprintf("effects %q, want %q", effects, d.effects)
