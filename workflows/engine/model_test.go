@@ -34,6 +34,9 @@ type modelRun struct {
 	ended     int64
 	parent    *modelRun
 	seq       uint64
+	// root is the first of the runs that took over from each other by resets up to this one,
+	// from that of the parent.
+	root, from uint64
 }
 
 type modelOpen struct {
@@ -60,7 +63,7 @@ func (m *model) last(id string) *modelRun {
 }
 
 func (m *model) start(id, typ string, number uint64, delay, timeout int64) *modelRun {
-	r := &modelRun{id: id, typ: typ, number: number, status: workflows.Running, updates: map[string]string{}, open: map[uint64]*modelOpen{}, timeout: timeout}
+	r := &modelRun{id: id, typ: typ, number: number, status: workflows.Running, updates: map[string]string{}, open: map[uint64]*modelOpen{}, timeout: timeout, root: number}
 	m.runs = append(m.runs, r)
 	if delay > 0 {
 		r.delayed, r.own = true, m.now+delay
@@ -97,7 +100,7 @@ func (m *model) end(r *modelRun, s workflows.Status, next *modelRun) {
 			children[seq] = o
 		}
 	}
-	*r = modelRun{id: r.id, typ: r.typ, number: r.number, status: s, updates: r.updates, ended: m.now, parent: r.parent, seq: r.seq, timeout: r.timeout}
+	*r = modelRun{id: r.id, typ: r.typ, number: r.number, status: s, updates: r.updates, ended: m.now, parent: r.parent, seq: r.seq, timeout: r.timeout, root: r.root, from: r.from}
 	if next != nil {
 		for _, e := range moved {
 			next.inbox = append(next.inbox, e)
@@ -106,7 +109,7 @@ func (m *model) end(r *modelRun, s workflows.Status, next *modelRun) {
 			}
 			next.canceling = next.canceling || strings.HasPrefix(e, "cancel")
 		}
-		next.parent, next.seq = r.parent, r.seq
+		next.parent, next.seq, next.from = r.parent, r.seq, r.from
 	}
 	m.tellParent(r, next)
 	m.retain(r)
@@ -161,6 +164,22 @@ func (m *model) retain(r *modelRun) {
 
 func (m *model) forget(r *modelRun) {
 	m.runs = slices.DeleteFunc(m.runs, func(other *modelRun) bool { return other == r })
+}
+
+// madeBefore returns the ids whose last runs are children of runs that r took over from by a
+// reset, and that it has not asked for again.
+func (m *model) madeBefore(r *modelRun) (ids []string) {
+	for _, id := range idsOf(m.runs) {
+		c := m.last(id)
+		made := c.parent != nil && c.parent.number != r.number && c.from == r.root
+		for _, o := range r.open {
+			made = made && (o.kind != kindChild || o.typ != id)
+		}
+		if made {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 func (m *model) cancel(r *modelRun) {

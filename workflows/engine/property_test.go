@@ -234,7 +234,7 @@ func (g *play) reset(r *modelRun) {
 	if p := r.parent; p != nil && p.status == workflows.Running && p.open[r.seq] != nil && p.open[r.seq].child == r {
 		own = p.open[r.seq]
 	}
-	parent, seq, timeout := r.parent, r.seq, r.timeout
+	parent, seq, timeout, root, from := r.parent, r.seq, r.timeout, r.root, r.from
 	next := &modelRun{}
 	if own != nil {
 		own.child = next
@@ -244,7 +244,11 @@ func (g *play) reset(r *modelRun) {
 	}
 	*next = *g.m.start(r.id, r.typ, number, 0, timeout)
 	g.m.runs[len(g.m.runs)-1] = next
-	next.parent, next.seq, next.inbox = parent, seq, signals
+	next.parent, next.seq, next.inbox, next.root, next.from = parent, seq, signals, root, from
+	if slices.Contains(g.m.runs, r) && rapid.Bool().Draw(g.T, "delete the one before") {
+		g.p.must(deleteRun(r.id, r.number))
+		g.m.forget(r)
+	}
 }
 
 func (g *play) client(r *modelRun, what int) {
@@ -346,7 +350,7 @@ func (g *play) advance(r *modelRun) {
 				g.Fatalf("child: %v", err)
 			}
 			o.child = g.m.start(o.typ, "order", number, 0, 0)
-			o.child.parent, o.child.seq = r, seq
+			o.child.parent, o.child.seq, o.child.from = r, seq, r.root
 		}
 	}
 	slices.SortFunc(g.m.runs, byNumber)
@@ -384,6 +388,12 @@ func (g *play) do(r *modelRun, add func(...*edriv1.RunRecord)) {
 		r.open[seq] = &modelOpen{kind: kindAwait, typ: typ}
 	case 3:
 		id := g.name()
+		if made := g.m.madeBefore(r); len(made) > 0 && rapid.Bool().Draw(g.T, "again") {
+			id = rapid.SampledFrom(made).Draw(g.T, "child")
+			if c := g.m.last(id); c.status == workflows.Running {
+				g.m.end(c, workflows.Terminated, nil)
+			}
+		}
 		onClose := rapid.IntRange(0, 2).Draw(g.T, "on close")
 		add(childRecord(seq, &edriv1.StartRun{Id: id, Type: "order"}, edriv1.StartChildRun_OnClose(onClose)))
 		r.open[seq] = &modelOpen{kind: kindChild, typ: id, onClose: onClose}

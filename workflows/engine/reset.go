@@ -135,10 +135,17 @@ func (w *work) replaceChild(r, next *run) error {
 		return err
 	}
 	number, onClose, err := parsePair(row, "child of a run")
-	if err == nil && number == r.number {
-		w.tx.Put(key, pair(next.number, onClose))
+	if err != nil || number != r.number {
+		return err
 	}
-	return err
+	if r.status != statusRunning {
+		// It ended after its parent, whose children are still to be closed: not this one,
+		// which someone wants to run again.
+		w.tx.Delete(key)
+		return nil
+	}
+	w.tx.Put(key, pair(next.number, onClose))
+	return nil
 }
 
 // cut returns what of a history is up to a revision, and how many events that are.

@@ -313,3 +313,47 @@ func TestResetStartsChildrenOfForgottenRunsAgain(t *testing.T) {
 		})
 	}
 }
+
+// A child that ended after its parent, and is reset before the parent's children are closed,
+// is nobody's: closing them is no answer to someone who wants it to run again.
+func TestResetChildOfAnEndedParentIsNotClosed(t *testing.T) {
+	t.Parallel()
+	p, _ := setup(t)
+	p.begin(&edriv1.StartRun{Id: "p", Type: "order"})
+	p.mustStep("p", childRecord(1, &edriv1.StartRun{Id: "ended", Type: "order"}, closeTerminated),
+		childRecord(2, &edriv1.StartRun{Id: "running", Type: "order"}, closeTerminated))
+	p.must(terminateRun("p", ""))
+	p.must(terminateRun("ended", ""))
+	for _, id := range []string{"ended", "running"} {
+		p.must(resetRun(id, 0, uint64(p.run(id).History[0].From)))
+	}
+	p.check1(t)
+	p.ring()
+	p.check1(t)
+	equal(t, "the one that had ended", p.run("ended").Status, workflows.Running)
+	equal(t, "the one that had not", p.run("running").Status, workflows.Terminated)
+}
+
+// Only the children of the run that is reset are started again in their places: those of
+// theirs are closed as they say, and what is abandoned keeps its id.
+func TestResetLeavesChildrenOfChildrenToTheirClosePolicy(t *testing.T) {
+	t.Parallel()
+	p, _ := setup(t)
+	p.begin(&edriv1.StartRun{Id: "p", Type: "order"})
+	family := func() {
+		p.mustStep("p", childRecord(1, &edriv1.StartRun{Id: "c", Type: "order"}, closeTerminated))
+		p.ring()
+		p.mustStep("c", childRecord(1, &edriv1.StartRun{Id: "closed", Type: "order"}, closeTerminated),
+			childRecord(2, &edriv1.StartRun{Id: "left", Type: "order"}, closeAbandoned))
+		p.check1(t)
+	}
+	family()
+	closed, left := p.run("closed").Number, p.run("left").Number
+	p.must(resetRun("p", 0, uint64(p.run("p").History[0].From)))
+	family()
+	if p.run("closed").Number == closed {
+		t.Error("the one that is closed was not started again")
+	}
+	equal(t, "the one that is abandoned", p.run("left").Number, left)
+	equal(t, "inbox of the child", strings.Contains(p.inbox("c"), `"edri.exists"`), true)
+}

@@ -401,17 +401,17 @@ func (c *Cluster) Wait(ctx context.Context, id string) (Result, error) {
 func (c *Cluster) Recorded(number uint64) []event.Recorded {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := c.runs[number]
-	if r == nil {
-		return nil
+	if r := c.runs[number]; r != nil {
+		return c.eventsLocked(r.ID, r.History)
 	}
-	var found []event.Recorded
-	for _, e := range c.streams[workflows.HistoryStream(r.ID)] {
-		for _, g := range r.History {
-			if e.Revision >= g.From && e.Revision <= g.To {
-				found = append(found, e)
-			}
-		}
+	return nil
+}
+
+// eventsLocked returns the events of a history.
+func (c *Cluster) eventsLocked(id string, history []workflows.Range) (found []event.Recorded) {
+	stream := c.streams[workflows.HistoryStream(id)]
+	for _, h := range history {
+		found = append(found, stream[h.From-1:h.To]...)
 	}
 	return found
 }

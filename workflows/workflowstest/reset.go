@@ -14,7 +14,7 @@ import (
 
 // Reset runs the last run of an id again from a revision of its history, the last that
 // holds, as a new run of the id, whose number it returns. Signals that came after that are
-// received again.
+// received again. A revision at which the code has ended is invalid.
 func (c *Cluster) Reset(id string, revision event.Revision) (number uint64, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -25,6 +25,12 @@ func (c *Cluster) Reset(id string, revision event.Revision) (number uint64, err 
 	kept := cut(r.History, revision)
 	if kept == nil {
 		return 0, event.Errorf(event.CodeInvalid, "revision %d: is not within the history of run %s", revision, id)
+	}
+	for _, e := range c.eventsLocked(id, kept) {
+		switch strings.TrimPrefix(e.Type, workflows.HistoryPrefix) {
+		case workflows.KindCompleted, workflows.KindFailed, workflows.KindCanceled, workflows.KindContinued:
+			return 0, event.Errorf(event.CodeInvalid, "revision %d: run %s had ended by then, at %d", revision, id, e.Revision)
+		}
 	}
 	signals := c.signalsAfterLocked(r, revision)
 	number = c.numbers + 1
