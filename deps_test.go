@@ -51,9 +51,10 @@ var layers = map[string][]string{
 	"bench":                   {"event", "managers", "workflows", "client"},
 	"server": {"event", "internal/...", "store", "log", "consensus", "consensus/raftlog",
 		"consensus/transport", "consensus/backup", "timers", "router", "managers", "managers/kv", "cron", "workflows", "workflows/engine", "api", "api/edriv1/...", "client", "bench"},
-	"cmd/...":         {"event", "managers", "workflows", "server", "client", "bench"},
-	"examples/...":    {"event", "managers", "workflows", "client", "server"},
-	"integration/...": {"event", "managers", "workflows", "client", "server", "bench", "integration/..."},
+	"server/servertest": {"server"},
+	"cmd/...":           {"event", "managers", "workflows", "server", "client", "bench"},
+	"examples/...":      {"event", "managers", "workflows", "client", "server"},
+	"integration/...":   {"event", "managers", "workflows", "client", "server", "bench", "integration/..."},
 	// A node as edri-server is one, with something about it that tests need.
 	"integration/trial": {"event", "managers", "server", "consensus"},
 }
@@ -72,15 +73,15 @@ var testLayers = map[string][]string{
 	"consensus/transport": {"api/edriv1/..."},
 	"api":                 {"client"},
 	"managers":            {"managers/managerstest"},
-	"client":              {"api", "consensus", "server", "managers/managerstest", "client/clienttest"},
+	"client":              {"api", "consensus", "server", "server/servertest", "managers/managerstest", "client/clienttest"},
 	"server":              {"managers/managerstest", "client/clienttest"},
 	"integration/...":     {"managers", "managers/managerstest"},
-	"examples/...":        {"workflows/workflowstest"},
+	"examples/...":        {"workflows/workflowstest", "server/servertest"},
 	"cmd/...":             {"api/edriv1/..."},
 }
 
 // testSupport are the folders that only tests may import: their code is a test's.
-var testSupport = []string{"managers/managerstest", "client/clienttest", "workflows/workflowstest"}
+var testSupport = []string{"managers/managerstest", "client/clienttest", "workflows/workflowstest", "server/servertest"}
 
 // external says which folders may import a third-party module, the standard
 // library aside. What is not listed here is open to every folder.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/edri-io/edri/client"
 	"github.com/edri-io/edri/event"
+	"github.com/edri-io/edri/server/servertest"
 	"github.com/edri-io/edri/workflows"
 )
 
@@ -102,7 +103,7 @@ func testTooLargeAdvance(t *testing.T, settings map[string]string) {
 	}, workflows.StepOptions{Retry: workflows.Retry{Attempts: 2}})
 	wide := workflows.Define("wide", 1, func(ctx workflows.Context, n int) (int, error) { return emit.Do(ctx, n) })
 	var said warnings
-	ctx, c := workerAt(t, nodeWith(t, settings), workflows.Config{Name: "w", Logger: said.logger()}, wide)
+	ctx, c := workerAt(t, servertest.Node(t, settings), workflows.Config{Name: "w", Logger: said.logger()}, wide)
 	for _, n := range []string{"1", "3", "5", "12"} {
 		if _, _, err := c.StartRun(ctx, workflows.Start{ID: n, Type: "wide", Input: []byte(n)}); err != nil {
 			t.Fatal(err)

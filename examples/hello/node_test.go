@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"log/slog"
-	"net"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/edri-io/edri/client"
 	"github.com/edri-io/edri/event"
-	"github.com/edri-io/edri/server"
+	"github.com/edri-io/edri/server/servertest"
 	"github.com/edri-io/edri/workflows"
 )
 
@@ -31,30 +28,10 @@ func background(t *testing.T, f func(context.Context) error) {
 // The program works for a node as for the cluster of its test.
 func TestHelloOnANode(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	raft := l.Addr().String()
-	_ = l.Close() // for the node
-	e, err := server.Load(server.Sources{Preset: map[string]string{
-		"node-id": "n1", "data-dir": filepath.Join(t.TempDir(), "data"), "peers": "n1=" + raft,
-		"listen": "127.0.0.1:0", "raft-listen": raft, "advertise": "127.0.0.1:7420",
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := server.New(e.Config, server.Options{
-		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Exit:   func(code int) { t.Errorf("the node asks for exit code %d", code) },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	background(t, s.Run)
-	background(t, func(ctx context.Context) error { return work(ctx, s.URL()) })
+	url := servertest.Node(t, nil)
+	background(t, func(ctx context.Context) error { return work(ctx, url) })
 
-	c, err := client.New(client.Config{Servers: []string{s.URL()}})
+	c, err := client.New(client.Config{Servers: []string{url}})
 	if err != nil {
 		t.Fatal(err)
 	}

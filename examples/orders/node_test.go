@@ -3,46 +3,16 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
-	"net"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/edri-io/edri/client"
 	"github.com/edri-io/edri/event"
-	"github.com/edri-io/edri/server"
+	"github.com/edri-io/edri/server/servertest"
 	"github.com/edri-io/edri/workflows"
 )
-
-// node runs a node until the test ends and returns its URL.
-func node(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	raft := l.Addr().String()
-	_ = l.Close() // for the node
-	e, err := server.Load(server.Sources{Preset: map[string]string{
-		"node-id": "n1", "data-dir": filepath.Join(t.TempDir(), "data"), "peers": "n1=" + raft,
-		"listen": "127.0.0.1:0", "raft-listen": raft, "advertise": "127.0.0.1:7420",
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := server.New(e.Config, server.Options{
-		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Exit:   func(code int) { t.Errorf("the node asks for exit code %d", code) },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	background(t, s.Run)
-	return s.URL()
-}
 
 // background has f run until the test ends.
 func background(t *testing.T, f func(context.Context) error) {
@@ -60,7 +30,7 @@ func background(t *testing.T, f func(context.Context) error) {
 
 func TestOrdersOnANode(t *testing.T) {
 	t.Parallel()
-	url := node(t)
+	url := servertest.Node(t, nil)
 	service := newService(0)
 	pay := httptest.NewServer(service.handler())
 	t.Cleanup(pay.Close)
