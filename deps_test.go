@@ -27,6 +27,7 @@ const module = "github.com/edri-io/edri"
 var layers = map[string][]string{
 	"event":               {},
 	"internal/...":        {"internal/..."},
+	"internal/jsonwrite":  {"event"},
 	"store":               {"internal/..."},
 	"log":                 {"event", "store", "internal/..."},
 	"consensus/raftlog":   {"event", "store", "internal/..."},

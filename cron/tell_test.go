@@ -12,7 +12,7 @@ func TestToldIsWrittenAsAlways(t *testing.T) {
 		{told{}, `{"schedule":"a","incarnation":"7"}`},
 		{
 			told{Kind: "backfill", Batch: 3, Nominal: "2026-01-01T00:00:00Z", Reason: "\"\\<&>\b\f\n\r\t\x00\x1f\x7f\u00fc\u2028\u2029\xff\ufffd\U0001f600"},
-			`{"schedule":"a","incarnation":"7","kind":"backfill","batch":"3","nominal":"2026-01-01T00:00:00Z","reason":"\"\\<&>\u0008\u000c\u000a\u000d\u0009\u0000\u001f` + "\x7f\u00fc\u2028\u2029\ufffd\ufffd\U0001f600" + `"}`,
+			`{"schedule":"a","incarnation":"7","kind":"backfill","batch":"3","nominal":"2026-01-01T00:00:00Z","reason":"\"\\<&>\u0008\u000c\n\u000d\t\u0000\u001f` + "\x7f\u00fc\u2028\u2029" + `\ufffd` + "\ufffd\U0001f600" + `"}`,
 		},
 		{
 			told{From: "2026-01-01T00:00:00Z", To: "2026-01-02T00:00:00Z", Count: 1000, AtLeast: true},

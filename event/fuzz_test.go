@@ -187,7 +187,7 @@ func FuzzUnquote(f *testing.F) {
 		if !ok && !bytes.Contains(b, []byte(`\u`)) {
 			t.Errorf("%s is refused", b)
 		}
-		if back, _ := unquote(appendQuoted(nil, want)); back != want {
+		if back, _ := unquote(AppendQuoted(nil, want)); back != want {
 			t.Errorf("%q became %q", want, back)
 		}
 	})

@@ -83,11 +83,11 @@ func (e *Event) appendMembers(dst []byte) []byte {
 }
 
 func appendMember(dst []byte, name, value string) []byte {
-	return appendQuoted(appendMemberName(dst, name), value)
+	return AppendQuoted(appendMemberName(dst, name), value)
 }
 
 func appendMemberName(dst []byte, name string) []byte {
-	dst = appendQuoted(append(dst, ','), name)
+	dst = AppendQuoted(append(dst, ','), name)
 	return append(dst, ':')
 }
 
@@ -100,7 +100,7 @@ func (e *Event) appendJSONData(dst []byte) []byte {
 			return appendCompact(appendMemberName(dst, "data"), e.Data)
 		}
 	case isTextType(e.DataContentType) && utf8.Valid(e.Data):
-		return appendQuoted(appendMemberName(dst, "data"), e.Data)
+		return AppendQuoted(appendMemberName(dst, "data"), e.Data)
 	}
 	dst = appendMemberName(dst, "data_base64")
 	dst = append(dst, '"')

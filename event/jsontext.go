@@ -185,8 +185,9 @@ func hex4(b []byte) rune {
 	return r
 }
 
-// appendQuoted appends s as a JSON string. What is not UTF-8 becomes U+FFFD.
-func appendQuoted[T text](dst []byte, s T) []byte {
+// AppendQuoted appends s as a JSON string, to the byte what it always was: histories are
+// written by it. What is not UTF-8 becomes U+FFFD.
+func AppendQuoted[T text](dst []byte, s T) []byte {
 	const digits = "0123456789abcdef"
 	dst = append(dst, '"')
 	start := 0

@@ -153,8 +153,8 @@ func (d *dispatcher) givenUpEvent(v *consensus.View, id uint64, p event.Position
 		correlation = h.ID
 	}
 	data := append([]byte(nil), `{"type":"`+event.ProblemGivenUp+`","title":"the request was given up","status":500,"detail":`...)
-	data = append(appendJSON(data, detail), `,"subscription":`...)
-	data = append(appendJSON(data, name), '}')
+	data = append(event.AppendQuoted(data, detail), `,"subscription":`...)
+	data = append(event.AppendQuoted(data, name), '}')
 	return event.Event{
 		ID:     answerID(id, letter.generation, p),
 		Source: deadSource, Type: answerType,

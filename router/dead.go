@@ -66,7 +66,7 @@ func (c *claim) announce(config *event.Subscription) error {
 // and so is written here, to the byte, whatever encoding/json does one day.
 func (c *claim) deadData(name string) []byte {
 	b := append([]byte(nil), `{"subscription":`...)
-	b = appendJSON(b, name)
+	b = event.AppendQuoted(b, name)
 	b = append(b, `,"generation":"`...)
 	b = strconv.AppendUint(b, c.generation, 10)
 	b = append(b, `","position":"`...)
@@ -79,28 +79,9 @@ func (c *claim) deadData(name string) []byte {
 		b = append(b, `{"stamp":"`...)
 		b = time.Unix(0, f.stamp).UTC().AppendFormat(b, time.RFC3339Nano)
 		b = append(b, `","reason":`...)
-		b = append(appendJSON(b, f.reason), '}')
+		b = append(event.AppendQuoted(b, f.reason), '}')
 	}
 	return append(b, "]}"...)
-}
-
-// appendJSON appends a JSON string of valid UTF-8.
-func appendJSON(dst []byte, text string) []byte {
-	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	for i := range len(text) {
-		switch c := text[i]; {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c == '\n':
-			dst = append(dst, `\n`...)
-		case c < 0x20:
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			dst = append(dst, c)
-		}
-	}
-	return append(dst, '"')
 }
 
 // redrive executes redrive. Dead letters beyond the cursor, which a seek backwards

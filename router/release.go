@@ -119,7 +119,7 @@ func (m *Machine) announceLost(tx *consensus.Tx, generation uint64, g *progress,
 // a dead letter.
 func lostData(name string, generation uint64, g *progress, to event.Position, count int) []byte {
 	b := append([]byte(nil), `{"subscription":`...)
-	b = appendJSON(b, name)
+	b = event.AppendQuoted(b, name)
 	for _, f := range []struct {
 		name  string
 		value uint64

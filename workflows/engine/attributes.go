@@ -276,13 +276,13 @@ func valuesJSON(values map[string]value) []byte {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		switch v := values[name].(type) {
 		case string:
-			o.JSON(name, jsonwrite.AppendString(nil, v))
+			o.JSON(name, event.AppendQuoted(nil, v))
 		case float64:
 			o.JSON(name, strconv.AppendFloat(nil, v, 'g', -1, 64))
 		case bool:
 			o.JSON(name, strconv.AppendBool(nil, v))
 		case int64:
-			o.JSON(name, jsonwrite.AppendString(nil, time.Unix(0, v).UTC().Format(time.RFC3339Nano)))
+			o.JSON(name, event.AppendQuoted(nil, time.Unix(0, v).UTC().Format(time.RFC3339Nano)))
 		}
 	}
 	return o.Done()

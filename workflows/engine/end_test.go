@@ -279,7 +279,7 @@ func TestRunContinuesWithAllThatItMayTakeAlong(t *testing.T) {
 	given := jsonwrite.Object{}
 	for i := range names {
 		names[i] = &edriv1.WorkflowAttribute{Name: fmt.Sprintf("%s%02d", strings.Repeat("n", 62), i)}
-		given.JSON(names[i].Name, []byte(jsonwrite.AppendString(nil, strings.Repeat("\x01", event.MaxNameBytes))))
+		given.JSON(names[i].Name, []byte(event.AppendQuoted(nil, strings.Repeat("\x01", event.MaxNameBytes))))
 	}
 	p.must(defineOp(&edriv1.DefineWorkflow{Name: typ, Version: 1, Attributes: names}))
 	p.begin(&edriv1.StartRun{Id: "parent", Type: "order"})

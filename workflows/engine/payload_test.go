@@ -11,7 +11,6 @@ import (
 
 	"github.com/edri-io/edri/api/edriv1"
 	"github.com/edri-io/edri/event"
-	"github.com/edri-io/edri/internal/jsonwrite"
 	"github.com/edri-io/edri/workflows"
 )
 
@@ -155,7 +154,7 @@ func TestResultsAroundTheLimit(t *testing.T) {
 		parent, child := fmt.Sprint("p-", i), fmt.Sprint("c-", i)
 		p.begin(&edriv1.StartRun{Id: parent, Type: "order"})
 		p.mustStep(parent, childRecord(1, &edriv1.StartRun{Id: child, Type: "order"}, 0))
-		step := ownRecord(workflows.KindStepCompleted, `{"seq":1,"name":`+string(jsonwrite.AppendString(nil, longName))+`,"attempt":1000,"result":`+jsonText(size)+`}`)
+		step := ownRecord(workflows.KindStepCompleted, `{"seq":1,"name":`+string(event.AppendQuoted(nil, longName))+`,"attempt":1000,"result":`+jsonText(size)+`}`)
 		p.mustStep(child, step)
 		if size > maxPayload {
 			end := completeRecord("1")
